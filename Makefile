@@ -1,0 +1,59 @@
+# make lab    install what is missing and open JupyterLab on the notebooks
+# make test   install what is missing and run the whole test suite
+#
+# On Linux the package registry's torch brings gigabytes of CUDA libraries;
+# on a machine without an NVIDIA GPU say: make lab TORCH=cpu
+
+# $(or ...) because a Windows machine often has python but no python3.
+PYTHON ?= $(or $(shell command -v python3 2>/dev/null),python)
+EPOCHS ?=
+TORCH ?=
+# PyTorch's own index of CPU builds, asked only with TORCH=cpu.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV := .venv
+BIN := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+# Jupyter refuses to serve as root unless told; in a container one often is.
+AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
+LAB_ARGS ?=
+
+.PHONY: lab run test check notebooks clean
+
+lab: $(VENV)/ready
+	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
+
+run: $(VENV)/ready
+	$(BIN)/python -m labutils run $(if $(EPOCHS),--epochs $(EPOCHS))
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Re-execute the notebooks where they stand, at full epochs, for committing.
+notebooks: $(VENV)/ready
+	$(BIN)/python -m labutils run --in-place
+
+check: $(VENV)/ready-dev
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+# Removes the environment and results/; a text in data/ stays.
+clean:
+	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/ready: pyproject.toml constraints.txt | $(VENV)/made
+	@echo "Installing into $(VENV) (about 1.3 GB, some minutes) ..."
+	$(if $(filter cpu,$(TORCH)),$(PIP) --no-deps --index-url $(TORCH_CPU_INDEX) -c constraints.txt torch)
+	$(PIP) -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(PIP) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {v}. Try: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@

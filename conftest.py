@@ -1,0 +1,72 @@
+"""Settings of a test run: which text, how many epochs, where results go."""
+
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import pytest
+
+from labutils import settings
+from labutils.corpus import CorpusError, find_corpus
+
+RESULTS = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the environment once; kernels and xdist's workers inherit it."""
+    if hasattr(config, "workerinput"):
+        return
+    os.environ.setdefault("LABUTILS_EPOCHS", "2")
+    # The committed outputs were computed on a CPU.
+    os.environ.setdefault("LABUTILS_DEVICE", "cpu")
+    # A test run must not replace the results of somebody's full run.
+    results = Path(tempfile.mkdtemp(prefix="labutils-test-"))
+    config.stash[RESULTS] = results
+    os.environ["LABUTILS_RESULTS_DIR"] = str(results)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the header says it
+            corpus = find_corpus()
+    except (CorpusError, settings.SettingsError) as error:
+        raise pytest.UsageError(str(error)) from error
+    os.environ["LABUTILS_TEXT"] = str(corpus.path or settings.PRACTICE)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if results := config.stash.get(RESULTS, None):
+        shutil.rmtree(results, ignore_errors=True)
+
+
+def _outputs_compared() -> bool:
+    """The committed outputs are those of The Time Machine."""
+    return settings.text() != settings.PRACTICE
+
+
+def pytest_report_header() -> list[str]:
+    lines = [
+        f"labutils: LABUTILS_EPOCHS={os.environ['LABUTILS_EPOCHS']}, "
+        f"LABUTILS_DEVICE={os.environ['LABUTILS_DEVICE']}"
+    ]
+    if _outputs_compared():
+        lines.append("labutils: The Time Machine; notebook outputs compared")
+    else:
+        lines.append(
+            "labutils: PRACTICE TEXT, The Time Machine is not at hand; the "
+            "notebooks run, their outputs are NOT compared"
+        )
+    return lines
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    # The header scrolls away; this stands right above the closing line.
+    for line in pytest_report_header()[1:]:
+        terminalreporter.write_line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not _outputs_compared():
+        for item in items:
+            if item.path.suffix == ".ipynb":
+                item.options["check"] = False  # type: ignore[attr-defined]

@@ -1,0 +1,112 @@
+"""The command line: python -m labutils, or labutils where it is installed."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from labutils import corpus, settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 for success, 1 for a failure that the last line explains. (A
+        command that cannot be parsed ends with 2.)
+    """
+    options = _parser().parse_args(arguments)
+    # On a terminal a warning is a sentence, not a place in the source.
+    warnings.formatwarning = lambda message, *_: f"labutils: {message}\n"
+    try:
+        return options.command(options)
+    except (RuntimeError, ValueError, OSError) as error:
+        print(f"labutils: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("labutils: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="labutils",
+        description="Commands of the course kit on recurrent networks.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    data = commands.add_parser(
+        "data",
+        help="show which text is used, or get The Time Machine",
+        description="Show which text the notebooks use, or get the book's.",
+        epilog="example: labutils data fetch --from ~/timemachine.txt",
+    )
+    data.add_argument("action", nargs="?", choices=("show", "fetch"),
+                      default="show")
+    data.add_argument("--from", dest="source", type=Path, metavar="FILE",
+                      help="with fetch: take this copy, do not download")
+    data.set_defaults(command=_data)
+    run = commands.add_parser(
+        "run",
+        help="execute the notebooks without a browser",
+        description="Execute notebooks into the results folder.",
+        epilog="example: labutils run 03 04 --epochs 5",
+    )
+    run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
+                     help="a path or the beginning of a name; default: all")
+    run.add_argument("--epochs", type=_count, metavar="N",
+                     help="cap on every training's epochs")
+    run.add_argument("--out", type=Path, metavar="DIR",
+                     help="folder for executed copies and results")
+    run.add_argument("--in-place", action="store_true",
+                     help="write full runs back into the notebooks")
+    run.set_defaults(command=_run)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 1 up"
+        )
+    return int(text)
+
+
+def _data(options: argparse.Namespace) -> int:
+    if options.source and options.action != "fetch":
+        raise ValueError("--from goes with fetch: labutils data fetch --from")
+    if options.action == "show":
+        return _show()
+    if options.source:
+        path = corpus.adopt(options.source)
+    else:
+        from labutils import download
+
+        path = download.fetch(again=True)
+    print(f"{corpus.TIME_MACHINE}: verified and stored as {path}")
+    return 0
+
+
+def _show() -> int:
+    """Where a text is looked for, and what is there; downloads nothing."""
+    cached = settings.data_dir() / corpus.FILE_NAME
+    print(f"LABUTILS_TEXT: {settings.text() or 'not set'}")
+    state = "there" if cached.exists() else "not there"
+    print(f"data folder:   {cached} ({state})")
+    found = corpus.find_corpus(download=False)
+    print(found)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    # nbclient is an instructor's tool: the other commands do without it.
+    from labutils.teaching.execute import run
+
+    done = run(
+        options.notebooks, options.epochs, options.out, options.in_place
+    )
+    return 0 if done else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The text to train on: find it, verify it, and say which one it is.
+
+The Time Machine is not part of this package. It is looked for in the file
+named by LABUTILS_TEXT, then in the data folder, then on the network; where
+none of these has it, the bundled practice text stands in, with a warning.
+Every copy of The Time Machine is verified before each use.
+"""
+
+import hashlib
+import warnings
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from labutils import settings
+from labutils.files import write_atomically
+
+TIME_MACHINE = "The Time Machine"
+FILE_NAME = "timemachine.txt"
+SIZE = 178_979
+SHA256 = "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516"
+
+WAYS_TO_GET_IT = (
+    "Three ways to get The Time Machine: "
+    "(1) with a network connection, run `labutils data fetch`; "
+    "(2) with a copy of the book's timemachine.txt, run "
+    "`labutils data fetch --from FILE`; "
+    "(3) set LABUTILS_TEXT to the path of such a copy."
+)
+
+
+class CorpusError(RuntimeError):
+    """A text cannot be used; the message says why and what to do."""
+
+
+class PracticeTextWarning(UserWarning):
+    """The practice text stands in for The Time Machine."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text that is fit for use.
+
+    Attributes:
+        name: "The Time Machine" or the practice text's name.
+        source: where it was found, in words.
+        sha256: hash of the file's bytes, in hexadecimal digits.
+        text: the whole text.
+        path: the file of The Time Machine; None for the practice text.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    text: str = field(repr=False)
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return f"Corpus: {self.name}, from {self.source}"
+
+    def record(self) -> dict[str, str]:
+        """What a saved result says of the corpus it was made with."""
+        return {
+            "name": self.name, "source": self.source, "sha256": self.sha256
+        }
+
+
+def find_corpus(*, download: bool = True) -> Corpus:
+    """The Time Machine, or the practice text where there is no way to get it.
+
+    Args:
+        download: whether the network may be asked.
+
+    Raises:
+        CorpusError: LABUTILS_TEXT names a file that is not The Time Machine.
+    """
+    asked = settings.text()
+    if asked == settings.PRACTICE:
+        return practice_text()
+    if isinstance(asked, Path):
+        return open_time_machine(asked, "the file named by LABUTILS_TEXT")
+    cached = settings.data_dir() / FILE_NAME
+    if cached.exists():
+        try:
+            return open_time_machine(cached, "the data folder")
+        except CorpusError as error:
+            warnings.warn(f"{error} {set_aside(cached)}", stacklevel=2)
+    try:
+        cached = _fetch() if download else _no_copy(cached)
+    except CorpusError as error:
+        warnings.warn(
+            f"TRAINING ON THE PRACTICE TEXT, not on The Time Machine: {error} "
+            + WAYS_TO_GET_IT,
+            PracticeTextWarning,
+            stacklevel=2,
+        )
+        return practice_text()
+    return open_time_machine(cached, "a download into the data folder")
+
+
+def _fetch() -> Path:
+    # requests and pooch take a while to import: only a download needs them.
+    from labutils import download
+
+    return download.fetch()
+
+
+def _no_copy(cached: Path) -> Path:
+    raise CorpusError(f"there is no copy in {cached.parent}.")
+
+
+def read_corpus() -> Corpus:
+    """`find_corpus`, and say on the standard output which text it is."""
+    corpus = find_corpus()
+    print(corpus)
+    return corpus
+
+
+def open_time_machine(path: Path, source: str) -> Corpus:
+    """Read and verify a copy of The Time Machine.
+
+    Args:
+        path: the file.
+        source: where it was found, in words, for `Corpus.source`.
+
+    Raises:
+        CorpusError: the file cannot be read or is not the expected text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(
+            f"Cannot read {path} ({source}): {error.strerror or error}. "
+            f"Expected a copy of {TIME_MACHINE}. {WAYS_TO_GET_IT}"
+        ) from error
+    sha256 = verify(data, path)
+    return Corpus(TIME_MACHINE, source, sha256, data.decode("utf-8"), path)
+
+
+def verify(data: bytes, name: Path | str) -> str:
+    """Check that `data` is The Time Machine, to the last byte.
+
+    Returns:
+        Its SHA-256 in hexadecimal digits.
+
+    Raises:
+        CorpusError: it is not; the message says what it looks like.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if found != SHA256:
+        raise CorpusError(
+            f"{name} is not {TIME_MACHINE}: {_describe(data)}. "
+            f"Expected SHA-256 {SHA256} ({SIZE:,} bytes), "
+            f"found {found} ({len(data):,} bytes). "
+            f"It will not be used. {WAYS_TO_GET_IT}"
+        )
+    return found
+
+
+def _describe(data: bytes) -> str:
+    """The likeliest reason why `data` is not The Time Machine."""
+    start = data[:1000].lstrip().lower()
+    if not data:
+        return "the file is empty"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "it is a web page, perhaps an error or login page"
+    unix = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    if hashlib.sha256(unix).hexdigest() == SHA256:
+        return "its line ends or its encoding mark were changed"
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it was saved as UTF-16, not UTF-8"
+    if start.startswith(b"the time machine, by h. g. wells [1898]"):
+        return "it was cut short" if len(data) < SIZE else "it was changed"
+    return "it is some other text"
+
+
+def set_aside(path: Path) -> str:
+    """Rename a bad file, so that it is kept but never used.
+
+    Returns:
+        A sentence that says where it is now.
+    """
+    bad = path.with_name(f"{path.name}.bad")
+    try:
+        path.replace(bad)
+    except OSError as error:
+        return f"It could not be moved aside ({error.strerror})."
+    return f"It is kept as {bad}."
+
+
+def adopt(source: Path) -> Path:
+    """Verify a copy of The Time Machine and put it into the data folder.
+
+    Returns:
+        The copy's path.
+
+    Raises:
+        CorpusError: the file is not The Time Machine, or cannot be written.
+    """
+    corpus = open_time_machine(source, "the file given")
+    return store(corpus.text.encode("utf-8"))
+
+
+def store(data: bytes) -> Path:
+    """Write verified bytes into the data folder, whole or not at all."""
+    path = settings.data_dir() / FILE_NAME
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise CorpusError(
+            f"Cannot write {path}: {error.strerror or error}. Make the folder "
+            "writable or set LABUTILS_DATA_DIR to another one."
+        ) from error
+    return path
+
+
+def practice_text() -> Corpus:
+    """The bundled practice text."""
+    data = resources.files("labutils").joinpath("practice.txt").read_bytes()
+    return Corpus(
+        "the practice text (not The Time Machine)",
+        "the labutils package",
+        hashlib.sha256(data).hexdigest(),
+        data.decode("ascii"),
+    )

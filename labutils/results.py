@@ -1,0 +1,139 @@
+"""Results that outlive the kernel: summaries, curves, histories, weights."""
+
+import io
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from labutils import settings
+from labutils.files import write_atomically
+from labutils.generation import predict
+from labutils.history import History
+from labutils.plots import plot_perplexity
+from labutils.protocol import LanguageModel
+from labutils.text import Vocab
+
+PREFIXES = ("time traveller", "traveller")
+SAMPLE_LENGTH = 50
+
+
+def folder(notebook: str) -> Path:
+    """Where a notebook's results are, such as results/04_rnn_concise."""
+    return settings.results_dir() / notebook
+
+
+def save_text(notebook: str, name: str, text: str) -> Path:
+    """Write a text file among a notebook's results."""
+    return _save(notebook, name, text.encode("utf-8"))
+
+
+def save_figure(notebook: str, name: str, figure: Figure) -> Path:
+    """Write a figure as PNG among a notebook's results."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return _save(notebook, name, buffer.getvalue())
+
+
+def save_training(
+    notebook: str,
+    name: str,
+    model: LanguageModel,
+    history: History,
+    vocab: Vocab,
+) -> str:
+    """Write everything a training leaves behind.
+
+    `results/<notebook>/<name>` with .txt (summary), .png (curve), .json
+    (history) and .pt (weights).
+
+    Returns:
+        The summary.
+
+    Raises:
+        OSError: the results folder cannot be written; says how to choose
+            another one. The model and the history are untouched.
+    """
+    summary = summarize(name, model, history, vocab)
+    save_text(notebook, f"{name}.txt", summary)
+    save_text(notebook, f"{name}.json", history.to_json())
+    # A figure without pyplot is never shown in the notebook by accident.
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    plot_perplexity({name: history}, figure.add_subplot())
+    save_figure(notebook, f"{name}.png", figure)
+    save_weights(folder(notebook) / f"{name}.pt", model)
+    return summary
+
+
+def summarize(
+    name: str, model: LanguageModel, history: History, vocab: Vocab
+) -> str:
+    """A training in a few lines of text."""
+    settings_ = history.settings
+    lines = [
+        f"model: {name} ({settings_['num_parameters']:,} parameters)",
+        f"status: {history.status}",
+        f"corpus: {history.corpus.get('name', 'not recorded')}",
+        f"training perplexity: {history.perplexity:.2f}",
+    ]
+    if history.held_out_epochs:
+        best, epoch = history.best_held_out
+        lines.append(
+            f"held-out perplexity: {history.held_out:.2f} "
+            f"(lowest {best:.2f}, after epoch {epoch})"
+        )
+    lines.append(
+        f"seconds: {history.seconds:.1f} "
+        f"({history.tokens_per_second:,.0f} tokens/s on "
+        f"{settings_['device']})"
+    )
+    lines += [
+        f"prediction: {predict(prefix, SAMPLE_LENGTH, model, vocab)}"
+        for prefix in PREFIXES
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def save_weights(path: Path, model: LanguageModel) -> None:
+    """Write the model's parameters, in their order, as a list of tensors."""
+    buffer = io.BytesIO()
+    torch.save([p.detach().cpu() for p in model.parameters()], buffer)
+    _write(path, buffer.getvalue())
+
+
+def load_weights(path: Path, model: LanguageModel) -> None:
+    """Copy saved parameters into a model of the same make.
+
+    Raises:
+        ValueError: the file's parameters do not fit; the model is unchanged.
+    """
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    params = list(model.parameters())
+    found = [tuple(p.shape) for p in saved]
+    expected = [tuple(p.shape) for p in params]
+    if found != expected:
+        raise ValueError(
+            f"{path} does not fit this model: it holds parameters of the "
+            f"shapes {found}, the model has {expected}. Make the model with "
+            "the same layers and sizes as the saved one."
+        )
+    with torch.no_grad():
+        for param, value in zip(params, saved, strict=True):
+            param.copy_(value)
+
+
+def _save(notebook: str, name: str, data: bytes) -> Path:
+    path = folder(notebook) / name
+    _write(path, data)
+    return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise OSError(
+            f"Cannot write {path}: {error.strerror or error}. Make the folder "
+            "writable, or set LABUTILS_RESULTS_DIR to another one, and run "
+            "this cell again."
+        ) from error

@@ -1,0 +1,266 @@
+"""Batches of subsequences from one long sequence of token indices."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from labutils import settings
+from labutils.corpus import read_corpus
+from labutils.text import Vocab, clean_line, encode_lines
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def seq_data_iter_random(
+    corpus: torch.Tensor | Sequence[int],
+    batch_size: int,
+    num_steps: int,
+    offset: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Batch]:
+    """Batches of subsequences in random order.
+
+    The sequence, from its offset on, is cut into subsequences of `num_steps`
+    tokens. Each is used at most once; those that do not fill a last batch are
+    left out.
+
+    Args:
+        corpus: token indices, `(N,)`.
+        batch_size: subsequences in a batch.
+        num_steps: tokens in a subsequence.
+        offset: tokens skipped at the start; None draws it below `num_steps`.
+        generator: source of the random numbers; None is torch's own.
+
+    Returns:
+        An iterator over pairs (inputs, targets), each `(batch_size,
+        num_steps)`; the targets are the inputs' next tokens.
+
+    Raises:
+        ValueError: the sequence is too short for a single batch.
+
+    Source: Dive into Deep Learning, 8.3.4.
+    """
+    corpus = _check(corpus, batch_size, num_steps, offset)
+    offset = _offset(corpus, batch_size, num_steps, offset, generator)
+    # One row a subsequence, with the token after it: a view, nothing copied.
+    windows = corpus[offset:].unfold(0, num_steps + 1, num_steps)
+    num_batches = len(windows) // batch_size
+    order = torch.randperm(len(windows), generator=generator)
+    chosen = windows[order[: num_batches * batch_size]]
+    return ((rows[:, :-1], rows[:, 1:]) for rows in chosen.split(batch_size))
+
+
+def seq_data_iter_sequential(
+    corpus: torch.Tensor | Sequence[int],
+    batch_size: int,
+    num_steps: int,
+    offset: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Batch]:
+    """Batches whose row i goes on where row i of the batch before stopped.
+
+    The sequence, from its offset on, is laid out in `batch_size` rows of
+    equal length, which are read from left to right, `num_steps` at a time.
+
+    Args, Returns, Raises: as for `seq_data_iter_random`.
+
+    Source: Dive into Deep Learning, 8.3.4.
+    """
+    corpus = _check(corpus, batch_size, num_steps, offset)
+    offset = _offset(corpus, batch_size, num_steps, offset, generator)
+    length = (len(corpus) - offset - 1) // batch_size
+    end = offset + batch_size * length
+    Xs = corpus[offset:end].view(batch_size, length)
+    Ys = corpus[offset + 1 : end + 1].view(batch_size, length)
+    ends = range(num_steps, length + 1, num_steps)
+    return ((Xs[:, i - num_steps : i], Ys[:, i - num_steps : i]) for i in ends)
+
+
+def _check(corpus, batch_size, num_steps, offset) -> torch.Tensor:
+    """The corpus as a tensor that holds at least one batch."""
+    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}: expected 1 or more.")
+    if offset is not None and offset < 0:
+        raise ValueError(f"offset is {offset}: expected 0 or more.")
+    corpus = torch.as_tensor(corpus)
+    if corpus.dim() != 1:
+        raise ValueError(
+            f"The corpus has shape {tuple(corpus.shape)}: expected one "
+            "sequence of token indices, (N,)."
+        )
+    needed = (offset or 0) + batch_size * num_steps + 1
+    if len(corpus) < needed:
+        raise ValueError(
+            f"The corpus has {len(corpus)} tokens: one batch needs at least "
+            f"{needed} (batch_size {batch_size} x num_steps {num_steps}, one "
+            f"more for the last target, offset {offset or 0}). Use a longer "
+            "text or a smaller batch_size or num_steps."
+        )
+    return corpus
+
+
+def _offset(corpus, batch_size, num_steps, offset, generator) -> int:
+    """The offset asked for, or one drawn so that a batch is left."""
+    if offset is not None:
+        return offset
+    spare = len(corpus) - batch_size * num_steps - 1
+    below = min(num_steps, spare + 1)
+    return int(torch.randint(below, (1,), generator=generator))
+
+
+class SeqDataLoader:
+    """Batches from one sequence; each pass over it is one epoch.
+
+    A loader has a generator of its own: two loaders with the same seed yield
+    the same epochs, whatever else draws random numbers.
+
+    Args:
+        corpus: token indices, `(N,)`.
+        batch_size: subsequences in a batch.
+        num_steps: tokens in a subsequence.
+        use_random_iter: random sampling, not sequential partitioning.
+        seed: None takes it from the settings (LABUTILS_SEED).
+        offset: tokens skipped at the start of every epoch; None draws it
+            anew for each.
+
+    Attributes:
+        held_out: a loader over the text that follows `corpus`, or None.
+        record: what a saved result says about the text, or None.
+    """
+
+    def __init__(
+        self,
+        corpus: torch.Tensor | Sequence[int],
+        batch_size: int,
+        num_steps: int,
+        use_random_iter: bool = False,
+        seed: int | None = None,
+        offset: int | None = None,
+    ) -> None:
+        self.corpus = _check(corpus, batch_size, num_steps, offset)
+        self.batch_size, self.num_steps = batch_size, num_steps
+        self.use_random_iter, self.offset = use_random_iter, offset
+        self.seed = settings.seed() if seed is None else seed
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.held_out: SeqDataLoader | None = None
+        self.record: dict[str, object] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        read = (
+            seq_data_iter_random
+            if self.use_random_iter
+            else seq_data_iter_sequential
+        )
+        return read(
+            self.corpus, self.batch_size, self.num_steps, self.offset,
+            self.generator,
+        )
+
+
+def load_data_time_machine(
+    batch_size: int,
+    num_steps: int,
+    use_random_iter: bool = False,
+    max_tokens: int = 10_000,
+    held_out_tokens: int = 5_000,
+    seed: int | None = None,
+) -> tuple[SeqDataLoader, Vocab]:
+    """Batches from the start of The Time Machine, by characters.
+
+    Args:
+        batch_size: subsequences in a batch.
+        num_steps: tokens in a subsequence.
+        use_random_iter: random sampling, not sequential partitioning.
+        max_tokens: tokens to train on; -1 for the whole text.
+        held_out_tokens: tokens after those, for `SeqDataLoader.held_out`.
+        seed: None takes it from the settings (LABUTILS_SEED).
+
+    Returns:
+        The loader and the vocabulary of the whole text.
+
+    Source: Dive into Deep Learning, 8.3.4.
+    """
+    corpus = read_corpus()
+    lines = [clean_line(line) for line in corpus.text.splitlines()]
+    return _load(
+        lines, corpus.record(), batch_size, num_steps, use_random_iter,
+        max_tokens, held_out_tokens, seed,
+    )
+
+
+def load_data_text(
+    path: str | Path,
+    batch_size: int,
+    num_steps: int,
+    use_random_iter: bool = False,
+    max_tokens: int = 10_000,
+    held_out_tokens: int = 5_000,
+    seed: int | None = None,
+    clean: Callable[[str], str] = clean_line,
+) -> tuple[SeqDataLoader, Vocab]:
+    """Batches from the start of a text of your own, by characters.
+
+    Args:
+        path: a text file in UTF-8.
+        clean: what to do with each line; the default keeps the letters a to
+            z alone, `str.strip` keeps any script and the punctuation.
+
+    The other arguments and the result are those of `load_data_time_machine`.
+
+    Raises:
+        ValueError: the file is not UTF-8, or too short for one batch.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line "
+            f"{line}. Save the text as UTF-8 and load it again."
+        ) from error
+    lines = [clean(line) for line in text.splitlines()]
+    record: dict[str, object] = {
+        "name": path.name,
+        "source": "a file of your own",
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    try:
+        return _load(
+            lines, record, batch_size, num_steps, use_random_iter,
+            max_tokens, held_out_tokens, seed,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{path}, {len(text)} characters and {sum(map(len, lines))} of "
+            f"them left after cleaning: {error}"
+        ) from error
+
+
+def _load(
+    lines, record, batch_size, num_steps, use_random_iter, max_tokens,
+    held_out_tokens, seed,
+) -> tuple[SeqDataLoader, Vocab]:
+    corpus, vocab = encode_lines(lines)
+    if max_tokens == -1:
+        max_tokens = len(corpus)
+    loader = SeqDataLoader(
+        corpus[:max_tokens], batch_size, num_steps, use_random_iter, seed
+    )
+    held_out = corpus[max_tokens : max_tokens + held_out_tokens]
+    if len(held_out) > batch_size * num_steps:
+        # In order and from a fixed start: each measurement reads the same.
+        loader.held_out = SeqDataLoader(
+            held_out, batch_size, num_steps, offset=0
+        )
+    loader.record = {
+        **record,
+        "tokens": len(loader.corpus),
+        "held_out_tokens": len(held_out),
+    }
+    return loader, vocab

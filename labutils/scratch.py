@@ -1,0 +1,185 @@
+"""Recurrent networks from tensors alone: what notebooks 3 and 5 build.
+
+Shapes: B batch, T steps, V vocabulary, H hidden units.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch.nn import functional as F
+
+from labutils import settings
+
+Params = list[torch.Tensor]
+State = tuple[torch.Tensor, ...]
+
+
+class RNNModelScratch:
+    """A recurrent language model from three functions.
+
+    Args:
+        vocab_size: V.
+        num_hiddens: H.
+        device: where the parameters live; None takes it from the settings.
+        get_params: `(vocab_size, num_hiddens, device)` to the parameters.
+        init_state: `(batch_size, num_hiddens, device)` to the first state.
+        forward_fn: `(inputs, state, params)` with one-hot inputs `(T, B, V)`
+            to the logits `(T*B, V)` and the last state.
+
+    Source: Dive into Deep Learning, 8.5.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_hiddens: int,
+        device: torch.device | None,
+        get_params: Callable[[int, int, torch.device], Sequence[torch.Tensor]],
+        init_state: Callable[[int, int, torch.device], State],
+        forward_fn: Callable[
+            [torch.Tensor, State, Sequence[torch.Tensor]],
+            tuple[torch.Tensor, State],
+        ],
+    ) -> None:
+        device = settings.device() if device is None else device
+        self.vocab_size, self.num_hiddens = vocab_size, num_hiddens
+        self.params = list(get_params(vocab_size, num_hiddens, device))
+        self.init_state, self.forward_fn = init_state, forward_fn
+
+    def __call__(
+        self, X: torch.Tensor, state: State
+    ) -> tuple[torch.Tensor, State]:
+        """Scores of the next token: `(B, T)` to `(T*B, V)`, and the state."""
+        inputs = F.one_hot(X.T, self.vocab_size)  # (T, B, V)
+        inputs = inputs.to(self.params[0].dtype)
+        return self.forward_fn(inputs, state, self.params)
+
+    def begin_state(
+        self, batch_size: int, device: torch.device | None = None
+    ) -> State:
+        """The state at the beginning of a text."""
+        device = self.params[0].device if device is None else device
+        return self.init_state(batch_size, self.num_hiddens, device)
+
+    def parameters(self) -> Iterable[torch.Tensor]:
+        """The tensors to train, in the order of `get_params`."""
+        return iter(self.params)
+
+
+def _normal(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Small random numbers: standard deviation 0.01."""
+    return torch.randn(shape, device=device) * 0.01
+
+
+def _trainable(params: Params) -> Params:
+    for param in params:
+        param.requires_grad_(True)
+    return params
+
+
+def get_rnn_params(
+    vocab_size: int, num_hiddens: int, device: torch.device
+) -> Params:
+    """`W_xh` (V, H), `W_hh` (H, H), `b_h` (H,), `W_hq` (H, V), `b_q` (V,).
+
+    Source: Dive into Deep Learning, 8.5.
+    """
+    V, H = vocab_size, num_hiddens
+    return _trainable([
+        _normal((V, H), device),
+        _normal((H, H), device),
+        torch.zeros(H, device=device),
+        _normal((H, V), device),
+        torch.zeros(V, device=device),
+    ])
+
+
+def init_rnn_state(
+    batch_size: int, num_hiddens: int, device: torch.device
+) -> State:
+    """Zeros: `(H,)` with `H` of shape `(B, H)`."""
+    return (torch.zeros(batch_size, num_hiddens, device=device),)
+
+
+def rnn(
+    inputs: torch.Tensor, state: State, params: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, State]:
+    """The recurrence H_t = tanh(X_t W_xh + H_{t-1} W_hh + b_h).
+
+    Args:
+        inputs: one-hot tokens, `(T, B, V)`.
+        state: `(H,)`.
+        params: as from `get_rnn_params`.
+
+    Returns:
+        Logits H_t W_hq + b_q, `(T*B, V)`, and the last state.
+
+    Source: Dive into Deep Learning, 8.5.
+    """
+    W_xh, W_hh, b_h, W_hq, b_q = params
+    (H,) = state
+    hiddens = []
+    for X in inputs:  # (B, V)
+        H = torch.tanh(X @ W_xh + H @ W_hh + b_h)  # (B, H)
+        hiddens.append(H)
+    # The scores feed nothing back, so one product serves all the steps.
+    return torch.cat(hiddens) @ W_hq + b_q, (H,)
+
+
+def get_lstm_params(
+    vocab_size: int, num_hiddens: int, device: torch.device
+) -> Params:
+    """`W_x* (V, H), W_h* (H, H), b_* (H,)` for each of the gates i, f, o and
+    the candidate c, then `W_hq (H, V), b_q (V,)`.
+
+    Source: Dive into Deep Learning, 9.2.
+    """
+    V, H = vocab_size, num_hiddens
+    params = []
+    for _gate in "ifoc":
+        params += [
+            _normal((V, H), device),
+            _normal((H, H), device),
+            torch.zeros(H, device=device),
+        ]
+    params += [_normal((H, V), device), torch.zeros(V, device=device)]
+    return _trainable(params)
+
+
+def init_lstm_state(
+    batch_size: int, num_hiddens: int, device: torch.device
+) -> State:
+    """Zeros: `(H, C)`, both of shape `(B, H)`."""
+    zeros = torch.zeros(batch_size, num_hiddens, device=device)
+    return zeros, zeros.clone()
+
+
+def lstm(
+    inputs: torch.Tensor, state: State, params: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, State]:
+    """The LSTM: three gates and a memory cell.
+
+    I, F, O = sigmoid(X_t W_x* + H_{t-1} W_h* + b_*), and the candidate with
+    tanh; then C_t = F * C_{t-1} + I * candidate and H_t = O * tanh(C_t).
+
+    Args:
+        inputs: one-hot tokens, `(T, B, V)`.
+        state: `(H, C)`.
+        params: as from `get_lstm_params`.
+
+    Returns:
+        Logits H_t W_hq + b_q, `(T*B, V)`, and the last state.
+
+    Source: Dive into Deep Learning, 9.2.
+    """
+    *gates, W_hq, b_q = params
+    # The four products side by side are one larger, faster product.
+    W_x, W_h, b = (torch.cat(list(gates[k::3]), dim=-1) for k in range(3))
+    H, C = state
+    hiddens = []
+    for X in inputs:  # (B, V)
+        I, F_, O, candidate = (X @ W_x + H @ W_h + b).chunk(4, dim=1)
+        C = torch.sigmoid(F_) * C + torch.sigmoid(I) * torch.tanh(candidate)
+        H = torch.sigmoid(O) * torch.tanh(C)  # (B, H)
+        hiddens.append(H)
+    return torch.cat(hiddens) @ W_hq + b_q, (H, C)

@@ -1,0 +1,126 @@
+"""Run settings: the LABUTILS_* environment variables, read in this one place.
+
+Every function reads the environment when it is called, so a changed variable
+counts from the next call on.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+
+PRACTICE = "practice"
+
+
+class SettingsError(ValueError):
+    """An environment variable holds a value that cannot be used."""
+
+
+def _read(name: str) -> str | None:
+    """The variable's value; unset and blank mean the same."""
+    value = os.environ.get(name, "").strip()
+    return value or None
+
+
+def _bad(name: str, value: str, takes: str) -> SettingsError:
+    return SettingsError(
+        f"{name}={value!r} cannot be used: it takes {takes}. "
+        f"Change it or unset {name}."
+    )
+
+
+def _whole_number(name: str, smallest: int, takes: str) -> int | None:
+    value = _read(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal()) or int(value) < smallest:
+        raise _bad(name, value, takes)
+    return int(value)
+
+
+def _path(value: str) -> Path:
+    """A relative path starts at `home()`: the current folder differs between
+    a shell, a notebook and a test run."""
+    return Path(os.path.normpath(home() / Path(value).expanduser()))
+
+
+def _folder(name: str, default: Path) -> Path:
+    value = _read(name)
+    if value is None:
+        return default
+    path = _path(value)
+    if path.exists() and not path.is_dir():
+        raise _bad(name, value, "a folder, and this is a file")
+    return path
+
+
+def home() -> Path:
+    """The folder that holds data/ and results/.
+
+    In a checkout (or a released course folder) that is the folder with
+    notebooks/ in it; for an installed package it is ~/labutils.
+    """
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "notebooks").is_dir() else Path.home() / "labutils"
+
+
+def data_dir() -> Path:
+    """Folder of the cached text (LABUTILS_DATA_DIR)."""
+    return _folder("LABUTILS_DATA_DIR", home() / "data")
+
+
+def results_dir() -> Path:
+    """Folder of the saved results (LABUTILS_RESULTS_DIR)."""
+    return _folder("LABUTILS_RESULTS_DIR", home() / "results")
+
+
+def text() -> Path | str | None:
+    """The text asked for by LABUTILS_TEXT.
+
+    Returns:
+        The path of a copy of The Time Machine, the word ``"practice"`` for
+        the bundled practice text, or None where the variable is unset.
+    """
+    value = _read("LABUTILS_TEXT")
+    return value if value in (None, PRACTICE) else _path(value)
+
+
+def epochs_cap() -> int | None:
+    """Largest number of epochs a training may run (LABUTILS_EPOCHS)."""
+    return _whole_number("LABUTILS_EPOCHS", 1, "a whole number from 1 up")
+
+
+def seed() -> int:
+    """Seed of every random number (LABUTILS_SEED, 0 when unset)."""
+    found = _whole_number("LABUTILS_SEED", 0, "a whole number from 0 up")
+    return 0 if found is None else found
+
+
+def device() -> torch.device:
+    """Device to train on (LABUTILS_DEVICE, or CUDA, then MPS, then CPU)."""
+    value = _read("LABUTILS_DEVICE")
+    usable = _usable_devices()
+    if value is None:
+        return torch.device(usable[0])
+    if value not in usable:
+        raise _bad(
+            "LABUTILS_DEVICE", value,
+            f"one of this machine's devices ({', '.join(usable)})",
+        )
+    return torch.device(value)
+
+
+def _usable_devices() -> list[str]:
+    """This machine's devices, the fastest first."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = ["cuda"] * bool(count) + [f"cuda:{i}" for i in range(count)]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return [*names, "cpu"]
+
+
+def set_seed() -> int:
+    """Seed torch's global generator from the settings and return the seed."""
+    value = seed()
+    torch.manual_seed(value)
+    return value

@@ -1,0 +1,147 @@
+"""Run the notebooks from start to end without a browser."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from labutils import settings
+from labutils.corpus import Corpus, find_corpus
+from labutils.files import write_atomically
+
+
+class ExecuteError(RuntimeError):
+    """The run cannot start; the message says why and what to do."""
+
+
+def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
+    """The course's notebooks, in order, or those that are named.
+
+    Args:
+        names: paths, or the beginnings of file names in notebooks/ ("03").
+
+    Raises:
+        ExecuteError: there is no such notebook.
+    """
+    folder = settings.home() / "notebooks"
+    course = sorted(folder.glob("[0-9]*.ipynb"))
+    if not names:
+        if not course:
+            raise ExecuteError(f"No notebooks in {folder}.")
+        return course
+    return [path for name in names for path in _matching(name, course)]
+
+
+def _matching(name: str, course: list[Path]) -> list[Path]:
+    if Path(name).is_file():
+        return [Path(name).resolve()]
+    found = [path for path in course if path.name.startswith(name)]
+    if not found:
+        known = ", ".join(path.stem for path in course)
+        raise ExecuteError(
+            f"No notebook {name!r}: expected a path or the beginning of one "
+            f"of {known}."
+        )
+    return found
+
+
+def run(
+    names: Sequence[str] = (),
+    epochs: int | None = None,
+    out: Path | None = None,
+    in_place: bool = False,
+) -> bool:
+    """Execute notebooks one after the other; a failure does not stop the rest.
+
+    Args:
+        names: which, as for `notebook_paths`; none means all.
+        epochs: cap on every training's epochs.
+        out: folder for executed copies and results; None takes the settings'.
+        in_place: write the executed notebooks back, for committing. Only a
+            full run on The Time Machine may do that.
+
+    Returns:
+        Whether every notebook ran to its end.
+
+    Raises:
+        ExecuteError: a notebook is missing or `in_place` is not allowed.
+    """
+    paths = notebook_paths(names)
+    out = (settings.results_dir() if out is None else out).resolve()
+    with _environment(LABUTILS_EPOCHS=epochs, LABUTILS_RESULTS_DIR=out):
+        corpus = find_corpus()
+        if in_place:
+            _check_in_place(corpus)
+        # Found once here, not once again in each kernel.
+        with _environment(LABUTILS_TEXT=_name(corpus)):
+            print(corpus)
+            print(f"Results: {out}")
+            targets = [p if in_place else out / p.name for p in paths]
+            # A list, since all() on a generator would stop at a failure.
+            return all([*map(_one, paths, targets)])
+
+
+def _check_in_place(corpus: Corpus) -> None:
+    if settings.epochs_cap() is not None or not corpus.path:
+        raise ExecuteError(
+            "Notebooks are committed after full runs on The Time Machine: "
+            f"this run has {corpus.name}, and its epochs are "
+            f"{settings.epochs_cap() or 'not'} capped. Unset LABUTILS_EPOCHS "
+            "and get the text (`labutils data` tells how)."
+        )
+
+
+def _name(corpus: Corpus) -> str:
+    return str(corpus.path or settings.PRACTICE)
+
+
+def _one(path: Path, target: Path) -> bool:
+    """Execute one notebook and write it, with its error if there is one."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    print(f"{path.stem} ...", end=" ", flush=True)
+    start = time.monotonic()
+    problem = None
+    try:
+        client.execute()
+    except (CellExecutionError, DeadKernelError) as error:
+        problem = str(error).strip().splitlines()[-1]
+    finally:
+        # A run that fails or is interrupted never replaces the source.
+        if target != path or (problem is None and _complete(notebook)):
+            text = nbformat.writes(notebook) + "\n"
+            write_atomically(target, text.encode("utf-8"))
+    print(f"{problem or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
+    return problem is None
+
+
+def _complete(notebook: nbformat.NotebookNode) -> bool:
+    """Whether every code cell was run."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return all(cell.execution_count for cell in cells)
+
+
+@contextmanager
+def _environment(**variables: object) -> Iterator[None]:
+    """Environment variables for the kernels, put back afterwards."""
+    before = dict(os.environ)
+    os.environ.update(
+        {name: str(value) for name, value in variables.items() if value}
+    )
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

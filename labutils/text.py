@@ -1,0 +1,177 @@
+"""From a text to a sequence of token indices."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import overload
+
+import torch
+
+from labutils.corpus import read_corpus
+
+TOKENS = ("word", "char")
+
+
+def clean_line(line: str) -> str:
+    """Lower-case letters a to z with single spaces between, as in the book."""
+    return re.sub("[^A-Za-z]+", " ", line).strip().lower()
+
+
+def read_time_machine() -> list[str]:
+    """The cleaned lines of The Time Machine; prints which text it is.
+
+    Source: Dive into Deep Learning, 8.2.
+    """
+    return [clean_line(line) for line in read_corpus().text.splitlines()]
+
+
+def tokenize(lines: Iterable[str], token: str = "word") -> list[list[str]]:
+    """Split each line into words or characters.
+
+    Args:
+        lines: the lines of a text.
+        token: "word" or "char".
+
+    Returns:
+        One list of tokens for each line.
+
+    Raises:
+        ValueError: `token` is some other kind.
+    """
+    if token == "word":
+        return [line.split() for line in lines]
+    if token == "char":
+        return [list(line) for line in lines]
+    raise ValueError(
+        f"Unknown kind of token {token!r}: expected 'word' or 'char'."
+    )
+
+
+def count_corpus(tokens: Iterable[str] | Iterable[list[str]]) -> Counter[str]:
+    """How often each token occurs.
+
+    Args:
+        tokens: a list of tokens, or a list of such lists (one a line).
+    """
+    counter: Counter[str] = Counter()
+    for item in tokens:
+        counter.update([item] if isinstance(item, str) else item)
+    return counter
+
+
+class Vocab:
+    """Tokens and their indices; index 0 stands for every unknown token.
+
+    After 0 come the reserved tokens, then the rest, the most frequent first;
+    tokens that are equally frequent keep the order of their first occurrence.
+
+    Args:
+        tokens: a list of tokens, or a list of such lists (one a line).
+        min_freq: tokens that occur less often count as unknown.
+        reserved_tokens: tokens to have in any case, such as "<pad>".
+
+    Attributes:
+        token_freqs: every token of the text with its count, the most
+            frequent first, the rare ones included.
+
+    Source: Dive into Deep Learning, 8.2.
+    """
+
+    def __init__(
+        self,
+        tokens: Iterable[str] | Iterable[list[str]] = (),
+        min_freq: int = 0,
+        reserved_tokens: Sequence[str] = (),
+    ) -> None:
+        if isinstance(reserved_tokens, str):
+            raise TypeError(
+                f"reserved_tokens is the string {reserved_tokens!r}: expected "
+                f"a list of tokens, such as [{reserved_tokens!r}]."
+            )
+        self.token_freqs = count_corpus(tokens).most_common()
+        frequent = [t for t, freq in self.token_freqs if freq >= min_freq]
+        # A dict keeps the order and the first place of a repeated token.
+        self._tokens = list(
+            dict.fromkeys(["<unk>", *reserved_tokens, *frequent])
+        )
+        self._indices = {t: index for index, t in enumerate(self._tokens)}
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    @overload
+    def __getitem__(  # type: ignore[overload-overlap]
+        self, tokens: str
+    ) -> int: ...
+    @overload
+    def __getitem__(self, tokens: Sequence[str]) -> list[int]: ...
+    def __getitem__(self, tokens: str | Sequence[str]) -> int | list[int]:
+        """The index of a token, or the indices of a list of tokens."""
+        if isinstance(tokens, str):
+            return self._indices.get(tokens, self.unk)
+        get, unk = self._indices.get, self.unk
+        return [
+            get(token, unk) if isinstance(token, str) else self[token]
+            for token in tokens
+        ]
+
+    def to_tokens(self, indices: int | Sequence[int] | torch.Tensor):
+        """The token of an index, or the tokens of a sequence of indices.
+
+        Raises:
+            IndexError: an index is not in the vocabulary.
+        """
+        if isinstance(indices, torch.Tensor):
+            indices = indices.tolist()
+        if not isinstance(indices, int):
+            return [self.to_tokens(index) for index in indices]
+        if not 0 <= indices < len(self):
+            raise IndexError(
+                f"Index {indices} is not in the vocabulary: expected 0 to "
+                f"{len(self) - 1}."
+            )
+        return self._tokens[indices]
+
+    @property
+    def unk(self) -> int:
+        """Index of every unknown token."""
+        return 0
+
+
+def load_corpus_time_machine(
+    max_tokens: int = -1, token: str = "char"
+) -> tuple[torch.Tensor, Vocab]:
+    """The Time Machine as one sequence of token indices.
+
+    Args:
+        max_tokens: length to cut the sequence to; -1 for the whole text.
+        token: "char" or "word".
+
+    Returns:
+        The indices, `(N,)` int64, and the vocabulary of the whole text.
+
+    Source: Dive into Deep Learning, 8.2.
+    """
+    return encode_lines(read_time_machine(), max_tokens, token)
+
+
+def encode_lines(
+    lines: Iterable[str], max_tokens: int = -1, token: str = "char"
+) -> tuple[torch.Tensor, Vocab]:
+    """Lines of text as one sequence of token indices.
+
+    As in the book, nothing stands between the last token of a line and the
+    first of the next, and the vocabulary is that of all the lines.
+
+    Returns:
+        The indices, `(N,)` int64, and the vocabulary.
+    """
+    if max_tokens != -1 and max_tokens < 1:
+        raise ValueError(
+            f"max_tokens is {max_tokens}: expected a number from 1 up, or -1 "
+            "for the whole text."
+        )
+    tokens = [t for line in tokenize(lines, token) for t in line]
+    vocab = Vocab(tokens)
+    kept = tokens if max_tokens == -1 else tokens[:max_tokens]
+    return torch.tensor(vocab[kept], dtype=torch.int64), vocab
