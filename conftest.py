@@ -21,6 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("LABUTILS_EPOCHS", "2")
     # The committed outputs were computed on a CPU.
     os.environ.setdefault("LABUTILS_DEVICE", "cpu")
+    # Two workers on two cores: with more threads each they only wait for each
+    # other, which makes a training many times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # A test run must not replace the results of somebody's full run.
     results = Path(tempfile.mkdtemp(prefix="labutils-test-"))
     config.stash[RESULTS] = results

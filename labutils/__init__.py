@@ -4,13 +4,13 @@ The notebooks build these things; each imports the finished ones from here.
 """
 
 from labutils.corpus import find_corpus
+from labutils.evaluation import evaluate_perplexity
 from labutils.generation import predict
 from labutils.history import History, versions
+from labutils.loading import load_data_text, load_data_time_machine
 from labutils.models import RNNModel
 from labutils.sampling import (
     SeqDataLoader,
-    load_data_text,
-    load_data_time_machine,
     seq_data_iter_random,
     seq_data_iter_sequential,
 )
@@ -24,12 +24,7 @@ from labutils.text import (
     read_time_machine,
     tokenize,
 )
-from labutils.training import (
-    evaluate_perplexity,
-    grad_clipping,
-    train,
-    train_epoch,
-)
+from labutils.training import grad_clipping, train, train_epoch
 
 __version__ = "0.1.0"
 

@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="labutils",
         description="Commands of the course kit on recurrent networks.",
+        epilog="example: labutils data (every command has its own --help)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data = commands.add_parser(
@@ -82,7 +83,10 @@ def _data(options: argparse.Namespace) -> int:
     else:
         from labutils import download
 
-        path = download.fetch(again=True)
+        try:
+            path = download.fetch(again=True)
+        except download.DownloadError as error:
+            raise RuntimeError(f"{error} {corpus.WAYS_TO_GET_IT}") from error
     print(f"{corpus.TIME_MACHINE}: verified and stored as {path}")
     return 0
 

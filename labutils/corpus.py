@@ -7,6 +7,7 @@ Every copy of The Time Machine is verified before each use.
 """
 
 import hashlib
+import os
 import warnings
 from dataclasses import dataclass, field
 from importlib import resources
@@ -80,7 +81,8 @@ def find_corpus(*, download: bool = True) -> Corpus:
     if isinstance(asked, Path):
         return open_time_machine(asked, "the file named by LABUTILS_TEXT")
     cached = settings.data_dir() / FILE_NAME
-    if cached.exists():
+    # os.access: a Path in a locked folder raises instead of answering.
+    if os.access(cached, os.F_OK):
         try:
             return open_time_machine(cached, "the data folder")
         except CorpusError as error:
@@ -99,7 +101,7 @@ def find_corpus(*, download: bool = True) -> Corpus:
 
 
 def _fetch() -> Path:
-    # requests and pooch take a while to import: only a download needs them.
+    # requests takes a while to import: only a download needs it.
     from labutils import download
 
     return download.fetch()
@@ -133,7 +135,10 @@ def open_time_machine(path: Path, source: str) -> Corpus:
             f"Cannot read {path} ({source}): {error.strerror or error}. "
             f"Expected a copy of {TIME_MACHINE}. {WAYS_TO_GET_IT}"
         ) from error
-    sha256 = verify(data, path)
+    try:
+        sha256 = verify(data, path)
+    except CorpusError as error:
+        raise CorpusError(f"{error} {WAYS_TO_GET_IT}") from None
     return Corpus(TIME_MACHINE, source, sha256, data.decode("utf-8"), path)
 
 
@@ -152,7 +157,7 @@ def verify(data: bytes, name: Path | str) -> str:
             f"{name} is not {TIME_MACHINE}: {_describe(data)}. "
             f"Expected SHA-256 {SHA256} ({SIZE:,} bytes), "
             f"found {found} ({len(data):,} bytes). "
-            f"It will not be used. {WAYS_TO_GET_IT}"
+            "It will not be used."
         )
     return found
 

@@ -4,13 +4,13 @@ import io
 import threading
 from pathlib import Path
 
-import pooch
 import requests
 
 from labutils import settings
 from labutils.corpus import (
     FILE_NAME,
     SIZE,
+    TIME_MACHINE,
     CorpusError,
     set_aside,
     store,
@@ -58,13 +58,18 @@ def fetch(*, again: bool = False) -> Path:
             data = _get(url)
             verify(data, url)
         except requests.RequestException as error:
-            reasons.append(f"{url}: {_explain(error)}")
+            reasons.append(f"{url}: {_explain(error)}.")
         except CorpusError as error:
             reasons.append(f"{error} {_keep(data)}")
         else:
+            _failed = None
             return store(data)
-    _failed = "it could not be downloaded. " + " ".join(reasons)
+    _failed = f"{TIME_MACHINE} could not be downloaded. " + " ".join(reasons)
     raise DownloadError(_failed)
+
+
+class _TooLong(requests.RequestException):
+    """A server sends far more than the text."""
 
 
 class _Buffer(io.BytesIO):
@@ -72,7 +77,7 @@ class _Buffer(io.BytesIO):
 
     def write(self, data, /) -> int:
         if self.tell() + len(data) > 10 * SIZE:
-            raise requests.ConnectionError("it sends far more than the text")
+            raise _TooLong("it sends far more than the text")
         return super().write(data)
 
 
@@ -88,9 +93,11 @@ def _get(url: str) -> bytes:
 
     def work() -> None:
         try:
-            pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))(
-                url, buffer, None
-            )
+            timeout = (CONNECT_SECONDS, READ_SECONDS)
+            with requests.get(url, stream=True, timeout=timeout) as response:
+                response.raise_for_status()
+                for chunk in response.iter_content(8192):
+                    buffer.write(chunk)
         except BaseException as error:  # handed to the caller's thread
             errors.append(error)
 
@@ -98,6 +105,7 @@ def _get(url: str) -> bytes:
     thread.start()
     thread.join(TOTAL_SECONDS)
     if thread.is_alive():
+        buffer.close()  # its next write fails, which ends it
         raise requests.Timeout(f"not complete after {TOTAL_SECONDS:.0f} s")
     if errors:
         raise errors[0]
@@ -108,11 +116,14 @@ def _explain(error: requests.RequestException) -> str:
     """A short reason in place of a chain of nested library errors."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
+    # requests calls a pause in the middle of a text a ConnectionError.
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"too slow ({error})"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off in the middle of the text"
-    return "no connection"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return str(error)
 
 
 def _keep(data: bytes) -> str:

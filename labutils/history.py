@@ -66,6 +66,13 @@ class History:
         best = min(self.held_out_perplexity)
         return best, self.held_out_epochs[self.held_out_perplexity.index(best)]
 
+    def first_epoch_below(self, perplexity: float) -> int | None:
+        """The first epoch whose training perplexity is below a number."""
+        for epoch, value in enumerate(self.train_perplexity, start=1):
+            if value < perplexity:
+                return epoch
+        return None
+
     @property
     def seconds(self) -> float:
         """Seconds of training."""
@@ -78,8 +85,9 @@ class History:
 
     @property
     def full(self) -> bool:
-        """Whether every epoch that was asked for was trained."""
-        return self.num_epochs == self.settings["num_epochs"]
+        """Whether every epoch that was asked for was trained, and well."""
+        done = self.num_epochs == self.settings["num_epochs"]
+        return done and not (self.interrupted or self.diverged)
 
     @property
     def status(self) -> str:

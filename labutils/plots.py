@@ -4,14 +4,14 @@ Every function draws on the axes it is given, or on new ones, and returns
 them. Curves differ by line style as well as by colour.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from labutils.history import History
-from labutils.protocol import Batches
 
 FIGURE_SIZE = (5.0, 3.0)  # inches
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -48,56 +48,49 @@ def plot_frequencies(
 
 
 def plot_batches(
-    rows: Mapping[str, Sequence[Sequence[int]]],
+    batches: Mapping[str, Iterable[torch.Tensor]],
     num_tokens: int,
     ax: Axes | None = None,
 ) -> Axes:
     """Which part of a text goes to which batch.
 
     Args:
-        rows: for each row's label the batches: the positions in the text
-            that each batch reads as inputs.
-        num_tokens: length of the text; positions in no batch stay grey.
+        batches: for each bar's label the inputs of the batches, `(B, T)`,
+            over a text whose tokens are their own positions 0, 1, 2, ...
+        num_tokens: how much of the text to show; what no batch reads is grey.
         ax: axes to draw on; None makes new ones.
     """
-    ax = new_axes(1.6, 0.3 * len(rows) + 0.25) if ax is None else ax
-    for row, batches in enumerate(rows.values()):
-        ax.broken_barh([(0, num_tokens)], (row - 0.4, 0.8), color=UNUSED)
-        for number, positions in enumerate(batches):
-            colour = COLOURS[number % len(COLOURS)]
-            for start, length in _runs(positions):
-                ax.broken_barh(
-                    [(start, length)], (row - 0.4, 0.8), facecolor=colour,
-                    edgecolor="white", linewidth=0.8,
-                )
-                ax.text(
-                    start + length / 2, row, str(number), color="white",
-                    ha="center", va="center", clip_on=True,
-                )
+    ax = new_axes(1.6, 0.3 * len(batches) + 0.25) if ax is None else ax
+    for bar, (_, inputs) in enumerate(batches.items()):
+        ax.broken_barh([(0, num_tokens)], (bar - 0.4, 0.8), color=UNUSED)
+        _draw_bar(ax, bar, [X.tolist() for X in inputs], num_tokens)
     ax.set(xlabel="position in the text", xlim=(0, num_tokens))
-    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_yticks(range(len(batches)), list(batches))
     ax.invert_yaxis()
     return ax
 
 
-def _runs(positions: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring positions gathered into (start, length)."""
-    runs: list[tuple[int, int]] = []
-    for position in positions:
-        if runs and position == sum(runs[-1]):
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((position, 1))
-    return runs
-
-
-def batch_positions(data_iter: Batches) -> list[list[int]]:
-    """The inputs of each batch, row after row.
-
-    Over a text whose tokens are their own positions (0, 1, 2, ...) these are
-    the rows for `plot_batches`.
-    """
-    return [X.flatten().tolist() for X, _ in data_iter]
+def _draw_bar(
+    ax: Axes, bar: int, inputs: list[list[list[int]]], num_tokens: int
+) -> None:
+    """One box for each row; numbered and outlined where there is room."""
+    length = len(inputs[0][0])
+    few = num_tokens <= 40 * length
+    shades = plt.get_cmap("viridis")
+    for number, rows in enumerate(inputs):
+        colour = COLOURS[number % len(COLOURS)] if few else shades(
+            number / max(1, len(inputs) - 1)
+        )
+        starts = [row[0] for row in rows if row[0] < num_tokens]
+        ax.broken_barh(
+            [(start, length) for start in starts], (bar - 0.4, 0.8),
+            facecolor=colour, edgecolor="white", linewidth=1.0 * few,
+        )
+        for start in starts if few else ():
+            ax.text(
+                start + length / 2, bar, str(number), color="white",
+                ha="center", va="center",
+            )
 
 
 def plot_perplexity(
@@ -139,11 +132,12 @@ def plot_perplexity(
         )
         if not history.full:
             ax.set_title(history.status, fontsize="small")
-    _label(ax, "epoch" if x == "epoch" else "seconds of training")
+    label_perplexity(ax, "epoch" if x == "epoch" else "seconds of training")
     return ax
 
 
-def _label(ax: Axes, xlabel: str) -> None:
+def label_perplexity(ax: Axes, xlabel: str) -> None:
+    """Labels, ticks, grid and legend for curves of perplexity."""
     ax.set(xlabel=xlabel, ylabel="perplexity (log scale)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     ax.set_yticks([1, 2, 5, 10, 20, 50])

@@ -73,6 +73,12 @@ def next_state(
     return detach(state)
 
 
+def training_mode(model: LanguageModel) -> None:
+    """Dropout on, in a model that has it."""
+    if not getattr(model, "training", True):
+        cast(torch.nn.Module, model).train()
+
+
 @contextmanager
 def evaluation_mode(model: LanguageModel) -> Iterator[None]:
     """No gradients and, in a model that has it, no dropout."""

@@ -1,6 +1,7 @@
 """Results that outlive the kernel: summaries, curves, histories, weights."""
 
 import io
+import pickle
 from pathlib import Path
 
 import torch
@@ -105,9 +106,11 @@ def load_weights(path: Path, model: LanguageModel) -> None:
     """Copy saved parameters into a model of the same make.
 
     Raises:
-        ValueError: the file's parameters do not fit; the model is unchanged.
+        ValueError: the file is damaged or its parameters do not fit; the
+            model is unchanged.
+        OSError: the file cannot be read.
     """
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    saved = _read_weights(path)
     params = list(model.parameters())
     found = [tuple(p.shape) for p in saved]
     expected = [tuple(p.shape) for p in params]
@@ -120,6 +123,25 @@ def load_weights(path: Path, model: LanguageModel) -> None:
     with torch.no_grad():
         for param, value in zip(params, saved, strict=True):
             param.copy_(value)
+
+
+def _read_weights(path: Path) -> list[torch.Tensor]:
+    data = io.BytesIO(path.read_bytes())
+    try:
+        saved = torch.load(data, map_location="cpu", weights_only=True)
+    except (
+        RuntimeError, ValueError, EOFError, pickle.UnpicklingError
+    ) as error:
+        raise ValueError(
+            f"{path} is damaged, or not a file of weights from "
+            "save_training. Run the training and save it again."
+        ) from error
+    if not isinstance(saved, list):
+        raise ValueError(
+            f"{path} holds a {type(saved).__name__}: expected the list of "
+            "tensors that save_training writes."
+        )
+    return saved
 
 
 def _save(notebook: str, name: str, data: bytes) -> Path:

@@ -1,14 +1,10 @@
 """Batches of subsequences from one long sequence of token indices."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from labutils import settings
-from labutils.corpus import read_corpus
-from labutils.text import Vocab, clean_line, encode_lines
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -46,10 +42,13 @@ def seq_data_iter_random(
     offset = _offset(corpus, batch_size, num_steps, offset, generator)
     # One row a subsequence, with the token after it: a view, nothing copied.
     windows = corpus[offset:].unfold(0, num_steps + 1, num_steps)
-    num_batches = len(windows) // batch_size
     order = torch.randperm(len(windows), generator=generator)
-    chosen = windows[order[: num_batches * batch_size]]
-    return ((rows[:, :-1], rows[:, 1:]) for rows in chosen.split(batch_size))
+    num_batches = len(windows) // batch_size
+    chosen = order[: num_batches * batch_size].split(batch_size)
+    # Gathered batch by batch: so small a gather starts no threads, and inputs
+    # and targets are two views of its result.
+    batches = (windows[rows] for rows in chosen)
+    return ((rows[:, :-1], rows[:, 1:]) for rows in batches)
 
 
 def seq_data_iter_sequential(
@@ -158,109 +157,3 @@ class SeqDataLoader:
             self.corpus, self.batch_size, self.num_steps, self.offset,
             self.generator,
         )
-
-
-def load_data_time_machine(
-    batch_size: int,
-    num_steps: int,
-    use_random_iter: bool = False,
-    max_tokens: int = 10_000,
-    held_out_tokens: int = 5_000,
-    seed: int | None = None,
-) -> tuple[SeqDataLoader, Vocab]:
-    """Batches from the start of The Time Machine, by characters.
-
-    Args:
-        batch_size: subsequences in a batch.
-        num_steps: tokens in a subsequence.
-        use_random_iter: random sampling, not sequential partitioning.
-        max_tokens: tokens to train on; -1 for the whole text.
-        held_out_tokens: tokens after those, for `SeqDataLoader.held_out`.
-        seed: None takes it from the settings (LABUTILS_SEED).
-
-    Returns:
-        The loader and the vocabulary of the whole text.
-
-    Source: Dive into Deep Learning, 8.3.4.
-    """
-    corpus = read_corpus()
-    lines = [clean_line(line) for line in corpus.text.splitlines()]
-    return _load(
-        lines, corpus.record(), batch_size, num_steps, use_random_iter,
-        max_tokens, held_out_tokens, seed,
-    )
-
-
-def load_data_text(
-    path: str | Path,
-    batch_size: int,
-    num_steps: int,
-    use_random_iter: bool = False,
-    max_tokens: int = 10_000,
-    held_out_tokens: int = 5_000,
-    seed: int | None = None,
-    clean: Callable[[str], str] = clean_line,
-) -> tuple[SeqDataLoader, Vocab]:
-    """Batches from the start of a text of your own, by characters.
-
-    Args:
-        path: a text file in UTF-8.
-        clean: what to do with each line; the default keeps the letters a to
-            z alone, `str.strip` keeps any script and the punctuation.
-
-    The other arguments and the result are those of `load_data_time_machine`.
-
-    Raises:
-        ValueError: the file is not UTF-8, or too short for one batch.
-        OSError: the file cannot be read.
-    """
-    path = Path(path)
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line "
-            f"{line}. Save the text as UTF-8 and load it again."
-        ) from error
-    lines = [clean(line) for line in text.splitlines()]
-    record: dict[str, object] = {
-        "name": path.name,
-        "source": "a file of your own",
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    try:
-        return _load(
-            lines, record, batch_size, num_steps, use_random_iter,
-            max_tokens, held_out_tokens, seed,
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"{path}, {len(text)} characters and {sum(map(len, lines))} of "
-            f"them left after cleaning: {error}"
-        ) from error
-
-
-def _load(
-    lines, record, batch_size, num_steps, use_random_iter, max_tokens,
-    held_out_tokens, seed,
-) -> tuple[SeqDataLoader, Vocab]:
-    corpus, vocab = encode_lines(lines)
-    if max_tokens == -1:
-        max_tokens = len(corpus)
-    loader = SeqDataLoader(
-        corpus[:max_tokens], batch_size, num_steps, use_random_iter, seed
-    )
-    held_out = corpus[max_tokens : max_tokens + held_out_tokens]
-    if len(held_out) > batch_size * num_steps:
-        # In order and from a fixed start: each measurement reads the same.
-        loader.held_out = SeqDataLoader(
-            held_out, batch_size, num_steps, offset=0
-        )
-    loader.record = {
-        **record,
-        "tokens": len(loader.corpus),
-        "held_out_tokens": len(held_out),
-    }
-    return loader, vocab

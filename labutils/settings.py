@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 PRACTICE = "practice"
+# Of epochs and seeds; torch refuses seeds of more than 64 bits.
+LARGEST = 2**32 - 1
 
 
 class SettingsError(ValueError):
@@ -29,27 +31,34 @@ def _bad(name: str, value: str, takes: str) -> SettingsError:
     )
 
 
-def _whole_number(name: str, smallest: int, takes: str) -> int | None:
+def _whole_number(name: str, smallest: int, largest: int) -> int | None:
     value = _read(name)
     if value is None:
         return None
-    if not (value.isascii() and value.isdecimal()) or int(value) < smallest:
-        raise _bad(name, value, takes)
+    # The length first: int() refuses thousands of digits in its own words.
+    digits = value.isascii() and value.isdecimal() and len(value) < 20
+    if not digits or not smallest <= int(value) <= largest:
+        raise _bad(name, value, f"a whole number from {smallest} to {largest}")
     return int(value)
 
 
-def _path(value: str) -> Path:
+def _path(name: str, value: str) -> Path:
     """A relative path starts at `home()`: the current folder differs between
     a shell, a notebook and a test run."""
-    return Path(os.path.normpath(home() / Path(value).expanduser()))
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise _bad(name, value, "a path, and this user is unknown") from error
+    return Path(os.path.normpath(home() / path))
 
 
 def _folder(name: str, default: Path) -> Path:
     value = _read(name)
     if value is None:
         return default
-    path = _path(value)
-    if path.exists() and not path.is_dir():
+    path = _path(name, value)
+    # os.access: a Path in a locked folder raises instead of answering.
+    if os.access(path, os.F_OK) and not path.is_dir():
         raise _bad(name, value, "a folder, and this is a file")
     return path
 
@@ -82,17 +91,19 @@ def text() -> Path | str | None:
         the bundled practice text, or None where the variable is unset.
     """
     value = _read("LABUTILS_TEXT")
-    return value if value in (None, PRACTICE) else _path(value)
+    if value is None or value == PRACTICE:
+        return value
+    return _path("LABUTILS_TEXT", value)
 
 
 def epochs_cap() -> int | None:
     """Largest number of epochs a training may run (LABUTILS_EPOCHS)."""
-    return _whole_number("LABUTILS_EPOCHS", 1, "a whole number from 1 up")
+    return _whole_number("LABUTILS_EPOCHS", 1, LARGEST)
 
 
 def seed() -> int:
     """Seed of every random number (LABUTILS_SEED, 0 when unset)."""
-    found = _whole_number("LABUTILS_SEED", 0, "a whole number from 0 up")
+    found = _whole_number("LABUTILS_SEED", 0, LARGEST)
     return 0 if found is None else found
 
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from labutils import settings
+from labutils.evaluation import evaluate_perplexity, perplexity
 from labutils.generation import predict
 from labutils.history import History, versions
 from labutils.protocol import (
@@ -17,8 +18,8 @@ from labutils.protocol import (
     LanguageModel,
     as_targets,
     device_of,
-    evaluation_mode,
     next_state,
+    training_mode,
 )
 from labutils.sampling import SeqDataLoader
 from labutils.text import Vocab
@@ -47,11 +48,6 @@ def grad_clipping(model: LanguageModel, theta: float) -> torch.Tensor:
     return norm
 
 
-def perplexity(nats: float) -> float:
-    """exp of a mean loss in nats; infinite where that is out of range."""
-    return float(torch.tensor(nats, dtype=torch.float64).exp())
-
-
 def train_epoch(
     model: LanguageModel,
     train_iter: Batches,
@@ -72,6 +68,7 @@ def train_epoch(
 
     Source: Dive into Deep Learning, 8.5.
     """
+    training_mode(model)
     device = device_of(model)
     nats = torch.zeros((), device=device)
     tokens = 0
@@ -88,26 +85,6 @@ def train_epoch(
         nats += loss.detach() * y.numel()
         tokens += y.numel()
     return perplexity(float(nats) / tokens), tokens
-
-
-def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
-    """Perplexity over every token of `data_iter`, without training.
-
-    Returns:
-        exp of the mean negative log-likelihood (nats) of a token.
-
-    Source: Dive into Deep Learning, 8.5 and 9.2.
-    """
-    device = device_of(model)
-    nats, tokens, state = 0.0, 0, None
-    with evaluation_mode(model):
-        for X, Y in data_iter:
-            X, y = X.to(device), as_targets(Y).to(device)
-            state = next_state(model, state, len(X), data_iter)
-            logits, state = model(X, state)
-            nats += float(F.cross_entropy(logits, y, reduction="sum"))
-            tokens += y.numel()
-    return perplexity(nats / tokens)
 
 
 def train(
@@ -136,7 +113,7 @@ def train(
         num_epochs: epochs to train; LABUTILS_EPOCHS caps them.
         optimizer: another one, over the model's parameters, in place of
             stochastic gradient descent (`lr` is then its own affair).
-        grad_clip: largest norm of the gradients.
+        grad_clip: largest norm of the gradients; math.inf clips nothing.
         eval_every: epochs from one held-out measurement to the next.
         prefix: what the samples begin with.
         verbose: print about ten lines of progress.
@@ -151,6 +128,12 @@ def train(
             f"num_epochs is {num_epochs} and eval_every {eval_every}: "
             "expected 1 or more of each."
         )
+    if not grad_clip > 0:
+        raise ValueError(
+            f"grad_clip is {grad_clip}: expected a number above 0; with "
+            "math.inf nothing is clipped."
+        )
+    predict(prefix, 0, model, vocab)  # a bad prefix is refused now
     if optimizer is None:
         optimizer = torch.optim.SGD(model.parameters(), lr)
     cap = settings.epochs_cap()
@@ -175,7 +158,7 @@ def train(
         "epochs_cap": cap,
         "optimizer": type(optimizer).__name__,
         "lr": optimizer.param_groups[0]["lr"],
-        "grad_clip": grad_clip,
+        "grad_clip": grad_clip if math.isfinite(grad_clip) else None,
         "batch_size": train_iter.batch_size,
         "num_steps": train_iter.num_steps,
         "use_random_iter": train_iter.use_random_iter,
@@ -246,9 +229,9 @@ class _Log:
     ) -> History:
         return History(
             tuple(self.train_perplexity),
-            # An interrupt may fall between an epoch's two entries.
+            # An interrupt may fall between two entries that go together.
             tuple(self.train_seconds[: self.epoch]),
-            tuple(self.held_out_perplexity),
+            tuple(self.held_out_perplexity[: len(self.held_out_epochs)]),
             tuple(self.held_out_epochs),
             tuple(self.samples),
             self.tokens,

@@ -75,13 +75,14 @@ def run(
     out = (settings.results_dir() if out is None else out).resolve()
     with _environment(LABUTILS_EPOCHS=epochs, LABUTILS_RESULTS_DIR=out):
         corpus = find_corpus()
-        if in_place:
+        targets = [p if in_place else out / p.name for p in paths]
+        # --out can lead to the sources as well.
+        if set(targets) & set(paths):
             _check_in_place(corpus)
         # Found once here, not once again in each kernel.
         with _environment(LABUTILS_TEXT=_name(corpus)):
             print(corpus)
             print(f"Results: {out}")
-            targets = [p if in_place else out / p.name for p in paths]
             # A list, since all() on a generator would stop at a failure.
             return all([*map(_one, paths, targets)])
 
@@ -101,36 +102,55 @@ def _name(corpus: Corpus) -> str:
 
 
 def _one(path: Path, target: Path) -> bool:
-    """Execute one notebook and write it, with its error if there is one."""
-    notebook = nbformat.read(path, as_version=4)
+    """Execute one notebook and say how it went."""
+    print(f"{path.stem} ...", end=" ", flush=True)
+    start = time.monotonic()
+    problem = _execute(path, target)
+    print(f"{problem or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
+    return problem is None
+
+
+def _execute(path: Path, target: Path) -> str | None:
+    """Execute one notebook and write it, with its error if there is one.
+
+    Returns:
+        What went wrong, in one line; None where nothing did.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as error:  # a file that is no notebook fails in many ways
+        return f"{type(error).__name__}: this is not a notebook"
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # no output of an earlier run may stay
+            cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
         notebook,
         timeout=None,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
+        # The kernel's own log; what a cell writes is an output of the cell.
+        extra_arguments=["--log-level=CRITICAL"],
         resources={"metadata": {"path": str(path.parent)}},
     )
-    print(f"{path.stem} ...", end=" ", flush=True)
-    start = time.monotonic()
-    problem = None
+    problem: str | None = "interrupted"
     try:
-        client.execute()
-    except (CellExecutionError, DeadKernelError) as error:
-        problem = str(error).strip().splitlines()[-1]
+        # Cell by cell, since client.execute() takes Ctrl-C for itself.
+        with client.setup_kernel():
+            for index, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, index)
+            client.set_widgets_metadata()
+        problem = None
+    except CellExecutionError as error:
+        problem = f"{error.ename}: {error.evalue}".splitlines()[0]
+    except DeadKernelError as error:
+        problem = str(error)
     finally:
         # A run that fails or is interrupted never replaces the source.
-        if target != path or (problem is None and _complete(notebook)):
+        if target != path or problem is None:
             text = nbformat.writes(notebook) + "\n"
             write_atomically(target, text.encode("utf-8"))
-    print(f"{problem or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
-    return problem is None
-
-
-def _complete(notebook: nbformat.NotebookNode) -> bool:
-    """Whether every code cell was run."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return all(cell.execution_count for cell in cells)
+    return problem
 
 
 @contextmanager

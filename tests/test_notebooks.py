@@ -1,0 +1,142 @@
+"""What must be true of every committed notebook, whoever edited it last."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NAMES = (
+    "01_text_preprocessing",
+    "02_long_sequence_sampling",
+    "03_rnn_from_scratch",
+    "04_rnn_concise",
+    "05_lstm_from_scratch",
+    "06_deep_lstm_vs_gru",
+)
+TAGS = {"nbval-ignore-output"}
+# Training perplexity that a full run has to reach: the published figure and
+# how far a run may stay from it.
+REACHED = {
+    "rnn_scratch_sequential": (1.0, 0.1),
+    "rnn_scratch_random": (1.2, 0.3),
+    "rnn_concise": (1.3, 0.1),
+    "rnn_concise_2_layers": (1.0, 0.1),
+    "lstm_scratch": (1.1, 0.1),
+    "deep_lstm": (1.02, 0.1),
+    "deep_gru": (1.02, 0.1),
+}
+MACHINE_PATH = re.compile(r"/(?:home|root|tmp|work|Users)/|[A-Z]:\\")
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(name: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in read(name).cells if cell.cell_type == "code"]
+
+
+def printed(cell: nbformat.NotebookNode) -> str:
+    """All the text among a cell's outputs."""
+    return "\n".join(
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for output in cell.outputs
+    )
+
+
+def output_of(*names: str) -> str:
+    return "\n".join(
+        printed(cell) for name in names for cell in code_cells(name)
+    )
+
+
+def test_there_are_six():
+    assert sorted(p.stem for p in FOLDER.glob("*.ipynb")) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestNotebook:
+    def test_is_valid(self, name):
+        nbformat.validate(read(name))
+
+    def test_was_run_once_from_start_to_end(self, name):
+        counts = [cell.execution_count for cell in code_cells(name)]
+        assert counts == list(range(1, len(counts) + 1))
+
+    def test_has_no_error_and_no_warning(self, name):
+        for cell in code_cells(name):
+            for output in cell.outputs:
+                assert output.output_type != "error", cell.source
+                assert output.get("name") != "stderr", output.text
+
+    def test_has_no_empty_code_cell(self, name):
+        assert all(cell.source.strip() for cell in code_cells(name))
+
+    def test_ran_on_the_time_machine(self, name):
+        assert "Corpus: The Time Machine" in output_of(name)
+        assert "practice text" not in output_of(name)
+
+    def test_ran_all_its_epochs(self, name):
+        for words in ("CAPPED RUN", "PARTIAL RUN", "DIVERGED"):
+            assert words not in output_of(name)
+
+    def test_is_small(self, name):
+        assert (FOLDER / f"{name}.ipynb").stat().st_size < 500_000
+
+    def test_tags_are_spelled_right(self, name):
+        for cell in read(name).cells:
+            tags = set(cell.metadata.get("tags", []))
+            assert tags <= TAGS, cell.source
+            assert not tags or cell.cell_type == "code", cell.source
+
+    def test_trainings_are_not_compared(self, name):
+        """Epochs are capped in a test run, so their outputs must differ."""
+        for cell in code_cells(name):
+            if re.search(r"epoch +\d+/\d+ ", printed(cell)):
+                assert "nbval-ignore-output" in cell.metadata.tags
+
+    def test_no_machine_paths(self, name):
+        for cell in read(name).cells:
+            found = MACHINE_PATH.search(cell.source)
+            if cell.cell_type == "code":
+                found = found or MACHINE_PATH.search(printed(cell))
+            assert not found, found
+
+    def test_lines_fit_a_projector(self, name):
+        for cell in read(name).cells:
+            for line in cell.source.splitlines():
+                assert len(line) <= 75, line
+
+    def test_cells_are_short(self, name):
+        for cell in code_cells(name):
+            assert len(cell.source.splitlines()) <= 25, cell.source
+
+    def test_prose_stands_between_the_code(self, name):
+        kinds = "".join(cell.cell_type[0] for cell in read(name).cells)
+        assert "cccc" not in kinds
+        assert kinds.startswith("mc") and kinds.endswith("m")
+
+
+def summaries() -> dict[str, str]:
+    """The summary of each training, from the committed outputs."""
+    parts = re.split(r"^model: ", output_of(*NAMES), flags=re.MULTILINE)
+    return {part.split()[0]: part for part in parts[1:]}
+
+
+def test_every_training_reached_the_published_perplexity():
+    found = summaries()
+    assert set(REACHED) <= set(found)
+    for name, (published, margin) in REACHED.items():
+        match = re.search(r"training perplexity: ([\d.]+)", found[name])
+        assert match, found[name]
+        assert float(match[1]) <= published + margin, name
+
+
+def test_every_training_says_how_it_was_run():
+    for name, summary in summaries().items():
+        assert "status: full run, 500 of 500 epochs" in summary, name
+        assert "corpus: The Time Machine" in summary, name
+        assert "held-out perplexity: " in summary, name
+        assert len(re.findall("^prediction: ", summary, re.MULTILINE)) == 2

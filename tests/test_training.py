@@ -1,0 +1,812 @@
+"""Training and evaluation, and the history they leave."""
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from labutils import (
+    History,
+    RNNModel,
+    RNNModelScratch,
+    SeqDataLoader,
+    Vocab,
+    evaluate_perplexity,
+    grad_clipping,
+    predict,
+    scratch,
+    train,
+    train_epoch,
+    training,
+)
+
+CPU = torch.device("cpu")
+TEXT = "a time traveller travels as far as time allows and back again "
+VOCAB = Vocab(TEXT)
+V = len(VOCAB)
+LETTERS = Vocab("abcdefgh")
+every_kind = pytest.mark.parametrize("kind", ["scratch", "concise"])
+every_sampling = pytest.mark.parametrize(
+    "use_random_iter", [False, True], ids=["sequential", "random"]
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Models this small are many times slower on threads that queue up."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def no_cap(monkeypatch):
+    monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
+
+
+def make_model(kind, seed=0):
+    torch.manual_seed(seed)
+    if kind == "concise":
+        return RNNModel(nn.GRU(V, 16), V)
+    return RNNModelScratch(
+        V, 16, CPU, scratch.get_rnn_params, scratch.init_rnn_state, scratch.rnn
+    )
+
+
+def make_data(use_random_iter=False, seed=0):
+    corpus = torch.tensor(VOCAB[list(TEXT * 20)])
+    loader = SeqDataLoader(corpus[:800], 4, 10, use_random_iter, seed)
+    loader.held_out = SeqDataLoader(corpus[800:1100], 4, 10, offset=0)
+    loader.record = {"name": "a sentence"}
+    return loader
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+class Spy:
+    """A model that has what the protocol asks for, and nothing more.
+
+    It learns which token follows which. Its state is the last token of each
+    row, which it has no use for, and it notes every call.
+    """
+
+    def __init__(self, vocab_size):
+        self.W = torch.zeros(vocab_size, vocab_size, requires_grad=True)
+        self.calls = []  # (whether it was training, X, state)
+        self.begun = 0
+
+    def __call__(self, X, state):
+        self.calls.append((torch.is_grad_enabled(), X, state))
+        logits = self.W[X.T.flatten()] + 0 * state.sum()
+        # In the graph, as a real state is.
+        return logits, X[:, -1] + 0 * self.W.sum()
+
+    def begin_state(self, batch_size, device=None):
+        self.begun += 1
+        return torch.full((batch_size,), -1.0, device=device)
+
+    def parameters(self):
+        return [self.W]
+
+
+class Listed:
+    """Batches from a list."""
+
+    def __init__(self, batches, use_random_iter):
+        self.batches, self.use_random_iter = batches, use_random_iter
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+def spy_data(use_random_iter=False):
+    """Letters a to h in a circle; their indices are 1 to 8."""
+    corpus = torch.tensor(LETTERS[list("abcdefgh" * 40)])
+    return SeqDataLoader(corpus, 4, 10, use_random_iter, seed=0)
+
+
+# ---- grad_clipping
+
+
+def with_gradients(scale, seed=0):
+    model = make_model("concise", seed)
+    for param in model.parameters():
+        param.grad = scale * torch.randn(param.shape)
+    return model
+
+
+def grads(model):
+    return [p.grad.clone() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("theta", [0.5, 1.0, 20.0])
+def test_grad_clipping_agrees_with_torch(scale, theta):
+    model, twin = with_gradients(scale), with_gradients(scale)
+    norm = grad_clipping(model, theta)
+    expected = torch.nn.utils.clip_grad_norm_(twin.parameters(), theta)
+    assert_close(norm, expected)
+    assert norm.shape == ()
+    for grad, other in zip(grads(model), grads(twin), strict=True):
+        # torch adds 1e-6 to the norm, here nearly 0 or well above 20.
+        assert_close(grad, other)
+    if float(norm) > theta:
+        assert_close(grad_clipping(model, theta), torch.tensor(theta))
+
+
+def test_grad_clipping_leaves_small_gradients_alone():
+    model = with_gradients(1.0)
+    before = grads(model)
+    norm = grad_clipping(model, theta=1e9)
+    assert_close(norm, torch.cat([g.flatten() for g in before]).norm())
+    assert all(map(torch.equal, grads(model), before))
+    assert torch.equal(grad_clipping(model, math.inf), norm)
+    assert all(map(torch.equal, grads(model), before))
+
+
+def test_grad_clipping_of_zero_gradients():
+    model = with_gradients(0.0)
+    assert grad_clipping(model, 1.0) == 0.0
+    assert not any(grad.any() for grad in grads(model))
+
+
+def test_grad_clipping_passes_over_parameters_without_gradient():
+    model, part = with_gradients(1.0), with_gradients(1.0)
+    part.linear.bias.grad = None
+    assert grad_clipping(part, 1.0) < grad_clipping(model, 1.0)
+    assert part.linear.bias.grad is None
+
+
+# ---- training
+
+
+@every_kind
+@every_sampling
+def test_training_lowers_the_perplexity(kind, use_random_iter):
+    model, data = make_model(kind), make_data(use_random_iter)
+    before = evaluate_perplexity(model, data.held_out)
+    history = train(model, data, VOCAB, 1.0, 6, verbose=False)
+    assert history.perplexity < 0.8 * history.train_perplexity[0]
+    assert history.held_out < 0.8 * before
+    assert history.held_out == evaluate_perplexity(model, data.held_out)
+
+
+@every_kind
+@every_sampling
+def test_a_seed_fixes_the_weights_to_the_last_bit(kind, use_random_iter):
+    def trained(model_seed, data_seed):
+        model = make_model(kind, model_seed)
+        data = make_data(use_random_iter, data_seed)
+        # What else draws random numbers must not matter.
+        torch.rand(data_seed)
+        history = train(model, data, VOCAB, 1.0, 3, verbose=False)
+        return weights(model), history.train_perplexity
+
+    first, perplexity = trained(1, 1)
+    again, perplexity_again = trained(1, 1)
+    assert torch.equal(first, again)
+    assert perplexity == perplexity_again
+    assert not torch.equal(first, trained(2, 1)[0])
+    assert not torch.equal(first, trained(1, 2)[0])
+
+
+def test_one_step_by_hand():
+    """One batch: the gradient of the mean loss, clipped, times lr."""
+    model, twin = make_model("concise"), make_model("concise")
+    [(X, Y)] = batches = [next(iter(make_data()))]
+    value, tokens = train_epoch(
+        model, Listed(batches, False),
+        torch.optim.SGD(model.parameters(), 2.0), grad_clip=0.01,
+    )
+    logits, _ = twin(X, twin.begin_state(4))
+    loss = F.cross_entropy(logits, Y.T.flatten())
+    loss.backward()
+    before = weights(twin).clone()
+    gradient = torch.cat([grad.flatten() for grad in grads(twin)])
+    assert gradient.norm() > 0.1
+    step = 2.0 * 0.01 * gradient / gradient.norm()
+    assert tokens == 40
+    assert value == pytest.approx(math.exp(loss.item()))
+    assert_close(weights(model), before - step)
+
+
+def test_no_step_is_longer_than_lr_times_grad_clip():
+    model, corpus = make_model("concise"), make_data().corpus
+    one_batch = SeqDataLoader(corpus[:41], 4, 10)
+    before = weights(model).clone()
+    train(model, one_batch, VOCAB, 2.0, 1, grad_clip=0.01, verbose=False)
+    moved = weights(model) - before
+    assert_close(moved.norm(), torch.tensor(0.02), rtol=1e-4, atol=0)
+
+
+def test_the_protocol_is_all_that_train_needs():
+    spy, data = Spy(len(LETTERS)), spy_data()
+    data.held_out = spy_data()
+    history = train(
+        spy, data, LETTERS, 1.0, 40, prefix="c", verbose=False
+    )
+    assert history.train_perplexity[0] > 5
+    assert history.perplexity < 1.2
+    assert history.held_out < 1.2
+    assert history.samples[-1][1][:20] == "cdefghabcdefghabcdef"
+    assert history.settings["num_parameters"] == 81
+
+
+def test_sequential_sampling_carries_the_state_on():
+    spy, data = Spy(len(LETTERS)), spy_data()
+    train_epoch(spy, data, torch.optim.SGD(spy.parameters(), 1.0))
+    assert len(spy.calls) == 7
+    assert spy.begun == 1
+    (_, X, state), *rest = spy.calls
+    assert torch.all(state == -1)
+    for _, following, state in rest:
+        assert torch.equal(state, X[:, -1].float())
+        # The next token in the circle: the rows do go on.
+        assert torch.equal(following[:, 0], X[:, -1] % 8 + 1)
+        X = following
+
+
+def test_random_sampling_begins_anew_with_each_batch():
+    spy, data = Spy(len(LETTERS)), spy_data(use_random_iter=True)
+    train_epoch(spy, data, torch.optim.SGD(spy.parameters(), 1.0))
+    assert spy.begun == len(spy.calls) == 7
+    assert all(torch.all(state == -1) for _, _, state in spy.calls)
+
+
+def test_every_epoch_and_every_evaluation_begins_anew():
+    spy, data = Spy(len(LETTERS)), spy_data()
+    for _ in range(2):
+        train_epoch(spy, data, torch.optim.SGD(spy.parameters(), 1.0))
+        evaluate_perplexity(spy, data)
+    begins = [bool(torch.all(state == -1)) for _, _, state in spy.calls]
+    assert begins == ([True] + [False] * 6) * 4
+
+
+@every_sampling
+def test_no_graph_reaches_from_a_batch_to_the_next(use_random_iter):
+    spy, data = Spy(len(LETTERS)), spy_data(use_random_iter)
+    _, made = spy(torch.ones(4, 10, dtype=torch.int64), spy.begin_state(4))
+    assert made.grad_fn is not None  # what the spy returns does have one
+    del spy.calls[:]
+    train_epoch(spy, data, torch.optim.SGD(spy.parameters(), 1.0))
+    assert all(training_ for training_, _, _ in spy.calls)
+    assert all(state.grad_fn is None for _, _, state in spy.calls)
+    assert not any(state.requires_grad for _, _, state in spy.calls)
+
+
+def test_a_state_of_two_tensors_is_carried_on_and_cut_off():
+    """An LSTM's second batch by hand, from the first one's (H, C)."""
+    torch.manual_seed(0)
+    model = RNNModel(nn.LSTM(V, 16), V)
+    batches = list(make_data())[:2]
+    twin = RNNModel(nn.LSTM(V, 16), V)
+    twin.load_state_dict(model.state_dict())
+    # A step of length 0, so that the second gradient is all that is left.
+    train_epoch(
+        model, Listed(batches, False), torch.optim.SGD(model.parameters(), 0.0)
+    )
+    (X, _), (X_next, Y_next) = batches
+    with torch.no_grad():
+        _, state = twin(X, twin.begin_state(4))
+    logits, _ = twin(X_next, state)
+    F.cross_entropy(logits, Y_next.T.flatten()).backward()
+    for grad, other in zip(grads(model), grads(twin), strict=True):
+        assert_close(grad, other)
+
+
+def test_held_out_text_is_only_ever_read():
+    spy = Spy(9)
+    data = SeqDataLoader(torch.arange(300) % 4 + 1, 4, 10, seed=0)
+    data.held_out = SeqDataLoader(torch.arange(300) % 4 + 5, 4, 10, seed=0)
+    train(spy, data, LETTERS, 1.0, 3, prefix="a", verbose=False, eval_every=1)
+    trained = torch.cat([X.flatten() for on, X, _ in spy.calls if on])
+    read = torch.cat([X.flatten() for on, X, _ in spy.calls if not on])
+    assert set(trained.tolist()) == {1, 2, 3, 4}
+    assert set(read.tolist()) >= {5, 6, 7, 8}
+    # No weight of the held-out tokens has moved from its zero.
+    assert spy.W[1:5].any() and not spy.W[5:].any()
+
+
+def test_another_optimizer():
+    model, data = make_model("concise"), make_data()
+    adam = torch.optim.Adam(model.parameters(), 0.01)
+    history = train(
+        model, data, VOCAB, 5.0, 2, optimizer=adam, verbose=False
+    )
+    twin, steps = make_model("concise"), torch.optim.Adam
+    optimizer, again = steps(twin.parameters(), 0.01), make_data()
+    for _ in range(2):
+        train_epoch(twin, again, optimizer)
+    assert torch.equal(weights(model), weights(twin))
+    assert history.settings["optimizer"] == "Adam"
+    assert history.settings["lr"] == 0.01
+
+
+# ---- what is recorded
+
+
+@every_kind
+@every_sampling
+def test_the_history_of_a_full_run(kind, use_random_iter, capsys):
+    model, data = make_model(kind), make_data(use_random_iter, seed=3)
+    history = train(
+        model, data, VOCAB, 0.5, 5, grad_clip=2.0, eval_every=2, verbose=False
+    )
+    assert history.num_epochs == 5
+    assert history.full and not history.interrupted and not history.diverged
+    assert history.status == "full run, 5 of 5 epochs"
+    assert history.held_out_epochs == (1, 2, 4, 5)
+    assert len(history.held_out_perplexity) == 4
+    seconds = history.train_seconds
+    assert len(seconds) == 5 and seconds[0] > 0
+    assert list(seconds) == sorted(seconds)
+    assert [epoch for epoch, _ in history.samples] == [1, 2, 3, 4, 5]
+    assert all(
+        text.startswith("time traveller") for _, text in history.samples
+    )
+    assert history.tokens == 5 * 19 * 40
+    assert history.corpus == {"name": "a sentence"}
+    assert history.settings == {
+        "num_epochs": 5,
+        "epochs_cap": None,
+        "optimizer": "SGD",
+        "lr": 0.5,
+        "grad_clip": 2.0,
+        "batch_size": 4,
+        "num_steps": 10,
+        "use_random_iter": use_random_iter,
+        "seed": 3,
+        "device": "cpu",
+        "num_parameters": len(weights(model)),
+    }
+    assert history.versions["torch"] == torch.__version__
+    assert capsys.readouterr().out == ""
+
+
+def test_about_ten_lines_of_progress(capsys):
+    history = train(
+        Spy(len(LETTERS)), spy_data(), LETTERS, 1.0, 30, prefix="a"
+    )
+    assert [epoch for epoch, _ in history.samples] == list(range(3, 31, 3))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 20  # a sample beneath each
+    assert lines[0].startswith("epoch    3/30  perplexity ")
+    assert lines[0].endswith(" tokens/s")
+    assert "held out" not in lines[0]
+
+
+def test_without_held_out_text():
+    history = train(
+        Spy(len(LETTERS)), spy_data(), LETTERS, 1.0, 2, verbose=False
+    )
+    assert history.held_out_perplexity == history.held_out_epochs == ()
+    assert math.isnan(history.held_out)
+    assert math.isnan(history.best_held_out[0])
+
+
+def test_a_cap_on_the_epochs(monkeypatch, capsys):
+    monkeypatch.setenv("LABUTILS_EPOCHS", "2")
+    history = train(
+        make_model("concise"), make_data(), VOCAB, 1.0, 5, verbose=False
+    )
+    status = "CAPPED RUN, 2 of 5 epochs (LABUTILS_EPOCHS=2)"
+    assert history.num_epochs == 2
+    assert not history.full
+    assert history.status == status
+    assert history.settings["num_epochs"] == 5
+    assert history.settings["epochs_cap"] == 2
+    # Said even where the progress is not.
+    assert status in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cap", ["5", "6"])
+def test_a_cap_that_caps_nothing(monkeypatch, cap):
+    monkeypatch.setenv("LABUTILS_EPOCHS", cap)
+    history = train(
+        Spy(len(LETTERS)), spy_data(), LETTERS, 1.0, 5, verbose=False
+    )
+    assert history.full
+    assert history.status == "full run, 5 of 5 epochs"
+
+
+def make_history(**changes):
+    history = train(
+        make_model("concise"), make_data(), VOCAB, 1.0, 3, eval_every=2,
+        verbose=False,
+    )
+    return dataclasses.replace(history, **changes)
+
+
+def strictly(text):
+    """JSON as other programs read it: NaN and Infinity are none."""
+    def refuse(name):
+        raise AssertionError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_a_history_survives_json():
+    history = make_history()
+    text = history.to_json()
+    assert strictly(text)["settings"]["lr"] == 1.0
+    assert text.endswith("}\n")
+    again = History.from_json(text)
+    assert again == history
+    assert again.to_json() == text
+    assert isinstance(again.train_perplexity, tuple)
+    assert isinstance(again.samples[0], tuple)
+
+
+def test_numbers_that_are_none_survive_json():
+    history = make_history(
+        train_perplexity=(27.5, math.inf, math.nan),
+        held_out_perplexity=(27.0, math.inf, math.nan),
+        diverged=True,
+    )
+    record = strictly(history.to_json())
+    assert record["train_perplexity"] == [27.5, None, None]
+    again = History.from_json(history.to_json())
+    for values in (again.train_perplexity, again.held_out_perplexity):
+        assert math.isfinite(values[0])
+        assert math.isnan(values[1]) and math.isnan(values[2])
+    assert again.diverged
+    assert again.status == "DIVERGED after 3 of 3 epochs"
+
+
+def test_a_run_without_clipping_survives_json():
+    history = train(
+        make_model("concise"), make_data(), VOCAB, 0.1, 1, grad_clip=math.inf,
+        verbose=False,
+    )
+    assert history.settings["grad_clip"] is None
+    strictly(history.to_json())
+    assert History.from_json(history.to_json()) == history
+
+
+def test_what_a_history_says_of_itself():
+    history = make_history(
+        train_perplexity=(9.0, 4.0, 2.0),
+        train_seconds=(1.0, 2.0, 4.0),
+        held_out_perplexity=(8.0, 6.0, 7.0),
+        tokens=800,
+    )
+    assert history.perplexity == 2.0
+    assert history.held_out == 7.0
+    assert history.best_held_out == (6.0, 2)
+    assert history.seconds == 4.0
+    assert history.tokens_per_second == 200.0
+    assert history.first_epoch_below(4.5) == 2
+    assert history.first_epoch_below(2.0) is None
+
+
+# ---- trainings that do not reach their end
+
+
+@pytest.mark.parametrize("make", [scratch.rnn, scratch.lstm])
+def test_a_training_that_diverges_stops_and_keeps_the_history(make, capsys):
+    torch.manual_seed(0)
+    name = make.__name__
+    model = RNNModelScratch(
+        V, 16, CPU, getattr(scratch, f"get_{name}_params"),
+        getattr(scratch, f"init_{name}_state"), make,
+    )
+    with pytest.warns(UserWarning, match="smaller learning rate") as caught:
+        history = train(
+            model, make_data(), VOCAB, 1e9, 50, grad_clip=math.inf,
+            verbose=False,
+        )
+    assert caught[0].filename == __file__
+    assert history.diverged and not history.full and not history.interrupted
+    assert 1 <= history.num_epochs < 50
+    assert len(history.train_seconds) == history.num_epochs
+    assert not math.isfinite(history.perplexity)
+    assert all(map(math.isfinite, history.train_perplexity[:-1]))
+    assert history.status.startswith("DIVERGED after ")
+    assert history.status in capsys.readouterr().out
+    again = History.from_json(history.to_json())
+    assert again.status == history.status
+
+
+def test_a_training_that_does_not_diverge_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = train(
+            make_model("scratch"), make_data(), VOCAB, 1.0, 2, verbose=False
+        )
+    assert not history.diverged
+
+
+def consistent(history):
+    assert len(history.train_seconds) == history.num_epochs
+    assert len(history.held_out_perplexity) == len(history.held_out_epochs)
+    assert all(e <= history.num_epochs for e in history.held_out_epochs)
+    assert all(epoch <= history.num_epochs for epoch, _ in history.samples)
+    assert History.from_json(history.to_json()) == history
+
+
+INTERRUPTED = """
+import json
+import signal
+
+import torch
+
+from labutils import SeqDataLoader, evaluate_perplexity, predict, train
+from labutils.models import RNNModel
+from labutils.text import Vocab
+
+torch.set_num_threads(1)
+# Whoever started the tests in the background had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Told(SeqDataLoader):
+    epochs = 0
+
+    def __iter__(self):
+        self.epochs += 1
+        for number, batch in enumerate(super().__iter__()):
+            # The first pass is the evaluation, then come the epochs.
+            if self.epochs == 4 and number == 5:
+                print("now", flush=True)
+            yield batch
+
+
+text = "a time traveller travels as far as time allows and back again "
+vocab = Vocab(text)
+corpus = torch.tensor(vocab[list(text * 20)])
+data = Told(corpus[:800], 4, 10, seed=0)
+data.held_out = SeqDataLoader(corpus[800:], 4, 10, offset=0)
+torch.manual_seed(0)
+model = RNNModel(torch.nn.GRU(len(vocab), 16), len(vocab))
+before = evaluate_perplexity(model, data)
+history = train(model, data, vocab, 1.0, 10**6, verbose=False)
+after = evaluate_perplexity(model, data)
+sample = predict("time", 10, model, vocab)
+more = train(model, data, vocab, 1.0, 2, verbose=False)
+print(json.dumps({
+    "history": history.to_json(), "before": before, "after": after,
+    "training": model.training, "sample": sample, "more": more.status,
+}))
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no SIGINT for a child alone"
+)
+def test_ctrl_c_keeps_the_model_and_the_history():
+    child = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "LABUTILS_DEVICE": "cpu"},
+    )
+    try:
+        assert child.stdout.readline() == "now\n"
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=30)
+    finally:
+        child.kill()
+        child.wait()
+    assert child.returncode == 0
+    status, last = out.splitlines()
+    found = json.loads(last)
+    history = History.from_json(found["history"])
+    consistent(history)
+    assert history.interrupted and not history.full and not history.diverged
+    assert 2 <= history.num_epochs < 10**6
+    assert history.held_out_epochs[0] == 1
+    assert status == history.status
+    assert status.startswith("PARTIAL RUN, interrupted after ")
+    # The model is as trained so far, and trains on.
+    assert found["after"] < found["before"]
+    assert found["training"]
+    assert found["sample"].startswith("time") and len(found["sample"]) == 14
+    assert found["more"] == "full run, 2 of 2 epochs"
+
+
+def test_an_interrupt_in_any_line_of_the_log_leaves_it_consistent():
+    """Raise it before the first traced line, before the second, ..."""
+    log = training._Log
+    traced = {f.__code__ for f in (log.train, log.evaluate, log.report)}
+    before = sys.gettrace()
+
+    for line in itertools.count():
+        left = line
+
+        def trace(frame, event, _):
+            nonlocal left
+            if frame.f_code not in traced:
+                return None
+            if event == "line":
+                left -= 1
+                if left < 0:
+                    raise KeyboardInterrupt
+            return trace
+
+        data = spy_data()
+        data.held_out = spy_data()
+        sys.settrace(trace)
+        try:
+            history = train(
+                Spy(len(LETTERS)), data, LETTERS, 1.0, 2, verbose=False
+            )
+        finally:
+            sys.settrace(before)
+        if not history.interrupted:
+            break
+        consistent(history)
+    assert line > 20  # lines in which it was interrupted
+    assert history.full
+
+
+def test_an_interrupt_before_the_first_epoch_ends(capsys):
+    class Impatient(Spy):
+        def __call__(self, X, state):
+            raise KeyboardInterrupt
+
+    history = train(
+        Impatient(len(LETTERS)), spy_data(), LETTERS, 1.0, 5, verbose=False
+    )
+    consistent(history)
+    assert history.interrupted and history.num_epochs == 0
+    assert history.seconds == 0.0
+    assert math.isnan(history.perplexity)
+    assert math.isnan(history.tokens_per_second)
+    assert history.status == "PARTIAL RUN, interrupted after 0 of 5 epochs"
+    assert history.status in capsys.readouterr().out
+
+
+def test_any_other_error_is_not_swallowed():
+    class Broken(Spy):
+        def __call__(self, X, state):
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        train(Broken(len(LETTERS)), spy_data(), LETTERS, 1.0, 5)
+
+
+# ---- evaluation
+
+
+def nats_by_hand(model, batches, carry):
+    """Every token's negative log-likelihood, one batch after the other."""
+    nats, state = [], None
+    for X, Y in batches:
+        if state is None or not carry:
+            state = model.begin_state(len(X))
+        logits, state = model(X, state)
+        log_probabilities = torch.log_softmax(logits, dim=1)
+        nats += [
+            -float(row[y])
+            for row, y in zip(log_probabilities, Y.T.flatten(), strict=True)
+        ]
+    return nats
+
+
+@every_kind
+@every_sampling
+def test_perplexity_is_the_mean_over_tokens(kind, use_random_iter):
+    model = make_model(kind)
+    train(model, make_data(), VOCAB, 1.0, 3, verbose=False)
+    corpus = make_data().corpus
+    batches = [
+        (corpus[i : i + 4 * n].view(4, n), corpus[i + 1 :][: 4 * n].view(4, n))
+        for i, n in [(0, 20), (100, 1), (200, 7)]
+    ]
+    with torch.no_grad():
+        nats = nats_by_hand(model, batches, carry=not use_random_iter)
+        parts = [nats_by_hand(model, [b], carry=False) for b in batches]
+    value = evaluate_perplexity(model, Listed(batches, use_random_iter))
+    assert value == pytest.approx(math.exp(sum(nats) / len(nats)), rel=1e-5)
+    # Quite another number than the mean over batches.
+    by_batch = math.exp(sum(sum(p) / len(p) for p in parts) / 3)
+    assert value != pytest.approx(by_batch, rel=1e-2)
+
+
+def test_the_perplexity_of_a_known_model():
+    """Of two tokens the right one has probability 3/4, then 1/4."""
+    class Certain(Spy):
+        def __call__(self, X, state):
+            scores = torch.tensor([math.log(3.0), 0.0])
+            return scores.expand(X.numel(), 2), state
+
+    X = torch.zeros(1, 4, dtype=torch.int64)
+    data = Listed([(X, torch.tensor([[0, 0, 0, 1]]))], True)
+    value = evaluate_perplexity(Certain(2), data)
+    assert value == pytest.approx((4 / 3) ** 0.75 * 4**0.25)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm"])
+def test_an_untrained_model_is_as_good_as_a_guess(name):
+    torch.manual_seed(0)
+    model = RNNModelScratch(
+        28, 64, CPU, getattr(scratch, f"get_{name}_params"),
+        getattr(scratch, f"init_{name}_state"), getattr(scratch, name),
+    )
+    generator = torch.Generator().manual_seed(0)
+    corpus = torch.randint(28, (2000,), generator=generator)
+    value = evaluate_perplexity(model, SeqDataLoader(corpus, 4, 10, seed=0))
+    assert value == pytest.approx(28, rel=0.01)
+
+
+def test_evaluation_changes_nothing():
+    model, data = make_model("concise"), make_data().held_out
+    before = weights(model).clone()
+    first = evaluate_perplexity(model, data)
+    assert evaluate_perplexity(model, data) == first
+    assert torch.equal(weights(model), before)
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.is_grad_enabled()
+
+
+def make_dropout_model():
+    torch.manual_seed(0)
+    return RNNModel(nn.LSTM(V, 16, 2, dropout=0.9), V)
+
+
+def test_dropout_is_off_during_evaluation_and_back_on_after():
+    model, data = make_dropout_model(), make_data().held_out
+    model.eval()
+    expected = evaluate_perplexity(model, data)
+    assert not model.training  # as it was
+    assert not model.rnn.training
+    model.train()
+    assert evaluate_perplexity(model, data) == expected
+    assert model.training and model.rnn.training
+    # The sample that a training writes is no reason to leave it off either.
+    predict("time", 5, model, VOCAB)
+    assert model.training and model.rnn.training
+
+
+def test_dropout_is_back_on_after_an_interrupted_evaluation():
+    def batches():
+        yield from make_data().held_out
+        raise KeyboardInterrupt
+
+    model = make_dropout_model()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_perplexity(model, Listed(batches(), True))
+    assert model.training and model.rnn.training
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("lr", "num_epochs", "options", "words"),
+    [
+        (1.0, 0, {}, "num_epochs is 0 .*expected 1 or more"),
+        (1.0, -3, {}, "num_epochs is -3 .*expected 1 or more"),
+        (1.0, 2, {"eval_every": 0}, "eval_every 0: expected 1 or more"),
+        (1.0, 2, {"grad_clip": 0.0}, "grad_clip is 0.0: .*above 0"),
+        (1.0, 2, {"grad_clip": -1.0}, "grad_clip is -1.0: .*above 0"),
+        (1.0, 2, {"grad_clip": math.nan}, "grad_clip is nan: .*above 0"),
+        (1.0, 2, {"prefix": ""}, "prefix is empty"),
+        (-1.0, 2, {}, "[Ll]earning rate.*-1.0"),
+    ],
+)
+def test_bad_arguments_are_refused_before_the_first_step(
+    lr, num_epochs, options, words
+):
+    spy = Spy(len(LETTERS))
+    with pytest.raises(ValueError, match=words):
+        train(spy, spy_data(), LETTERS, lr, num_epochs, **options)
+    assert not spy.calls
+
+
+def test_a_bad_cap_is_refused_before_the_first_step(monkeypatch):
+    monkeypatch.setenv("LABUTILS_EPOCHS", "many")
+    spy = Spy(len(LETTERS))
+    with pytest.raises(ValueError, match="LABUTILS_EPOCHS='many'"):
+        train(spy, spy_data(), LETTERS, 1.0, 2)
+    assert not spy.calls
