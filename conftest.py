@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from labutils import settings
 from labutils.corpus import CorpusError, find_corpus
@@ -16,13 +17,14 @@ RESULTS = pytest.StashKey[Path]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the environment once; kernels and xdist's workers inherit it."""
+    # Two workers on two cores: with more threads each they only wait for each
+    # other, which makes a training many times slower.
+    torch.set_num_threads(1)
     if hasattr(config, "workerinput"):
         return
     os.environ.setdefault("LABUTILS_EPOCHS", "2")
     # The committed outputs were computed on a CPU.
     os.environ.setdefault("LABUTILS_DEVICE", "cpu")
-    # Two workers on two cores: with more threads each they only wait for each
-    # other, which makes a training many times slower.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # A test run must not replace the results of somebody's full run.
     results = Path(tempfile.mkdtemp(prefix="labutils-test-"))

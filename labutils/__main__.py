@@ -78,13 +78,14 @@ def _data(options: argparse.Namespace) -> int:
         raise ValueError("--from goes with fetch: labutils data fetch --from")
     if options.action == "show":
         return _show()
+    path: Path | None
     if options.source:
         path = corpus.adopt(options.source)
     else:
         from labutils import download
 
         try:
-            path = download.fetch(again=True)
+            path = download.fetch(again=True).path
         except download.DownloadError as error:
             raise RuntimeError(f"{error} {corpus.WAYS_TO_GET_IT}") from error
     print(f"{corpus.TIME_MACHINE}: verified and stored as {path}")

@@ -88,7 +88,7 @@ def find_corpus(*, download: bool = True) -> Corpus:
         except CorpusError as error:
             warnings.warn(f"{error} {set_aside(cached)}", stacklevel=2)
     try:
-        cached = _fetch() if download else _no_copy(cached)
+        return _fetch() if download else _no_copy(cached)
     except CorpusError as error:
         warnings.warn(
             f"TRAINING ON THE PRACTICE TEXT, not on The Time Machine: {error} "
@@ -97,17 +97,16 @@ def find_corpus(*, download: bool = True) -> Corpus:
             stacklevel=2,
         )
         return practice_text()
-    return open_time_machine(cached, "a download into the data folder")
 
 
-def _fetch() -> Path:
-    # requests takes a while to import: only a download needs it.
+def _fetch() -> Corpus:
+    # requests and pooch take a while to import: only a download needs them.
     from labutils import download
 
     return download.fetch()
 
 
-def _no_copy(cached: Path) -> Path:
+def _no_copy(cached: Path) -> Corpus:
     raise CorpusError(f"there is no copy in {cached.parent}.")
 
 

@@ -2,8 +2,9 @@
 
 import io
 import threading
-from pathlib import Path
+from contextlib import ExitStack
 
+import pooch
 import requests
 
 from labutils import settings
@@ -11,6 +12,7 @@ from labutils.corpus import (
     FILE_NAME,
     SIZE,
     TIME_MACHINE,
+    Corpus,
     CorpusError,
     set_aside,
     store,
@@ -36,14 +38,14 @@ class DownloadError(CorpusError):
     """No address gave The Time Machine."""
 
 
-def fetch(*, again: bool = False) -> Path:
+def fetch(*, again: bool = False) -> Corpus:
     """Download The Time Machine into the data folder.
 
     Args:
         again: try even where this process has tried before and failed.
 
     Returns:
-        The path of the stored file.
+        The text, which is stored at `Corpus.path`.
 
     Raises:
         DownloadError: no address gave the text; says why for each.
@@ -56,14 +58,17 @@ def fetch(*, again: bool = False) -> Path:
     for url in URLS:
         try:
             data = _get(url)
-            verify(data, url)
+            sha256 = verify(data, url)
         except requests.RequestException as error:
             reasons.append(f"{url}: {_explain(error)}.")
         except CorpusError as error:
             reasons.append(f"{error} {_keep(data)}")
         else:
             _failed = None
-            return store(data)
+            # Not read again: another process may be busy in this folder.
+            source = "a download into the data folder"
+            text = data.decode("utf-8")
+            return Corpus(TIME_MACHINE, source, sha256, text, store(data))
     _failed = f"{TIME_MACHINE} could not be downloaded. " + " ".join(reasons)
     raise DownloadError(_failed)
 
@@ -90,16 +95,23 @@ def _get(url: str) -> bytes:
     """
     buffer = _Buffer()
     errors: list[BaseException] = []
+    # pooch leaves the connection of a failed download open: close it here.
+    answers = ExitStack()
+
+    def close_later(answer: requests.Response, **_) -> None:
+        answers.callback(answer.close)
+
+    downloader = pooch.HTTPDownloader(
+        timeout=(CONNECT_SECONDS, READ_SECONDS),
+        hooks={"response": close_later},
+    )
 
     def work() -> None:
-        try:
-            timeout = (CONNECT_SECONDS, READ_SECONDS)
-            with requests.get(url, stream=True, timeout=timeout) as response:
-                response.raise_for_status()
-                for chunk in response.iter_content(8192):
-                    buffer.write(chunk)
-        except BaseException as error:  # handed to the caller's thread
-            errors.append(error)
+        with answers:
+            try:
+                downloader(url, buffer, None)
+            except BaseException as error:  # handed to the caller's thread
+                errors.append(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

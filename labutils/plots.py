@@ -102,7 +102,7 @@ def plot_perplexity(
     """Perplexity while training: on the training text and on the held-out.
 
     Training curves are solid, held-out curves of the same colour dash-dotted
-    with a marker of their own.
+    with the same marker.
 
     Args:
         histories: for each label the history of a training.
@@ -119,17 +119,16 @@ def plot_perplexity(
             (0.0, *history.train_seconds) if x == "seconds"
             else range(history.num_epochs + 1)
         )
-        short = history.num_epochs < 3
-        ax.semilogy(
-            place[1:], history.train_perplexity, color=colour,
-            marker=marker if short else None, label=f"{label}, training",
-        )
-        ax.semilogy(
-            [place[epoch] for epoch in history.held_out_epochs],
-            history.held_out_perplexity, color=colour, linestyle="-.",
-            marker=marker, markersize=3, markevery=0.1,
-            label=f"{label}, held out",
-        )
+        held_out = [place[epoch] for epoch in history.held_out_epochs]
+        for xs, ys, style, name in (
+            (place[1:], history.train_perplexity, "-", "training"),
+            (held_out, history.held_out_perplexity, "-.", "held out"),
+        ):
+            ax.semilogy(
+                xs, ys, color=colour, linestyle=style, marker=marker,
+                markersize=4, markevery=max(1, len(ys) // 10),
+                label=f"{label}, {name}",
+            )
         if not history.full:
             ax.set_title(history.status, fontsize="small")
     label_perplexity(ax, "epoch" if x == "epoch" else "seconds of training")
@@ -144,4 +143,8 @@ def label_perplexity(ax: Axes, xlabel: str) -> None:
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(alpha=0.3)
-    ax.legend(fontsize="small")
+    # Below the axes: within them it would hide a part of some curve.
+    ax.legend(
+        fontsize="small", ncols=2, frameon=False,
+        loc="upper center", bbox_to_anchor=(0.5, -0.2),
+    )

@@ -35,15 +35,6 @@ def models():
 both = pytest.mark.parametrize("model", models(), ids=["concise", "scratch"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Models this small are many times slower on threads that queue up."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Constant:
     """A model whose scores are the same whatever it reads."""
 

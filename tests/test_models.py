@@ -19,15 +19,6 @@ every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 every_layer = pytest.mark.parametrize("layer", [nn.RNN, nn.GRU, nn.LSTM])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Models this small are many times slower on threads that queue up."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)

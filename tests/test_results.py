@@ -29,15 +29,6 @@ V = len(VOCAB)
 every_kind = pytest.mark.parametrize("kind", ["scratch", "concise"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Models this small are many times slower on threads that queue up."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
     monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)

@@ -42,15 +42,6 @@ every_sampling = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Models this small are many times slower on threads that queue up."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def no_cap(monkeypatch):
     monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
