@@ -27,13 +27,16 @@ def new_axes(width: float = 1.0, height: float = 1.0) -> Axes:
 
 
 def plot_frequencies(
-    counts: Mapping[str, Sequence[int]], ax: Axes | None = None
+    counts: Mapping[str, Sequence[int]],
+    ax: Axes | None = None,
+    title: str = "",
 ) -> Axes:
     """Token counts against their rank, both on log axes.
 
     Args:
         counts: for each curve's label the counts, the largest first.
         ax: axes to draw on; None makes new ones.
+        title: what stands above the picture.
     """
     ax = new_axes() if ax is None else ax
     for i, (label, values) in enumerate(counts.items()):
@@ -41,7 +44,7 @@ def plot_frequencies(
             range(1, len(values) + 1), values, label=label,
             color=COLOURS[i % len(COLOURS)], linestyle=STYLES[i % len(STYLES)],
         )
-    ax.set(xlabel="rank of the token", ylabel="occurrences")
+    ax.set(xlabel="rank of the token", ylabel="occurrences", title=title)
     ax.grid(alpha=0.3)
     ax.legend()
     return ax
@@ -51,6 +54,7 @@ def plot_batches(
     batches: Mapping[str, Iterable[torch.Tensor]],
     num_tokens: int,
     ax: Axes | None = None,
+    title: str = "",
 ) -> Axes:
     """Which part of a text goes to which batch.
 
@@ -59,12 +63,13 @@ def plot_batches(
             over a text whose tokens are their own positions 0, 1, 2, ...
         num_tokens: how much of the text to show; what no batch reads is grey.
         ax: axes to draw on; None makes new ones.
+        title: what stands above the picture.
     """
     ax = new_axes(1.6, 0.3 * len(batches) + 0.25) if ax is None else ax
     for bar, (_, inputs) in enumerate(batches.items()):
         ax.broken_barh([(0, num_tokens)], (bar - 0.4, 0.8), color=UNUSED)
         _draw_bar(ax, bar, [X.tolist() for X in inputs], num_tokens)
-    ax.set(xlabel="position in the text", xlim=(0, num_tokens))
+    ax.set(xlabel="position in the text", xlim=(0, num_tokens), title=title)
     ax.set_yticks(range(len(batches)), list(batches))
     ax.invert_yaxis()
     return ax

@@ -97,6 +97,12 @@ class TestNotebook:
             if re.search(r"epoch +\d+/\d+ ", printed(cell)):
                 assert "nbval-ignore-output" in cell.metadata.tags
 
+    def test_no_compared_cell_ends_with_a_semicolon(self, name):
+        """nbval's kernel does not keep the value quiet: the outputs differ."""
+        for cell in code_cells(name):
+            if not cell.metadata.get("tags"):
+                assert not cell.source.rstrip().endswith(";"), cell.source
+
     def test_no_machine_paths(self, name):
         for cell in read(name).cells:
             found = MACHINE_PATH.search(cell.source)

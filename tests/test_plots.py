@@ -312,3 +312,10 @@ def test_plots_work_without_a_display():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.lower().strip() == "agg"
+
+
+def test_a_title_stands_above_the_picture():
+    frequencies = plot_frequencies({"words": [3, 1]}, title="Words by rank")
+    batches = plot_batches({"toy": [torch.arange(4)[None]]}, 5, title="Toy")
+    assert frequencies.get_title() == "Words by rank"
+    assert batches.get_title() == "Toy"
