@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the header says it
+            settings.check()
             corpus = find_corpus()
     except (CorpusError, settings.SettingsError) as error:
         raise pytest.UsageError(str(error)) from error

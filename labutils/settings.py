@@ -130,6 +130,16 @@ def _usable_devices() -> list[str]:
     return [*names, "cpu"]
 
 
+def check() -> None:
+    """Read every variable, so that a bad one is found before a long run.
+
+    Raises:
+        SettingsError: the first that cannot be used.
+    """
+    for read in (data_dir, results_dir, text, epochs_cap, seed, device):
+        read()
+
+
 def set_seed() -> int:
     """Seed torch's global generator from the settings and return the seed."""
     value = seed()

@@ -258,3 +258,20 @@ def test_home_of_an_installed_package_is_below_the_users(
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "user")
     assert settings.home() == tmp_path / "user" / "labutils"
     assert settings.data_dir() == tmp_path / "user" / "labutils" / "data"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LABUTILS_DATA_DIR", "~nobody-of-this-name/data"),
+        ("LABUTILS_RESULTS_DIR", __file__),
+        ("LABUTILS_TEXT", "~nobody-of-this-name/text"),
+        ("LABUTILS_EPOCHS", "many"),
+        ("LABUTILS_SEED", "-1"),
+        ("LABUTILS_DEVICE", "abacus"),
+    ],
+)
+def test_check_finds_whichever_is_bad(monkeypatch, name, value):
+    settings.check()
+    monkeypatch.setenv(name, value)
+    check_refused(settings.check, name, value)

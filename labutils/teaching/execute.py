@@ -70,10 +70,12 @@ def run(
 
     Raises:
         ExecuteError: a notebook is missing or `in_place` is not allowed.
+        SettingsError: an environment variable cannot be used.
     """
     paths = notebook_paths(names)
     out = (settings.results_dir() if out is None else out).resolve()
     with _environment(LABUTILS_EPOCHS=epochs, LABUTILS_RESULTS_DIR=out):
+        settings.check()
         corpus = find_corpus()
         targets = [p if in_place else out / p.name for p in paths]
         # --out can lead to the sources as well.
