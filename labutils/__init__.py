@@ -4,11 +4,12 @@ The notebooks build these things; each imports the finished ones from here.
 """
 
 from labutils.corpus import find_corpus
-from labutils.evaluation import evaluate_perplexity
-from labutils.generation import predict
+from labutils.evaluation import bits_per_character, evaluate_perplexity
+from labutils.generation import longest_copy, predict
 from labutils.history import History, versions
 from labutils.loading import load_data_text, load_data_time_machine
 from labutils.models import RNNModel
+from labutils.recorded import replay
 from labutils.sampling import (
     SeqDataLoader,
     seq_data_iter_random,
@@ -16,6 +17,7 @@ from labutils.sampling import (
 )
 from labutils.scratch import RNNModelScratch
 from labutils.settings import device, set_seed
+from labutils.steps import grad_clipping, train_epoch
 from labutils.text import (
     Vocab,
     clean_line,
@@ -24,7 +26,7 @@ from labutils.text import (
     read_time_machine,
     tokenize,
 )
-from labutils.training import grad_clipping, train, train_epoch
+from labutils.training import train
 
 __version__ = "0.1.0"
 
@@ -34,6 +36,7 @@ __all__ = [
     "RNNModelScratch",
     "SeqDataLoader",
     "Vocab",
+    "bits_per_character",
     "clean_line",
     "count_corpus",
     "device",
@@ -43,8 +46,10 @@ __all__ = [
     "load_corpus_time_machine",
     "load_data_text",
     "load_data_time_machine",
+    "longest_copy",
     "predict",
     "read_time_machine",
+    "replay",
     "seq_data_iter_random",
     "seq_data_iter_sequential",
     "set_seed",

@@ -1,5 +1,7 @@
 """How surprised a model is by a text."""
 
+import math
+
 import torch
 from torch.nn import functional as F
 
@@ -16,6 +18,15 @@ from labutils.protocol import (
 def perplexity(nats: float) -> float:
     """exp of a mean loss in nats; infinite where that is out of range."""
     return float(torch.tensor(nats, dtype=torch.float64).exp())
+
+
+def bits_per_character(perplexity: float) -> float:
+    """A perplexity as the bits that each character costs: its log to base 2.
+
+    So many bits a character would take in a file packed with the model's
+    probabilities (arithmetic coding).
+    """
+    return math.log2(perplexity)
 
 
 def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:

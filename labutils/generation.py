@@ -1,4 +1,4 @@
-"""Text from a trained model."""
+"""Text from a trained model, and how much of it is only copied."""
 
 import torch
 
@@ -48,6 +48,28 @@ def predict(
             indices.append(_pick(logits[-1], temperature, top_k, generator))
             X = torch.tensor([indices[-1:]], device=device)  # (1, 1)
     return prefix + "".join(vocab.to_tokens(indices[len(prefix):]))
+
+
+def longest_copy(text: str, source: str) -> str:
+    """The longest run of `text` that stands word for word in `source`.
+
+    Args:
+        text: what a model has written.
+        source: what it was trained on.
+
+    Returns:
+        The run, the first of several equally long ones; its length says how
+        much of the text may be memory.
+    """
+    longest = ""
+    for start in range(len(text)):
+        # A longer run than the longest so far, or none from here.
+        while (
+            start + len(longest) < len(text)
+            and text[start : start + len(longest) + 1] in source
+        ):
+            longest = text[start : start + len(longest) + 1]
+    return longest
 
 
 def _check(prefix, num_preds, temperature, top_k) -> None:

@@ -26,6 +26,9 @@ class History:
         settings: everything that the run was asked to do.
         corpus: which text, from where, with its hash.
         versions: Python, PyTorch and the machine.
+        baselines: held-out perplexity of n-gram models, by name.
+        fingerprint: SHA-256 of the model's and the optimizer's state at the
+            end; a training goes on only from that very state.
         interrupted: somebody stopped it before its last epoch.
         diverged: it stopped because the perplexity was no number any more.
     """
@@ -39,6 +42,8 @@ class History:
     settings: dict[str, Any]
     corpus: dict[str, Any]
     versions: dict[str, str]
+    baselines: dict[str, float]
+    fingerprint: str
     interrupted: bool = False
     diverged: bool = False
 

@@ -107,7 +107,7 @@ def plot_perplexity(
     """Perplexity while training: on the training text and on the held-out.
 
     Training curves are solid, held-out curves of the same colour dash-dotted
-    with the same marker.
+    with the same marker; thin lines are n-gram models on the held-out text.
 
     Args:
         histories: for each label the history of a training.
@@ -136,8 +136,24 @@ def plot_perplexity(
             )
         if not history.full:
             ax.set_title(history.status, fontsize="small")
+    texts = {tuple(h.baselines.items()) for h in histories.values()}
+    if len(texts) == 1:  # all of them were measured on the same text
+        draw_baselines(ax, dict(texts.pop()))
     label_perplexity(ax, "epoch" if x == "epoch" else "seconds of training")
     return ax
+
+
+def draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
+    """A thin line with its name for each n-gram model's perplexity."""
+    for name, perplexity in baselines.items():
+        ax.axhline(perplexity, color="grey", linewidth=0.6)
+        # At the right edge, a little above its line.
+        ax.annotate(
+            f"{name} {perplexity:.1f}", (1, perplexity),
+            xycoords=ax.get_yaxis_transform(), xytext=(-3, 1),
+            textcoords="offset points", ha="right", va="bottom",
+            fontsize="x-small", color="#555555",
+        )
 
 
 def label_perplexity(ax: Axes, xlabel: str) -> None:

@@ -147,6 +147,16 @@ class SeqDataLoader:
         self.held_out: SeqDataLoader | None = None
         self.record: dict[str, object] | None = None
 
+    def restart(self, epochs: int = 0) -> None:
+        """Draw again what was drawn since the start, up to some epochs.
+
+        Args:
+            epochs: how many have passed; the next one is the one after.
+        """
+        self.generator.manual_seed(self.seed)
+        for _ in range(epochs):
+            iter(self)  # what an epoch draws, it draws when it begins
+
     def __iter__(self) -> Iterator[Batch]:
         read = (
             seq_data_iter_random

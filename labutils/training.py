@@ -1,90 +1,32 @@
-"""Training and evaluation, one way for every model."""
+"""Training, one way for every model."""
 
 import math
 import time
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from labutils import settings
-from labutils.evaluation import evaluate_perplexity, perplexity
+from labutils.baselines import baselines
+from labutils.checkpoint import Snapshot, resume_from, save_checkpoint
+from labutils.evaluation import evaluate_perplexity
 from labutils.generation import predict
-from labutils.history import History, versions
-from labutils.protocol import (
-    Batches,
-    LanguageModel,
-    as_targets,
-    device_of,
-    next_state,
-    training_mode,
-)
+from labutils.history import History
+from labutils.interrupts import Interrupts
+from labutils.progress import Progress
+from labutils.protocol import LanguageModel, device_of
 from labutils.sampling import SeqDataLoader
+from labutils.steps import train_epoch
 from labutils.text import Vocab
+from labutils.view import new_view
 
 SAMPLE_LENGTH = 50
-
-
-def grad_clipping(model: LanguageModel, theta: float) -> torch.Tensor:
-    """Scale the gradients so that their common norm is at most `theta`.
-
-    Args:
-        model: its parameters' gradients are changed in place.
-        theta: the largest norm, over all parameters together.
-
-    Returns:
-        The norm before clipping, a tensor without dimensions.
-
-    Source: Dive into Deep Learning, 8.5.
-    """
-    grads = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in grads]))
-    # No `if norm > theta`: a GPU would have to wait for the answer.
-    scale = (theta / norm).clamp(max=1.0)
-    for grad in grads:
-        grad.mul_(scale)
-    return norm
-
-
-def train_epoch(
-    model: LanguageModel,
-    train_iter: Batches,
-    optimizer: torch.optim.Optimizer,
-    grad_clip: float = 1.0,
-) -> tuple[float, int]:
-    """Train on every batch once.
-
-    Args:
-        model: its parameters are trained in place.
-        train_iter: sequential batches carry the state on, random ones start
-            anew.
-        optimizer: over the model's parameters.
-        grad_clip: largest norm of the gradients.
-
-    Returns:
-        Perplexity over the epoch, while it trained, and the tokens read.
-
-    Source: Dive into Deep Learning, 8.5.
-    """
-    training_mode(model)
-    device = device_of(model)
-    nats = torch.zeros((), device=device)
-    tokens = 0
-    state = None
-    for X, Y in train_iter:
-        X, y = X.to(device), as_targets(Y).to(device)
-        state = next_state(model, state, len(X), train_iter)
-        logits, state = model(X, state)
-        loss = F.cross_entropy(logits, y)
-        optimizer.zero_grad()
-        loss.backward()
-        grad_clipping(model, grad_clip)
-        optimizer.step()
-        nats += loss.detach() * y.numel()
-        tokens += y.numel()
-    return perplexity(float(nats) / tokens), tokens
+SAMPLES = 20  # in a whole training
 
 
 def train(
@@ -98,64 +40,207 @@ def train(
     grad_clip: float = 1.0,
     eval_every: int = 10,
     prefix: str = "time traveller",
+    resume: History | str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    save_every: int = 50,
     verbose: bool = True,
 ) -> History:
     """Train a model and keep the record.
 
     Interrupt it (the stop button, Ctrl-C) and it returns what there is: the
-    model stays as trained so far, the history says `interrupted`.
+    model as it was after the last whole epoch, and a history that says
+    `interrupted`. With `resume` it goes on from there. Batches and dropout
+    of an epoch follow from the loader's seed and the epoch's number, so that
+    a training in two parts ends with the same weights as one in a single
+    part, on a CPU to the last bit.
 
     Args:
         model: from scratch or on `torch.nn`; trained in place.
         train_iter: the batches; its `held_out` text is only ever read.
         vocab: to write the samples.
         lr: learning rate of the stochastic gradient descent.
-        num_epochs: epochs to train; LABUTILS_EPOCHS caps them.
+        num_epochs: epochs in all; LABUTILS_EPOCHS caps them.
         optimizer: another one, over the model's parameters, in place of
             stochastic gradient descent (`lr` is then its own affair).
         grad_clip: largest norm of the gradients; math.inf clips nothing.
         eval_every: epochs from one held-out measurement to the next.
         prefix: what the samples begin with.
-        verbose: print about ten lines of progress.
+        resume: go on from the history of this very model (and, where there
+            is one, with the same optimizer), or from a checkpoint's path.
+        checkpoint: a file to keep the state in, so that a crash loses no
+            more than the epochs since the last save; replaces what is there.
+        save_every: epochs from one save to the next; the end and an
+            interrupt are saved as well.
+        verbose: show the progress.
 
     Returns:
-        The history of this training.
+        The history of this training, of all its parts together.
+
+    Raises:
+        ValueError: an argument is out of its range, or what is to be resumed
+            does not fit; nothing was trained.
 
     Source: Dive into Deep Learning, 8.5.
     """
-    if num_epochs < 1 or eval_every < 1:
+    _check(num_epochs, eval_every, save_every, grad_clip)
+    predict(prefix, 0, model, vocab)  # a bad prefix is refused now
+    if optimizer is None:
+        optimizer = torch.optim.SGD(model.parameters(), lr)
+    record = _settings(model, train_iter, optimizer, num_epochs, grad_clip)
+    corpus = train_iter.record or {}
+    epochs = min(num_epochs, record["epochs_cap"] or num_epochs)
+    progress = Progress(epochs)
+    if resume is not None:
+        before = resume_from(resume, model, optimizer, record, corpus)
+        epochs = max(epochs, before.num_epochs)
+        progress = Progress.after(before, before.num_epochs, epochs)
+    progress.baselines = baselines(train_iter, len(vocab))
+    train_iter.restart(progress.epoch)
+    work = _Work(model, train_iter, vocab, optimizer, grad_clip, progress)
+    view = new_view(verbose)
+    snapshot = Snapshot.of(model, optimizer)
+    stopped: dict[str, bool] = {}
+    with Interrupts() as interrupts:
+
+        def history() -> History:
+            return progress.history(
+                record, corpus, snapshot.fingerprint(), **stopped
+            )
+
+        while progress.epoch < epochs:
+            try:
+                work.train_epoch(interrupts)
+            except KeyboardInterrupt:
+                snapshot.restore(model, optimizer)
+                stopped = {"interrupted": True}
+                break
+            snapshot = Snapshot.of(model, optimizer)
+            work.note_epoch()
+            if not math.isfinite(progress.train_perplexity[-1]):
+                stopped = {"diverged": True}
+                break
+            work.measure(eval_every, prefix)
+            view.update(progress)
+            if checkpoint and progress.epoch % save_every == 0:
+                _keep(checkpoint, snapshot, history())
+        result = history()
+        if checkpoint and not result.diverged:
+            _keep(checkpoint, snapshot, result)
+        view.finish(progress, "" if result.full else result.status)
+        if not result.full:
+            print(result.status)
+    if result.diverged:
+        warnings.warn(
+            "The perplexity is no finite number any more, so the training "
+            "stopped. Make a new model and use a smaller learning rate or "
+            "a smaller grad_clip.",
+            stacklevel=2,
+        )
+    return result
+
+
+def _keep(
+    checkpoint: str | Path, snapshot: Snapshot, history: History
+) -> None:
+    """Save; a full disk must not end a training."""
+    try:
+        save_checkpoint(checkpoint, snapshot, history)
+    except OSError as error:
+        warnings.warn(
+            f"The state after epoch {history.num_epochs} was not saved "
+            f"({error}). The training goes on; the file before it, if there "
+            "was one, is unharmed.",
+            stacklevel=3,
+        )
+
+
+@dataclass
+class _Work:
+    """What is done in and after each epoch."""
+
+    model: LanguageModel
+    train_iter: SeqDataLoader
+    vocab: Vocab
+    optimizer: torch.optim.Optimizer
+    grad_clip: float
+    progress: Progress
+
+    def train_epoch(self, interrupts: Interrupts) -> None:
+        """Train; nothing is written down, so this can be taken back."""
+        seeded = _seeded(
+            self.model, self.train_iter.seed, self.progress.epoch
+        )
+        # An interrupt can hit the optimizer while it has gradients off.
+        with seeded, torch.enable_grad(), interrupts.at_once():
+            start = time.perf_counter()
+            value, tokens = train_epoch(
+                self.model, self.train_iter, self.optimizer, self.grad_clip
+            )
+            self.done = value, time.perf_counter() - start, tokens
+
+    def note_epoch(self) -> None:
+        self.progress.add_epoch(*self.done)
+
+    def measure(self, eval_every: int, prefix: str) -> None:
+        """The held-out text and a sample, where their time has come."""
+        epoch, epochs = self.progress.epoch, self.progress.num_epochs
+        held_out = self.train_iter.held_out
+        if held_out is not None and (
+            epoch in (1, epochs) or epoch % eval_every == 0
+        ):
+            value = evaluate_perplexity(self.model, held_out)
+            self.progress.add_held_out(value)
+        if epoch == epochs or epoch % max(1, epochs // SAMPLES) == 0:
+            text = predict(prefix, SAMPLE_LENGTH, self.model, self.vocab)
+            self.progress.samples.append((epoch, text))
+
+
+@contextmanager
+def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
+    """Dropout that follows from the seed and the epoch's number alone.
+
+    The random numbers of the rest of the notebook are left as they are.
+    """
+    device = device_of(model)
+    on_cpu = device.type == "cpu"
+    with torch.random.fork_rng(
+        [] if on_cpu else [device.index or 0],
+        device_type="cuda" if on_cpu else device.type,
+    ):
+        number = (seed + 1_000_003 * epoch) % 2**63
+        if on_cpu:  # a GPU's generator is none of our business
+            torch.default_generator.manual_seed(number)
+        else:
+            torch.manual_seed(number)
+        yield
+
+
+def _check(
+    num_epochs: int, eval_every: int, save_every: int, grad_clip: float
+) -> None:
+    if min(num_epochs, eval_every, save_every) < 1:
         raise ValueError(
-            f"num_epochs is {num_epochs} and eval_every {eval_every}: "
-            "expected 1 or more of each."
+            f"num_epochs is {num_epochs}, eval_every {eval_every} and "
+            f"save_every {save_every}: expected 1 or more of each."
         )
     if not grad_clip > 0:
         raise ValueError(
             f"grad_clip is {grad_clip}: expected a number above 0; with "
             "math.inf nothing is clipped."
         )
-    predict(prefix, 0, model, vocab)  # a bad prefix is refused now
-    if optimizer is None:
-        optimizer = torch.optim.SGD(model.parameters(), lr)
-    cap = settings.epochs_cap()
-    epochs = num_epochs if cap is None else min(num_epochs, cap)
-    report_every = max(1, epochs // 10)
-    log = _Log(epochs, verbose)
-    stopped = {}
-    try:
-        for epoch in range(1, epochs + 1):
-            log.train(model, train_iter, optimizer, grad_clip)
-            if not math.isfinite(log.train_perplexity[-1]):
-                stopped = {"diverged": True}
-                break
-            if epoch in (1, epochs) or epoch % eval_every == 0:
-                log.evaluate(model, train_iter.held_out)
-            if epoch == epochs or epoch % report_every == 0:
-                log.report(predict(prefix, SAMPLE_LENGTH, model, vocab))
-    except KeyboardInterrupt:
-        stopped = {"interrupted": True}
-    asked = {
+
+
+def _settings(
+    model: LanguageModel,
+    train_iter: SeqDataLoader,
+    optimizer: torch.optim.Optimizer,
+    num_epochs: int,
+    grad_clip: float,
+) -> dict[str, Any]:
+    """All that a training was asked to do, for its history."""
+    return {
         "num_epochs": num_epochs,
-        "epochs_cap": cap,
+        "epochs_cap": settings.epochs_cap(),
         "optimizer": type(optimizer).__name__,
         "lr": optimizer.param_groups[0]["lr"],
         "grad_clip": grad_clip if math.isfinite(grad_clip) else None,
@@ -166,77 +251,3 @@ def train(
         "device": str(device_of(model)),
         "num_parameters": sum(p.numel() for p in model.parameters()),
     }
-    history = log.history(asked, train_iter.record or {}, stopped)
-    if not history.full:
-        print(history.status)
-    if history.diverged:
-        warnings.warn(
-            "The perplexity is no finite number any more, so the training "
-            "stopped. Make a new model and use a smaller learning rate or "
-            "a smaller grad_clip.",
-            stacklevel=2,
-        )
-    return history
-
-
-@dataclass
-class _Log:
-    """What a training writes down while it runs."""
-
-    epochs: int
-    verbose: bool
-    train_perplexity: list[float] = field(default_factory=list)
-    train_seconds: list[float] = field(default_factory=list)
-    held_out_perplexity: list[float] = field(default_factory=list)
-    held_out_epochs: list[int] = field(default_factory=list)
-    samples: list[tuple[int, str]] = field(default_factory=list)
-    tokens: int = 0
-
-    @property
-    def epoch(self) -> int:
-        return len(self.train_perplexity)
-
-    def train(self, model, train_iter, optimizer, grad_clip) -> None:
-        start = time.perf_counter()
-        value, tokens = train_epoch(model, train_iter, optimizer, grad_clip)
-        so_far = self.train_seconds[-1] if self.train_seconds else 0.0
-        self.train_seconds.append(so_far + time.perf_counter() - start)
-        self.train_perplexity.append(value)
-        self.tokens += tokens
-
-    def evaluate(self, model, held_out) -> None:
-        if held_out is not None:
-            value = evaluate_perplexity(model, held_out)
-            self.held_out_perplexity.append(value)
-            self.held_out_epochs.append(self.epoch)
-
-    def report(self, sample: str) -> None:
-        self.samples.append((self.epoch, sample))
-        if not self.verbose:
-            return
-        line = f"epoch {self.epoch:4d}/{self.epochs}"
-        line += f"  perplexity {self.train_perplexity[-1]:6.2f}"
-        if self.held_out_epochs:
-            line += f"  held out {self.held_out_perplexity[-1]:7.2f}"
-        print(line, f" {self.tokens / self.train_seconds[-1]:,.0f} tokens/s")
-        print(f"  {sample}", flush=True)
-
-    def history(
-        self,
-        asked: dict[str, Any],
-        corpus: dict[str, Any],
-        stopped: dict[str, bool],
-    ) -> History:
-        return History(
-            tuple(self.train_perplexity),
-            # An interrupt may fall between two entries that go together.
-            tuple(self.train_seconds[: self.epoch]),
-            tuple(self.held_out_perplexity[: len(self.held_out_epochs)]),
-            tuple(self.held_out_epochs),
-            tuple(self.samples),
-            self.tokens,
-            asked,
-            corpus,
-            versions(),
-            **stopped,
-        )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labutils import corpus, download, settings
+from labutils import History, corpus, download, settings
 
 # Takes the place of The Time Machine, so that a test needs no copy of it. It
 # begins as the book's file does and fills more than one network packet.
@@ -56,6 +56,15 @@ def real_text() -> Path:
 def names(folder: Path) -> list[str]:
     """The names of what is in a folder, in order."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def consistent(history: History) -> None:
+    """Its parts fit together, as far as the training got."""
+    assert len(history.train_seconds) == history.num_epochs
+    assert len(history.held_out_perplexity) == len(history.held_out_epochs)
+    assert all(e <= history.num_epochs for e in history.held_out_epochs)
+    assert all(epoch <= history.num_epochs for epoch, _ in history.samples)
+    assert History.from_json(history.to_json()) == history
 
 
 def closed_address() -> str:

@@ -5,9 +5,18 @@ from collections import Counter
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
-from labutils import RNNModel, RNNModelScratch, Vocab, predict, scratch
+from labutils import (
+    RNNModel,
+    RNNModelScratch,
+    Vocab,
+    longest_copy,
+    predict,
+    scratch,
+)
 
 CPU = torch.device("cpu")
 VOCAB = Vocab("the time traveller")
@@ -223,3 +232,38 @@ def test_a_model_in_training_is_left_in_training(model):
 def test_bad_arguments(arguments, options, words):
     with pytest.raises(ValueError, match=words):
         predict(*arguments, Constant(SCORES), LETTERS, **options)
+
+
+# ---- longest_copy
+
+
+def every_run(text):
+    """The longest first, and of equally long ones the first."""
+    for length in range(len(text), -1, -1):
+        for start in range(len(text) - length + 1):
+            yield text[start : start + length]
+
+
+@settings(deadline=None)
+@given(st.text("ab ", max_size=25), st.text("ab ", max_size=25))
+def test_the_longest_copy_is_the_longest_of_all_runs(text, source):
+    expected = next(run for run in every_run(text) if run in source)
+    assert longest_copy(text, source) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "copy"),
+    [
+        ("time traveller said the", "the time traveller", "time traveller"),
+        ("abc", "abc", "abc"),
+        ("xabcx", "abc", "abc"),
+        ("ab cd", "cd ab", "ab"),  # the first of two
+        ("a b", "ab", "a"),
+        ("xyz", "abc", ""),
+        ("", "abc", ""),
+        ("abc", "", ""),
+        ("aaaa", "aa", "aa"),
+    ],
+)
+def test_the_longest_copy(text, source, copy):
+    assert longest_copy(text, source) == copy

@@ -52,6 +52,8 @@ def make_history(epochs=20, every=5, asked=None, **changes):
         },
         "corpus": {},
         "versions": {},
+        "baselines": {},
+        "fingerprint": "",
     }
     return History(**{**record, **changes})
 
@@ -240,6 +242,18 @@ def test_perplexity_has_two_lines_a_training(x):
         "epoch" if x == "epoch" else "seconds of training"
     )
     assert len(ax.get_legend().texts) == 4
+
+
+def test_counting_is_drawn_once_where_the_text_is_the_same():
+    counted = {"unigram": 17.0, "bigram": 10.0, "trigram": 7.0}
+    one = make_history(baselines=counted)
+    ax = drawn(plot_perplexity({"RNN": one, "GRU": one}))
+    thin = ax.get_lines()[4:]
+    assert [line.get_ydata()[0] for line in thin] == [17.0, 10.0, 7.0]
+    words = [text.get_text() for text in ax.texts]
+    assert words == ["unigram 17.0", "bigram 10.0", "trigram 7.0"]
+    other = make_history(baselines={"trigram": 6.0})
+    assert not drawn(plot_perplexity({"RNN": one, "GRU": other})).texts
 
 
 def test_epochs_are_whole_numbers():

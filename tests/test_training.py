@@ -1,17 +1,15 @@
 """Training and evaluation, and the history they leave."""
 
 import dataclasses
-import itertools
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
+import re
 import warnings
 
 import pytest
 import torch
+from small import CPU, VOCAB, V, make_data, make_model, weights
+from support import consistent
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -28,13 +26,9 @@ from labutils import (
     scratch,
     train,
     train_epoch,
-    training,
 )
+from labutils.baselines import baselines
 
-CPU = torch.device("cpu")
-TEXT = "a time traveller travels as far as time allows and back again "
-VOCAB = Vocab(TEXT)
-V = len(VOCAB)
 LETTERS = Vocab("abcdefgh")
 every_kind = pytest.mark.parametrize("kind", ["scratch", "concise"])
 every_sampling = pytest.mark.parametrize(
@@ -45,27 +39,6 @@ every_sampling = pytest.mark.parametrize(
 @pytest.fixture(autouse=True)
 def no_cap(monkeypatch):
     monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
-
-
-def make_model(kind, seed=0):
-    torch.manual_seed(seed)
-    if kind == "concise":
-        return RNNModel(nn.GRU(V, 16), V)
-    return RNNModelScratch(
-        V, 16, CPU, scratch.get_rnn_params, scratch.init_rnn_state, scratch.rnn
-    )
-
-
-def make_data(use_random_iter=False, seed=0):
-    corpus = torch.tensor(VOCAB[list(TEXT * 20)])
-    loader = SeqDataLoader(corpus[:800], 4, 10, use_random_iter, seed)
-    loader.held_out = SeqDataLoader(corpus[800:1100], 4, 10, offset=0)
-    loader.record = {"name": "a sentence"}
-    return loader
-
-
-def weights(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 class Spy:
@@ -193,6 +166,75 @@ def test_a_seed_fixes_the_weights_to_the_last_bit(kind, use_random_iter):
     assert perplexity == perplexity_again
     assert not torch.equal(first, trained(2, 1)[0])
     assert not torch.equal(first, trained(1, 2)[0])
+
+
+@every_kind
+@every_sampling
+def test_a_loader_gives_the_same_batches_to_each_training(
+    kind, use_random_iter
+):
+    data = make_data(use_random_iter)
+
+    def trained():
+        model = make_model(kind)
+        history = train(model, data, VOCAB, 1.0, 3, verbose=False)
+        return weights(model), history.train_perplexity
+
+    first, perplexity = trained()
+    next(iter(data))  # nor does a look at it matter
+    again, perplexity_again = trained()
+    assert torch.equal(first, again)
+    assert perplexity == perplexity_again
+
+
+def test_the_epochs_of_a_training_differ():
+    """In their batches, and in the units that dropout leaves out."""
+    class Frozen(Spy):
+        def __call__(self, X, state):
+            self.calls.append((torch.is_grad_enabled(), X, torch.rand(3)))
+            return 0 * self.W[X.T.flatten()], state
+
+    frozen, data = Frozen(len(LETTERS)), spy_data(use_random_iter=True)
+    train(frozen, data, LETTERS, 1.0, 3, prefix="a", verbose=False)
+    calls = [call[1:] for call in frozen.calls if call[0]]
+    epochs = [calls[:7], calls[7:14], calls[14:]]
+    assert [len(epoch) for epoch in epochs] == [7, 7, 7]
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        for place in (0, 1):
+            firsts = [epochs[number][0][place] for number in (one, other)]
+            assert not torch.equal(*firsts)
+
+
+@pytest.mark.parametrize("kind", ["scratch", "dropout"])
+@every_sampling
+def test_training_leaves_torchs_random_numbers_alone(kind, use_random_iter):
+    model, data = make_model(kind), make_data(use_random_iter)
+    before = torch.get_rng_state()
+    train(model, data, VOCAB, 1.0, 2, verbose=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_error_leaves_torchs_random_numbers_alone():
+    class Broken(Spy):
+        def __call__(self, X, state):
+            torch.rand(1)
+            raise RuntimeError("broken")
+
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="broken"):
+        train(Broken(9), spy_data(), LETTERS, 1.0, 5, verbose=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_seed_fixes_dropout_as_well():
+    def trained(data_seed, draws):
+        model, data = make_model("dropout"), make_data(seed=data_seed)
+        torch.rand(draws)
+        train(model, data, VOCAB, 1.0, 3, verbose=False)
+        return weights(model)
+
+    assert torch.equal(trained(1, draws=0), trained(1, draws=5))
+    assert not torch.equal(trained(1, draws=0), trained(2, draws=0))
 
 
 def test_one_step_by_hand():
@@ -351,6 +393,9 @@ def test_the_history_of_a_full_run(kind, use_random_iter, capsys):
     )
     assert history.tokens == 5 * 19 * 40
     assert history.corpus == {"name": "a sentence"}
+    assert history.baselines == baselines(data, V)
+    assert list(history.baselines) == ["unigram", "bigram", "trigram"]
+    assert re.fullmatch("[0-9a-f]{64}", history.fingerprint)
     assert history.settings == {
         "num_epochs": 5,
         "epochs_cap": None,
@@ -370,14 +415,19 @@ def test_the_history_of_a_full_run(kind, use_random_iter, capsys):
 
 def test_about_ten_lines_of_progress(capsys):
     history = train(
-        Spy(len(LETTERS)), spy_data(), LETTERS, 1.0, 30, prefix="a"
+        Spy(len(LETTERS)), spy_data(), LETTERS, 1.0, 60, prefix="a"
     )
-    assert [epoch for epoch, _ in history.samples] == list(range(3, 31, 3))
+    assert [epoch for epoch, _ in history.samples] == list(range(3, 61, 3))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 20  # a sample beneath each
-    assert lines[0].startswith("epoch    3/30  perplexity ")
-    assert lines[0].endswith(" tokens/s")
-    assert "held out" not in lines[0]
+    for epoch, line, sample in zip(
+        range(6, 61, 6), lines[::2], lines[1::2], strict=True
+    ):
+        assert line.startswith(f"epoch {epoch:4d}/60  perplexity ")
+        assert "held out" not in line
+        assert sample == "  " + dict(history.samples)[epoch]
+    assert lines[-2].endswith(" tokens/s")
+    assert lines[0].endswith(" left")
 
 
 def test_without_held_out_text():
@@ -387,6 +437,7 @@ def test_without_held_out_text():
     assert history.held_out_perplexity == history.held_out_epochs == ()
     assert math.isnan(history.held_out)
     assert math.isnan(history.best_held_out[0])
+    assert history.baselines == {}
 
 
 def test_a_cap_on_the_epochs(monkeypatch, capsys):
@@ -519,127 +570,6 @@ def test_a_training_that_does_not_diverge_does_not_warn():
             make_model("scratch"), make_data(), VOCAB, 1.0, 2, verbose=False
         )
     assert not history.diverged
-
-
-def consistent(history):
-    assert len(history.train_seconds) == history.num_epochs
-    assert len(history.held_out_perplexity) == len(history.held_out_epochs)
-    assert all(e <= history.num_epochs for e in history.held_out_epochs)
-    assert all(epoch <= history.num_epochs for epoch, _ in history.samples)
-    assert History.from_json(history.to_json()) == history
-
-
-INTERRUPTED = """
-import json
-import signal
-
-import torch
-
-from labutils import SeqDataLoader, evaluate_perplexity, predict, train
-from labutils.models import RNNModel
-from labutils.text import Vocab
-
-torch.set_num_threads(1)
-# Whoever started the tests in the background had it ignored.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class Told(SeqDataLoader):
-    epochs = 0
-
-    def __iter__(self):
-        self.epochs += 1
-        for number, batch in enumerate(super().__iter__()):
-            # The first pass is the evaluation, then come the epochs.
-            if self.epochs == 4 and number == 5:
-                print("now", flush=True)
-            yield batch
-
-
-text = "a time traveller travels as far as time allows and back again "
-vocab = Vocab(text)
-corpus = torch.tensor(vocab[list(text * 20)])
-data = Told(corpus[:800], 4, 10, seed=0)
-data.held_out = SeqDataLoader(corpus[800:], 4, 10, offset=0)
-torch.manual_seed(0)
-model = RNNModel(torch.nn.GRU(len(vocab), 16), len(vocab))
-before = evaluate_perplexity(model, data)
-history = train(model, data, vocab, 1.0, 10**6, verbose=False)
-after = evaluate_perplexity(model, data)
-sample = predict("time", 10, model, vocab)
-more = train(model, data, vocab, 1.0, 2, verbose=False)
-print(json.dumps({
-    "history": history.to_json(), "before": before, "after": after,
-    "training": model.training, "sample": sample, "more": more.status,
-}))
-"""
-
-
-@pytest.mark.skipif(
-    sys.platform == "win32", reason="Windows has no SIGINT for a child alone"
-)
-def test_ctrl_c_keeps_the_model_and_the_history():
-    child = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "LABUTILS_DEVICE": "cpu"},
-    )
-    try:
-        assert child.stdout.readline() == "now\n"
-        child.send_signal(signal.SIGINT)
-        out, _ = child.communicate(timeout=30)
-    finally:
-        child.kill()
-        child.wait()
-    assert child.returncode == 0
-    status, last = out.splitlines()
-    found = json.loads(last)
-    history = History.from_json(found["history"])
-    consistent(history)
-    assert history.interrupted and not history.full and not history.diverged
-    assert 2 <= history.num_epochs < 10**6
-    assert history.held_out_epochs[0] == 1
-    assert status == history.status
-    assert status.startswith("PARTIAL RUN, interrupted after ")
-    # The model is as trained so far, and trains on.
-    assert found["after"] < found["before"]
-    assert found["training"]
-    assert found["sample"].startswith("time") and len(found["sample"]) == 14
-    assert found["more"] == "full run, 2 of 2 epochs"
-
-
-def test_an_interrupt_in_any_line_of_the_log_leaves_it_consistent():
-    """Raise it before the first traced line, before the second, ..."""
-    log = training._Log
-    traced = {f.__code__ for f in (log.train, log.evaluate, log.report)}
-    before = sys.gettrace()
-
-    for line in itertools.count():
-        left = line
-
-        def trace(frame, event, _):
-            nonlocal left
-            if frame.f_code not in traced:
-                return None
-            if event == "line":
-                left -= 1
-                if left < 0:
-                    raise KeyboardInterrupt
-            return trace
-
-        data = spy_data()
-        data.held_out = spy_data()
-        sys.settrace(trace)
-        try:
-            history = train(
-                Spy(len(LETTERS)), data, LETTERS, 1.0, 2, verbose=False
-            )
-        finally:
-            sys.settrace(before)
-        if not history.interrupted:
-            break
-        consistent(history)
-    assert line > 20  # lines in which it was interrupted
-    assert history.full
 
 
 def test_an_interrupt_before_the_first_epoch_ends(capsys):
@@ -776,9 +706,10 @@ def test_dropout_is_back_on_after_an_interrupted_evaluation():
 @pytest.mark.parametrize(
     ("lr", "num_epochs", "options", "words"),
     [
-        (1.0, 0, {}, "num_epochs is 0 .*expected 1 or more"),
-        (1.0, -3, {}, "num_epochs is -3 .*expected 1 or more"),
-        (1.0, 2, {"eval_every": 0}, "eval_every 0: expected 1 or more"),
+        (1.0, 0, {}, "num_epochs is 0, .*expected 1 or more"),
+        (1.0, -3, {}, "num_epochs is -3, .*expected 1 or more"),
+        (1.0, 2, {"eval_every": 0}, "eval_every 0 .*expected 1 or more"),
+        (1.0, 2, {"save_every": 0}, "save_every 0: expected 1 or more"),
         (1.0, 2, {"grad_clip": 0.0}, "grad_clip is 0.0: .*above 0"),
         (1.0, 2, {"grad_clip": -1.0}, "grad_clip is -1.0: .*above 0"),
         (1.0, 2, {"grad_clip": math.nan}, "grad_clip is nan: .*above 0"),

@@ -1,0 +1,184 @@
+"""Where a training stands: kept in memory each epoch, and in a file.
+
+Together with the number of epochs this is all that a training needs to go on
+as if it had never stopped: batches and dropout follow from the seed and the
+epoch alone.
+"""
+
+import copy
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labutils.files import write_atomically
+from labutils.history import History
+from labutils.protocol import LanguageModel
+
+MAGIC = b"labutils checkpoint 1"
+
+
+@dataclass
+class Snapshot:
+    """The parameters and the optimizer's memory at one moment.
+
+    Attributes:
+        parameters: copies, in the model's order.
+        optimizer: a copy of what the optimizer's `state_dict()` gave.
+    """
+
+    parameters: list[torch.Tensor]
+    optimizer: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, model: LanguageModel, optimizer: torch.optim.Optimizer
+    ) -> "Snapshot":
+        """The present state."""
+        parameters = [p.detach().clone() for p in model.parameters()]
+        return cls(parameters, copy.deepcopy(optimizer.state_dict()))
+
+    def restore(
+        self, model: LanguageModel, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Put this state into a model and an optimizer of the same make.
+
+        Raises:
+            ValueError: the model is of another make; nothing was changed.
+        """
+        params = list(model.parameters())
+        found = [tuple(p.shape) for p in self.parameters]
+        expected = [tuple(p.shape) for p in params]
+        if found != expected:
+            raise ValueError(
+                f"The saved state does not fit this model: it has parameters "
+                f"of the shapes {found}, the model has {expected}. Make the "
+                "model with the same layers and sizes as the saved one."
+            )
+        # A copy, since the optimizer goes on to change what it is given.
+        optimizer.load_state_dict(copy.deepcopy(self.optimizer))
+        with torch.no_grad():
+            for param, value in zip(params, self.parameters, strict=True):
+                param.copy_(value)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all the numbers: equal means equal to the last bit."""
+        sha256 = hashlib.sha256()
+        memory = self.optimizer["state"]
+        tensors = list(self.parameters)
+        for number in sorted(memory):
+            tensors += [
+                value for _, value in sorted(memory[number].items())
+                if torch.is_tensor(value)
+            ]
+        for tensor in tensors:
+            values = tensor.cpu().contiguous().flatten()
+            sha256.update(values.view(torch.uint8).numpy().tobytes())
+        return sha256.hexdigest()
+
+
+def save_checkpoint(
+    path: str | Path, snapshot: Snapshot, history: History
+) -> None:
+    """Write all that a training needs to go on, whole or not at all.
+
+    A hash stands before the data, so that a damaged file is recognised.
+
+    Raises:
+        OSError: the file cannot be written; the one before it is still there.
+    """
+    buffer = io.BytesIO()
+    saved = {
+        "history": history.to_json(),
+        "parameters": snapshot.parameters,
+        "optimizer": snapshot.optimizer,
+    }
+    torch.save(saved, buffer)
+    data = buffer.getvalue()
+    digest = hashlib.sha256(data).hexdigest().encode()
+    write_atomically(Path(path), b"\n".join([MAGIC, digest, data]))
+
+
+def read_checkpoint(path: str | Path) -> tuple[Snapshot, History]:
+    """What `save_checkpoint` wrote.
+
+    Raises:
+        ValueError: the file is no checkpoint, or is damaged.
+        OSError: the file cannot be read.
+    """
+    magic, _, rest = Path(path).read_bytes().partition(b"\n")
+    digest, _, data = rest.partition(b"\n")
+    if magic != MAGIC:
+        raise ValueError(
+            f"{path} is no checkpoint: expected a file that train(..., "
+            "checkpoint=...) has written."
+        )
+    if hashlib.sha256(data).hexdigest().encode() != digest:
+        raise ValueError(
+            f"{path} is damaged: its contents do not have the hash that "
+            "stands in it. Go on from another checkpoint, or train anew."
+        )
+    saved = torch.load(
+        io.BytesIO(data), map_location="cpu", weights_only=True
+    )
+    snapshot = Snapshot(saved["parameters"], saved["optimizer"])
+    return snapshot, History.from_json(saved["history"])
+
+
+def resume_from(
+    resume: History | str | Path,
+    model: LanguageModel,
+    optimizer: torch.optim.Optimizer,
+    record: dict[str, Any],
+    corpus: dict[str, Any],
+) -> History:
+    """The history to go on from, once everything is known to fit.
+
+    Args:
+        resume: a history, or a checkpoint's path.
+        model: from a path, it is given the saved parameters.
+        optimizer: from a path, it is given the saved state.
+        record: the settings of the training that is to go on.
+        corpus: the record of its text.
+
+    Raises:
+        ValueError: something differs from the training that was begun.
+    """
+    if isinstance(resume, History):
+        before, saved = resume, None
+    else:
+        saved, before = read_checkpoint(resume)
+    if before.diverged:
+        raise ValueError(
+            f"This training {before.status}: there is nothing to go on from. "
+            "Make a new model and train it with a smaller learning rate."
+        )
+    if record["num_epochs"] < before.num_epochs:
+        raise ValueError(
+            f"num_epochs is {record['num_epochs']}, but this training has "
+            f"{before.num_epochs} epochs already: expected as many or more."
+        )
+    begun = {**before.settings, "text": before.corpus}
+    now = {**record, "text": corpus}
+    # More epochs, and another device, are what one may well want.
+    free = ("num_epochs", "epochs_cap", "device")
+    for name in now:
+        if name not in free and begun.get(name) != now[name]:
+            raise ValueError(
+                f"This training was begun with {name} {begun.get(name)!r}; "
+                f"here {name} is {now[name]!r}. Go on with the same settings, "
+                "or leave resume= out to begin another training."
+            )
+    if saved is not None:
+        saved.restore(model, optimizer)
+    elif Snapshot.of(model, optimizer).fingerprint() != before.fingerprint:
+        raise ValueError(
+            "The model, or the optimizer, is not in the state in which this "
+            "history ends. Pass the very model that was trained and, where "
+            "you had passed one, the same optimizer; or go on from a "
+            "checkpoint's path."
+        )
+    return before

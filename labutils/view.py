@@ -1,0 +1,209 @@
+"""A training to look at while it runs.
+
+Where somebody sits before a notebook: one picture and one line of text, both
+changed in place. Anywhere else (a terminal, nbval, papermill, continuous
+integration): about ten plain lines. A notebook keeps the final picture in
+either case.
+"""
+
+import io
+import os
+import sys
+import time
+from typing import Any, Protocol
+
+import numpy
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+
+from labutils import plots
+from labutils.progress import Progress
+
+LINES = 10
+# At most five pictures a second, and no more of them than take this share of
+# the time: a slow machine trains on and shows fewer.
+SHORTEST_PAUSE = 0.2  # seconds
+SHARE = 0.01
+SIZE = (500, 330)  # pixels on the page
+DPI = 100
+
+
+class View(Protocol):
+    """What `train` tells of its progress."""
+
+    def update(self, progress: Progress) -> None:
+        """After each epoch."""
+
+    def finish(self, progress: Progress, status: str) -> None:
+        """Once, at the end; `status` is empty after a full run."""
+
+
+def new_view(verbose: bool = True) -> View:
+    """The view that fits the place where this runs."""
+    if not verbose:
+        return Silent()
+    kernel = _kernel()
+    if kernel is None:
+        return Lines()
+    return Live() if _somebody_watches(kernel) else Lines(picture=True)
+
+
+def _kernel() -> Any:
+    """The notebook kernel that this process is, or None."""
+    ipython = sys.modules.get("IPython")  # a kernel has imported it
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None)
+
+
+def _somebody_watches(kernel: Any) -> bool:
+    """Programs that run notebooks say that nobody can answer a question."""
+    if os.environ.get("CI") or "PYTEST_VERSION" in os.environ:
+        return False
+    content = kernel.get_parent().get("content", {})
+    return bool(content.get("allow_stdin", False))
+
+
+class Silent:
+    """Nothing at all."""
+
+    def update(self, progress: Progress) -> None: ...
+
+    def finish(self, progress: Progress, status: str) -> None: ...
+
+
+class Lines:
+    """About ten lines of text, and at the end a picture in a notebook."""
+
+    def __init__(self, picture: bool = False) -> None:
+        self.picture = picture
+
+    def update(self, progress: Progress) -> None:
+        every = max(1, progress.num_epochs // LINES)
+        if progress.epoch % every and progress.epoch != progress.num_epochs:
+            return
+        print(progress.line())
+        print(f"  {progress.sample()}", flush=True)
+
+    def finish(self, progress: Progress, status: str) -> None:
+        if self.picture:
+            show_picture(Curve(progress).final(progress, status))
+
+
+class Live:
+    """One picture and one line of text, changed in place."""
+
+    def __init__(self) -> None:
+        self.curve: Curve | None = None
+        self.next_time = 0.0
+        self.picture: Any = None  # the handles of what is displayed
+        self.text: Any = None
+
+    def update(self, progress: Progress) -> None:
+        if time.perf_counter() < self.next_time:
+            return
+        if self.curve is None or not self.curve.holds(progress):
+            self.curve = Curve(progress)
+            self.curve.frame(progress)  # slow but once: not counted below
+        start = time.perf_counter()
+        self._show(self.curve.frame(progress), progress)
+        end = time.perf_counter()
+        self.next_time = end + max(SHORTEST_PAUSE, (end - start) / SHARE)
+
+    def finish(self, progress: Progress, status: str) -> None:
+        self._show(Curve(progress).final(progress, status), progress)
+
+    def _show(self, png: bytes, progress: Progress) -> None:
+        self.picture = show_picture(png, self.picture)
+        text = f"{progress.line()}  {progress.sample()}"
+        self.text = _display({"text/plain": text}, {}, self.text)
+
+
+class Curve:
+    """Perplexity over epochs, drawn quickly.
+
+    Axes, labels and baselines are drawn once and kept as pixels; a frame adds
+    the two curves alone, which takes a few milliseconds instead of a tenth of
+    a second.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        width, height = (pixels / DPI for pixels in SIZE)
+        self.figure = Figure((width, height), dpi=DPI, layout="constrained")
+        self.canvas = FigureCanvasAgg(self.figure)
+        self.ax = self.figure.add_subplot()
+        self.top = 1.4 * max(_values(progress), default=20.0)
+        self.curves = [
+            self.ax.semilogy(
+                [], [], color=plots.COLOURS[0], linestyle=style, label=label
+            )[0]
+            for label, style in (("training", "-"), ("held out", "-."))
+        ]
+        plots.label_perplexity(self.ax, "epoch")
+        self.ax.set(xlim=(0, progress.num_epochs), ylim=(0.95, self.top))
+        plots.draw_baselines(self.ax, progress.baselines)
+        self.background: Any = None
+
+    def holds(self, progress: Progress) -> bool:
+        """Whether all the values lie within the axes."""
+        return max(_values(progress), default=0.0) < self.top
+
+    def frame(self, progress: Progress) -> bytes:
+        """A PNG of the training so far."""
+        if self.background is None:
+            self.canvas.draw()
+            self.background = self.canvas.copy_from_bbox(self.figure.bbox)
+        self.canvas.restore_region(self.background)
+        self._set(progress)
+        for curve in self.curves:
+            self.ax.draw_artist(curve)
+        buffer = io.BytesIO()
+        pixels = numpy.asarray(self.canvas.buffer_rgba())
+        imsave(buffer, pixels, format="png", pil_kwargs={"compress_level": 1})
+        return buffer.getvalue()
+
+    def final(self, progress: Progress, status: str) -> bytes:
+        """A PNG with twice the pixels, and what the reader must know."""
+        self._set(progress)
+        self.ax.set_title(status, fontsize="small")
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=2 * DPI)
+        return buffer.getvalue()
+
+    def _set(self, progress: Progress) -> None:
+        training, held_out = self.curves
+        epochs = range(1, progress.epoch + 1)
+        training.set_data(epochs, progress.train_perplexity)
+        held_out.set_data(
+            progress.held_out_epochs, progress.held_out_perplexity
+        )
+
+
+def _values(progress: Progress) -> list[float]:
+    """Everything that has a place on the vertical axis."""
+    values = [
+        *progress.train_perplexity, *progress.held_out_perplexity,
+        *progress.baselines.values(),
+    ]
+    return [value for value in values if value < float("inf")]
+
+
+def show_picture(png: bytes, handle: Any = None) -> Any:
+    """Display a picture, or put it in place of the handle's.
+
+    Returns:
+        The handle by which it can be replaced.
+    """
+    return _display(
+        {"image/png": png, "text/plain": "<perplexity by epoch>"},
+        {"image/png": {"width": SIZE[0], "height": SIZE[1]}}, handle,
+    )
+
+
+def _display(data: dict, metadata: dict, handle: Any) -> Any:
+    if handle is not None:
+        handle.update(data, metadata=metadata, raw=True)
+        return handle
+    from IPython.display import display  # there is a kernel
+
+    return display(data, metadata=metadata, raw=True, display_id=True)
