@@ -62,6 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--in-place", action="store_true",
                      help="write full runs back into the notebooks")
     run.set_defaults(command=_run)
+    record = commands.add_parser(
+        "record",
+        help="keep the histories of full runs as recorded runs",
+        description="Write labutils/recorded from the results of full runs.",
+        epilog="example: labutils record results results-of-seed-1",
+    )
+    record.add_argument("folders", nargs="*", type=Path, metavar="FOLDER",
+                        help="results of full runs, one for each seed; the "
+                        "first one's can be replayed; default: results")
+    record.set_defaults(command=_record)
     return parser
 
 
@@ -111,6 +121,14 @@ def _run(options: argparse.Namespace) -> int:
         options.notebooks, options.epochs, options.out, options.in_place
     )
     return 0 if done else 1
+
+
+def _record(options: argparse.Namespace) -> int:
+    from labutils.teaching.record import record
+
+    for path in record(options.folders):
+        print(f"{path.name} ({path.stat().st_size:,} bytes)")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Results that outlive the kernel: summaries, curves, histories, weights."""
 
 import io
+import math
 import pickle
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import torch
 from matplotlib.figure import Figure
 
 from labutils import settings
+from labutils.evaluation import bits_per_character
 from labutils.files import write_atomically
-from labutils.generation import predict
+from labutils.generation import longest_copy, predict
 from labutils.history import History
 from labutils.plots import plot_perplexity
 from labutils.protocol import LanguageModel
+from labutils.recorded import compare
+from labutils.sampling import SeqDataLoader
 from labutils.text import Vocab
 
 PREFIXES = ("time traveller", "traveller")
@@ -42,6 +46,7 @@ def save_training(
     model: LanguageModel,
     history: History,
     vocab: Vocab,
+    train_iter: SeqDataLoader,
 ) -> str:
     """Write everything a training leaves behind.
 
@@ -55,9 +60,9 @@ def save_training(
         OSError: the results folder cannot be written; says how to choose
             another one. The model and the history are untouched.
     """
-    summary = summarize(name, model, history, vocab)
+    summary = summarize(name, model, history, vocab, train_iter)
     save_text(notebook, f"{name}.txt", summary)
-    save_text(notebook, f"{name}.json", history.to_json())
+    save_history(notebook, name, history)
     # A figure without pyplot is never shown in the notebook by accident.
     figure = Figure(figsize=(5, 3), layout="constrained")
     plot_perplexity({name: history}, figure.add_subplot())
@@ -66,33 +71,61 @@ def save_training(
     return summary
 
 
+def save_history(notebook: str, name: str, history: History) -> Path:
+    """Write a history as JSON among a notebook's results."""
+    return save_text(notebook, f"{name}.json", history.to_json())
+
+
 def summarize(
-    name: str, model: LanguageModel, history: History, vocab: Vocab
+    name: str,
+    model: LanguageModel,
+    history: History,
+    vocab: Vocab,
+    train_iter: SeqDataLoader,
 ) -> str:
-    """A training in a few lines of text."""
+    """A training in a few lines of text.
+
+    Args:
+        train_iter: the predictions are searched for copies from its corpus.
+    """
     settings_ = history.settings
     lines = [
         f"model: {name} ({settings_['num_parameters']:,} parameters)",
         f"status: {history.status}",
         f"corpus: {history.corpus.get('name', 'not recorded')}",
-        f"training perplexity: {history.perplexity:.2f}",
+        f"training perplexity: {_figure(history.perplexity)}",
     ]
     if history.held_out_epochs:
         best, epoch = history.best_held_out
-        lines.append(
-            f"held-out perplexity: {history.held_out:.2f} "
-            f"(lowest {best:.2f}, after epoch {epoch})"
-        )
+        lines.append(f"held-out perplexity: {_figure(history.held_out)}")
+        lines.append(f"  at its lowest: {_figure(best)}, epoch {epoch}")
+        lines.append("counting alone, held out: " + ", ".join(
+            f"{n} {value:.2f}" for n, value in history.baselines.items()
+        ))
     lines.append(
         f"seconds: {history.seconds:.1f} "
         f"({history.tokens_per_second:,.0f} tokens/s on "
         f"{settings_['device']})"
     )
-    lines += [
-        f"prediction: {predict(prefix, SAMPLE_LENGTH, model, vocab)}"
-        for prefix in PREFIXES
-    ]
+    lines.append(compare(name, history))
+    source = "".join(vocab.to_tokens(train_iter.corpus))
+    for prefix in PREFIXES:
+        text = predict(prefix, SAMPLE_LENGTH, model, vocab)
+        copied = longest_copy(text[len(prefix):], source)
+        lines.append(f"prediction: {text}")
+        lines.append(
+            f"  longest run copied from the training text: {len(copied)} of "
+            f"{SAMPLE_LENGTH} characters"
+        )
     return "\n".join(lines) + "\n"
+
+
+def _figure(perplexity: float) -> str:
+    """A perplexity, and the same in bits."""
+    if not math.isfinite(perplexity):
+        return "not a finite number"
+    bits = bits_per_character(perplexity)
+    return f"{perplexity:.2f} ({bits:.2f} bits per character)"
 
 
 def save_weights(path: Path, model: LanguageModel) -> None:

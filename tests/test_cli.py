@@ -301,7 +301,7 @@ def test_a_failure_makes_the_exit_code_1(batch):
 
 def test_each_notebook_says_in_a_line_how_it_went(batch):
     folder, _, out, _ = batch
-    lines = [re.sub(r" \(\d+ s\)$", "", line) for line in out.splitlines()]
+    lines = [re.sub(r" \(?\d+ s\)?$", "", line) for line in out.splitlines()]
     assert lines == [
         str(corpus.find_corpus()),
         f"Results: {folder / 'out'}",
@@ -309,6 +309,7 @@ def test_each_notebook_says_in_a_line_how_it_went(batch):
         "dead ... Kernel died",
         "broken ... NotJSONError: this is not a notebook",
         "good ... ok",
+        "total",
     ]
 
 

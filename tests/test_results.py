@@ -62,10 +62,16 @@ def trained(kind, num_epochs=3):
     return model, history
 
 
+def save(model, history):
+    return results.save_training(
+        "09_test", "small", model, history, VOCAB, make_data()
+    )
+
+
 @every_kind
 def test_a_training_leaves_four_files(kind, folder):
     model, history = trained(kind)
-    summary = results.save_training("09_test", "small", model, history, VOCAB)
+    summary = save(model, history)
     assert results.folder("09_test") == folder
     assert sorted(path.name for path in folder.iterdir()) == [
         "small.json", "small.png", "small.pt", "small.txt",
@@ -81,7 +87,7 @@ def test_a_training_leaves_four_files(kind, folder):
 @every_kind
 def test_the_weights_load_back_equal(kind, folder):
     model, history = trained(kind)
-    results.save_training("09_test", "small", model, history, VOCAB)
+    save(model, history)
     other = make_model(kind, seed=1)
     held_out = make_data().held_out
     assert evaluate_perplexity(other, held_out) != history.held_out
@@ -148,32 +154,76 @@ def test_a_state_dict_is_refused(tmp_path):
 
 def test_the_summary_of_a_full_run():
     model, history = trained("concise")
-    lines = results.summarize("small", model, history, VOCAB).splitlines()
-    names, values = zip(*(line.split(": ", 1) for line in lines), strict=True)
+    data = make_data()
+    summary = results.summarize("small", model, history, VOCAB, data)
+    names, values = zip(
+        *(line.split(": ", 1) for line in summary.splitlines()), strict=True
+    )
+    copied = "  longest run copied from the training text"
     assert names == (
         "model", "status", "corpus", "training perplexity",
-        "held-out perplexity", "seconds", "prediction", "prediction",
+        "held-out perplexity", "  at its lowest", "counting alone, held out",
+        "seconds", "recorded range", "prediction", copied, "prediction",
+        copied,
     )
     number = sum(param.numel() for param in model.parameters())
     assert values[0] == f"small ({number:,} parameters)"
     assert values[1] == "full run, 3 of 3 epochs"
     assert values[2] == "a sentence"
-    assert values[3] == f"{history.perplexity:.2f}"
-    lowest, epoch = history.best_held_out
-    assert values[4] == (
-        f"{history.held_out:.2f} (lowest {lowest:.2f}, after epoch {epoch})"
+    bits = math.log2(history.perplexity)
+    assert values[3] == (
+        f"{history.perplexity:.2f} ({bits:.2f} bits per character)"
     )
-    assert values[5].startswith(f"{history.seconds:.1f} (")
-    assert values[5].endswith(" tokens/s on cpu)")
-    assert values[6].startswith("time traveller")
-    assert values[7].startswith("traveller")
-    assert history.samples[-1][1] == values[6]
+    lowest, epoch = history.best_held_out
+    assert values[4].startswith(f"{history.held_out:.2f} (")
+    assert values[5].startswith(f"{lowest:.2f} (")
+    assert values[5].endswith(f" bits per character), epoch {epoch}")
+    assert values[6].startswith(
+        f"unigram {history.baselines['unigram']:.2f}, bigram "
+    )
+    assert values[7].startswith(f"{history.seconds:.1f} (")
+    assert values[7].endswith(" tokens/s on cpu)")
+    assert values[8] == "none, no run small is recorded"
+    assert values[9].startswith("time traveller")
+    assert values[11].startswith("traveller")
+    assert history.samples[-1][1] == values[9]
+
+
+class Reciter:
+    """A model that knows its text, and after its end says one letter."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __call__(self, X, state):
+        place = state + X.shape[1]
+        following = (self.text + "e" * 200)[int(place)]
+        logits = torch.zeros(X.numel(), V)
+        logits[-1, VOCAB[following]] = 1.0
+        return logits, place
+
+    def begin_state(self, batch_size, device=None):
+        return torch.zeros(1, dtype=torch.int64)
+
+    def parameters(self):
+        return [torch.zeros(1)]
+
+
+def test_the_summary_counts_what_was_copied():
+    _, history = trained("concise", num_epochs=1)
+    part = " travels as far as"  # 18 letters that follow "time traveller"
+    reciter = Reciter("time traveller" + part)
+    summary = results.summarize("it", reciter, history, VOCAB, make_data())
+    [first, _] = [
+        line for line in summary.splitlines() if "copied" in line
+    ]
+    assert first.endswith(f": {len(part)} of 50 characters")
 
 
 def test_a_capped_run_says_so(monkeypatch, folder):
     monkeypatch.setenv("LABUTILS_EPOCHS", "1")
     model, history = trained("concise")
-    summary = results.save_training("09_test", "small", model, history, VOCAB)
+    summary = save(model, history)
     status = "status: CAPPED RUN, 1 of 3 epochs (LABUTILS_EPOCHS=1)"
     assert status in summary.splitlines()
     text = (folder / "small.json").read_text(encoding="utf-8")
@@ -186,7 +236,7 @@ def test_a_diverged_run_can_be_saved(folder):
     history = train(
         model, make_data(), VOCAB, 1e9, 5, grad_clip=math.inf, verbose=False
     )
-    summary = results.save_training("09_test", "small", model, history, VOCAB)
+    summary = save(model, history)
     assert "status: DIVERGED after " in summary
     assert len(list(folder.iterdir())) == 4
 
@@ -199,7 +249,7 @@ def test_a_run_interrupted_in_its_first_epoch_can_be_saved(folder):
     model = make_model("concise")
     data = Impatient(make_data().corpus, 4, 10)
     history = train(model, data, VOCAB, 1.0, 5, verbose=False)
-    summary = results.save_training("09_test", "small", model, history, VOCAB)
+    summary = save(model, history)
     assert "status: PARTIAL RUN, interrupted after 0 of 5 epochs" in summary
     assert "held-out" not in summary
     assert len(list(folder.iterdir())) == 4
@@ -207,9 +257,9 @@ def test_a_run_interrupted_in_its_first_epoch_can_be_saved(folder):
 
 def test_saving_again_replaces_what_was_there(folder):
     model, history = trained("concise")
-    results.save_training("09_test", "small", model, history, VOCAB)
+    save(model, history)
     model, history = trained("concise", num_epochs=1)
-    summary = results.save_training("09_test", "small", model, history, VOCAB)
+    summary = save(model, history)
     assert "full run, 1 of 1 epochs" in summary
     assert (folder / "small.txt").read_text(encoding="utf-8") == summary
     assert len(list(folder.iterdir())) == 4  # and no temporary file
@@ -228,7 +278,7 @@ def check_cannot_write(folder):
     model, history = trained("concise", num_epochs=1)
     before = [param.detach().clone() for param in model.parameters()]
     with pytest.raises(OSError, match="LABUTILS_RESULTS_DIR") as caught:
-        results.save_training("09_test", "small", model, history, VOCAB)
+        save(model, history)
     assert str(folder / "small.txt") in str(caught.value)
     assert all(map(torch.equal, model.parameters(), before))
     assert history.full
@@ -246,7 +296,7 @@ def test_a_results_folder_that_is_a_file(monkeypatch, tmp_path):
     monkeypatch.setenv("LABUTILS_RESULTS_DIR", str(tmp_path / "file"))
     model, history = trained("concise", num_epochs=1)
     with pytest.raises(settings.SettingsError, match="LABUTILS_RESULTS_DIR"):
-        results.save_training("09_test", "small", model, history, VOCAB)
+        save(model, history)
 
 
 def test_a_folder_in_the_place_of_a_file(folder):

@@ -13,6 +13,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
+from labutils.history import History
 
 
 class ExecuteError(RuntimeError):
@@ -85,8 +86,38 @@ def run(
         with _environment(LABUTILS_TEXT=_name(corpus)):
             print(corpus)
             print(f"Results: {out}")
+            start, began = time.monotonic(), time.time()
             # A list, since all() on a generator would stop at a failure.
-            return all([*map(_one, paths, targets)])
+            done = all([*map(_one, paths, targets)])
+            print(_cost(time.monotonic() - start, began, paths, out))
+            return done
+
+
+def _cost(
+    seconds: float, began: float, paths: Sequence[Path], out: Path
+) -> str:
+    """How much of the time went into training steps.
+
+    Args:
+        seconds: of the whole run.
+        began: when it began, as the file system's clock has it.
+        paths: the notebooks.
+        out: where their results are.
+    """
+    # Some file systems round a time down to two seconds.
+    trained = sum(
+        History.from_json(path.read_text(encoding="utf-8")).seconds
+        for notebook in paths
+        for path in (out / notebook.stem).glob("*.json")
+        if path.stat().st_mtime > began - 2
+    )
+    line = f"total {seconds:.0f} s"
+    if trained:
+        line += (
+            f", {seconds / trained:.3f} times the {trained:.0f} s of training "
+            "steps in the saved histories"
+        )
+    return line
 
 
 def _check_in_place(corpus: Corpus) -> None:

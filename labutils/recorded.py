@@ -1,0 +1,139 @@
+"""Recorded runs: what full trainings did, kept with the package.
+
+`labutils record` writes them from the results of full runs.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from labutils.history import History
+from labutils.interrupts import Interrupts
+from labutils.progress import Progress
+from labutils.view import Live, new_view
+
+FOLDER = Path(__file__).parent / "recorded"
+# What is compared, and where it stands in a history.
+FIGURES = {
+    "training perplexity": lambda history: history.perplexity,
+    "lowest held-out perplexity": lambda history: history.best_held_out[0],
+}
+
+
+def names() -> list[str]:
+    """The names of all the recorded runs."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def load(name: str) -> History:
+    """The history of a recorded run.
+
+    Raises:
+        ValueError: there is none of this name; the message has those that
+            there are.
+    """
+    return History.from_json(json.dumps(_read(name)["history"]))
+
+
+def replay(name: str, seconds: float = 10.0) -> History:
+    """Show a recorded run as if it were trained now, in seconds.
+
+    Nothing is trained; a line says so. Interrupt it to see the end at once.
+
+    Args:
+        name: such as "rnn_scratch_sequential".
+        seconds: how long it takes before an audience; where nobody watches
+            it takes no time.
+
+    Returns:
+        The history of the recorded run.
+
+    Raises:
+        ValueError: no such run, or seconds below 0.
+    """
+    if not seconds >= 0:
+        raise ValueError(f"seconds is {seconds}: expected 0 or more.")
+    history = load(name)
+    print(f"RECORDED RUN {name}, {history.status}")
+    print(_circumstances(history))
+    view = new_view()
+    last = history.num_epochs
+    start = time.monotonic()
+    progress = Progress(last)
+    with Interrupts() as interrupts:
+        for epoch in range(1, last + 1):
+            progress = Progress.after(history, epoch, last)
+            view.update(progress)
+            if isinstance(view, Live) and not interrupts.asked:
+                due = start + seconds * epoch / last
+                time.sleep(max(0.0, due - time.monotonic()))
+        view.finish(progress, "recorded run")
+    return history
+
+
+def compare(name: str, history: History) -> str:
+    """Whether a full run's figures lie where those of recorded runs lie.
+
+    Returns:
+        One line for each figure, or one that says why there is no answer.
+    """
+    if name not in names():
+        return f"recorded range: none, no run {name} is recorded"
+    if not history.full:
+        return "recorded range: not compared, this is no full run"
+    saved = _read(name)
+    recorded = load(name)
+    for what, mine, theirs in (
+        ("text", _text(history), _text(recorded)),
+        ("setting", _asked(history), _asked(recorded)),
+    ):
+        if mine != theirs:
+            return f"recorded range: not compared, it has another {what}"
+    device = history.settings["device"].partition(":")[0]
+    ranges = saved["ranges"].get(device)
+    if ranges is None:
+        return f"recorded range: none for {device}"
+    lines = []
+    for figure, value_of in FIGURES.items():
+        low, high = ranges[figure]
+        value = value_of(history)
+        where = "inside" if low <= value <= high else "OUTSIDE"
+        lines.append(
+            f"{figure} {value:.2f}: {where} the recorded range, {low:.2f} to "
+            f"{high:.2f} ({ranges['runs']} runs on {device})"
+        )
+    return "\n".join(lines)
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = FOLDER / f"{name}.json"
+    if not path.is_file():
+        raise ValueError(
+            f"There is no recorded run {name!r}: expected one of "
+            f"{', '.join(names())}."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _circumstances(history: History) -> str:
+    """Where and how a run was recorded; nothing of it was trained here."""
+    versions = history.versions
+    minutes, seconds = divmod(round(history.seconds), 60)
+    return (
+        f"{history.corpus['name']}; {minutes}:{seconds:02d} minutes on "
+        f"{history.settings['device']} ({versions['system']} "
+        f"{versions['machine']}, PyTorch {versions['torch']}).\n"
+        "Nothing is trained now."
+    )
+
+
+def _text(history: History) -> tuple[Any, ...]:
+    names = ("sha256", "tokens", "held_out_tokens")
+    return tuple(history.corpus.get(name) for name in names)
+
+
+def _asked(history: History) -> dict[str, Any]:
+    """The settings on which the figures depend, except for chance."""
+    chance = ("seed", "device", "epochs_cap")
+    return {k: v for k, v in history.settings.items() if k not in chance}

@@ -1,0 +1,120 @@
+"""Keep the histories of full runs with the package, as recorded runs."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labutils import settings
+from labutils.files import write_atomically
+from labutils.history import History
+from labutils.recorded import FIGURES, FOLDER
+
+# Student's t, two-sided 95 %, by the number of values.
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447}
+
+
+class RecordError(RuntimeError):
+    """Nothing can be recorded; the message says why and what to do."""
+
+
+def record(folders: Sequence[Path] = ()) -> list[Path]:
+    """Write the recorded runs from the results of full runs.
+
+    Args:
+        folders: results folders, one for each seed. The first one's histories
+            are those that can be replayed; with two or more there are ranges.
+            None takes the settings' results folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecordError: there is no history, or one is not of a full run.
+    """
+    first, *others = folders or [settings.results_dir()]
+    paths = sorted(first.glob("0*/*.json"))
+    if not paths:
+        raise RecordError(
+            f"No histories in {first}: run all the notebooks first "
+            "(labutils run), at full epochs."
+        )
+    written = []
+    for path in paths:
+        histories = [_load(path)]
+        for other in others:
+            twin = other / path.relative_to(first)
+            if twin.exists():
+                histories.append(_load(twin))
+        target = FOLDER / path.name
+        write_atomically(target, _file(histories).encode("utf-8"))
+        written.append(target)
+    return written
+
+
+def _load(path: Path) -> History:
+    history = History.from_json(path.read_text(encoding="utf-8"))
+    if not history.full:
+        raise RecordError(f"{path} is a {history.status}: run it in full.")
+    return history
+
+
+def _file(histories: Sequence[History]) -> str:
+    """The first history and the ranges of all, by kind of device."""
+    ranges: dict[str, dict[str, Any]] = {}
+    devices = [h.settings["device"].partition(":")[0] for h in histories]
+    for device in sorted(set(devices)):
+        runs = [
+            history
+            for history, its in zip(histories, devices, strict=True)
+            if its == device
+        ]
+        if len(runs) > 1:
+            ranges[device] = {
+                "runs": len(runs),
+                "seeds": [h.settings["seed"] for h in runs],
+            } | {
+                figure: interval([value_of(h) for h in runs])
+                for figure, value_of in FIGURES.items()
+            }
+    saved = {"history": json.loads(histories[0].to_json()), "ranges": ranges}
+    return _compact(_rounded(saved)) + "\n"
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Where one more run is to be expected, 19 times out of 20.
+
+    A prediction interval by Student's t, over the logarithm of the nats, so
+    that no perplexity below 1 is ever expected.
+
+    Args:
+        values: perplexities of two to seven runs.
+    """
+    logs = [math.log(math.log(value)) for value in values]
+    mean = sum(logs) / len(logs)
+    variance = sum((x - mean) ** 2 for x in logs) / (len(logs) - 1)
+    half = STUDENT[len(logs)] * math.sqrt(variance * (1 + 1 / len(logs)))
+    low, high = (math.exp(math.exp(mean + x)) for x in (-half, half))
+    return low, high
+
+
+def _rounded(value: Any) -> Any:
+    """Five digits are enough for every picture and keep the files small."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def _compact(saved: dict[str, Any]) -> str:
+    """JSON with one line for each attribute of the history."""
+    history = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(value)}"
+        for name, value in saved["history"].items()
+    )
+    ranges = json.dumps(saved["ranges"])
+    return f'{{"history": {{\n{history}\n}},\n"ranges": {ranges}}}'
