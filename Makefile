@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: lab run test check notebooks clean
+.PHONY: lab run test check bench notebooks clean
 
 lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
@@ -37,6 +37,12 @@ notebooks: $(VENV)/ready
 check: $(VENV)/ready-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+# What steps, loaders, the live view and a save cost; on a quiet machine.
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/trainings.py
+	$(BIN)/python benchmarks/view.py
+	$(BIN)/python benchmarks/on_cuda.py
 
 # Removes the environment and results/; a text in data/ stays.
 clean:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import torch
+
 from labutils import SeqDataLoader
 from labutils.corpus import find_corpus
 from labutils.text import clean_line, encode_lines
@@ -45,25 +47,33 @@ def import_ms(runs: int = 5) -> float:
     return 1000 * statistics.median(times)
 
 
-def main() -> None:
-    text = find_corpus()
-    print(text)
+def encoded(text: str) -> torch.Tensor:
+    """The text as token indices, every character one."""
+    lines = [clean_line(line) for line in text.splitlines()]
+    return encode_lines(lines)[0]
 
-    def load():
-        lines = [clean_line(line) for line in text.text.splitlines()]
-        return encode_lines(lines)[0]
 
-    corpus = load()
+def table(runs: int = 21, imports: int = 5) -> str:
+    """A line for each thing that is timed."""
+    text = find_corpus().text
+    corpus = encoded(text)
     rows = [
-        ("import labutils, beyond torch and matplotlib", import_ms()),
-        ("clean, tokenize and encode the text", median_ms(load)),
+        ("import labutils, beyond torch and matplotlib", import_ms(imports)),
+        (
+            "clean, tokenize and encode the text",
+            median_ms(partial(encoded, text), runs),
+        ),
     ]
     for name, use_random_iter in (("sequential", False), ("random", True)):
         loader = SeqDataLoader(corpus, 32, 35, use_random_iter)
-        epoch_ms = median_ms(partial(list, loader))
+        epoch_ms = median_ms(partial(list, loader), runs)
         rows.append((f"one {name} epoch, {len(corpus):,} tokens", epoch_ms))
-    for name, ms in rows:
-        print(f"{name:46s} {ms:8.2f} ms")
+    return "".join(f"{name:46s} {ms:8.2f} ms\n" for name, ms in rows)
+
+
+def main() -> None:
+    print(find_corpus())
+    print(table(), end="")
 
 
 if __name__ == "__main__":
