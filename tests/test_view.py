@@ -304,7 +304,7 @@ def test_a_training_without_an_update_is_displayed_at_its_end(shown):
 
 
 @pytest.mark.parametrize(
-    ("cost", "pause"), [(0.0, 0.2), (0.001, 0.2), (0.03, 2.0)]
+    ("cost", "pause"), [(0.0, 0.2), (0.001, 0.2), (0.03, 3.0)]
 )
 def test_never_too_often_and_never_too_costly(
     shown, clock, monkeypatch, cost, pause
