@@ -16,7 +16,7 @@ import torch
 
 from labutils.files import write_atomically
 from labutils.history import History
-from labutils.protocol import LanguageModel
+from labutils.protocol import LanguageModel, check_fit
 
 MAGIC = b"labutils checkpoint 1"
 
@@ -49,19 +49,13 @@ class Snapshot:
         Raises:
             ValueError: the model is of another make; nothing was changed.
         """
-        params = list(model.parameters())
-        found = [tuple(p.shape) for p in self.parameters]
-        expected = [tuple(p.shape) for p in params]
-        if found != expected:
-            raise ValueError(
-                f"The saved state does not fit this model: it has parameters "
-                f"of the shapes {found}, the model has {expected}. Make the "
-                "model with the same layers and sizes as the saved one."
-            )
+        check_fit(model, self.parameters, "The saved state")
         # A copy, since the optimizer goes on to change what it is given.
         optimizer.load_state_dict(copy.deepcopy(self.optimizer))
         with torch.no_grad():
-            for param, value in zip(params, self.parameters, strict=True):
+            for param, value in zip(
+                model.parameters(), self.parameters, strict=True
+            ):
                 param.copy_(value)
 
     def fingerprint(self) -> str:

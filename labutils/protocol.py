@@ -4,7 +4,7 @@ Both kinds of model, from scratch and built on `torch.nn`, keep to it, so none
 of the three asks which kind it has. Shapes: B batch, T steps, V vocabulary.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
@@ -50,6 +50,29 @@ class Batches(Protocol):
 def device_of(model: LanguageModel) -> torch.device:
     """The device that holds the model's parameters."""
     return next(iter(model.parameters())).device
+
+
+def check_fit(
+    model: LanguageModel, parameters: Sequence[torch.Tensor], source: str
+) -> None:
+    """Refuse saved parameters of other shapes than the model's.
+
+    Args:
+        model: only looked at.
+        parameters: the saved ones, in the model's order.
+        source: what they come from, for the error message.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    found = [tuple(p.shape) for p in parameters]
+    expected = [tuple(p.shape) for p in model.parameters()]
+    if found != expected:
+        raise ValueError(
+            f"{source} does not fit this model: it holds parameters of the "
+            f"shapes {found}, the model has {expected}. Make the model with "
+            "the same layers and sizes as the saved one."
+        )
 
 
 def detach(state: State) -> State:

@@ -33,7 +33,7 @@ def load(name: str) -> History:
         ValueError: there is none of this name; the message has those that
             there are.
     """
-    return History.from_json(json.dumps(_read(name)["history"]))
+    return _history(_read(name))
 
 
 def replay(name: str, seconds: float = 10.0) -> History:
@@ -83,7 +83,7 @@ def compare(name: str, history: History) -> str:
     if not history.full:
         return "recorded range: not compared, this is no full run"
     saved = _read(name)
-    recorded = load(name)
+    recorded = _history(saved)
     for what, mine, theirs in (
         ("text", _text(history), _text(recorded)),
         ("setting", _asked(history), _asked(recorded)),
@@ -114,6 +114,10 @@ def _read(name: str) -> dict[str, Any]:
             f"{', '.join(names())}."
         )
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _history(saved: dict[str, Any]) -> History:
+    return History.from_json(json.dumps(saved["history"]))
 
 
 def _circumstances(history: History) -> str:

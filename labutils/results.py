@@ -14,7 +14,7 @@ from labutils.files import write_atomically
 from labutils.generation import longest_copy, predict
 from labutils.history import History
 from labutils.plots import plot_perplexity
-from labutils.protocol import LanguageModel
+from labutils.protocol import LanguageModel, check_fit
 from labutils.recorded import compare
 from labutils.sampling import SeqDataLoader
 from labutils.text import Vocab
@@ -144,17 +144,9 @@ def load_weights(path: Path, model: LanguageModel) -> None:
         OSError: the file cannot be read.
     """
     saved = _read_weights(path)
-    params = list(model.parameters())
-    found = [tuple(p.shape) for p in saved]
-    expected = [tuple(p.shape) for p in params]
-    if found != expected:
-        raise ValueError(
-            f"{path} does not fit this model: it holds parameters of the "
-            f"shapes {found}, the model has {expected}. Make the model with "
-            "the same layers and sizes as the saved one."
-        )
+    check_fit(model, saved, str(path))
     with torch.no_grad():
-        for param, value in zip(params, saved, strict=True):
+        for param, value in zip(model.parameters(), saved, strict=True):
             param.copy_(value)
 
 
