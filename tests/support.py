@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from labutils import History, corpus, download, settings
+
+# What a committed output must not hold: somebody's folders.
+MACHINE_PATH = re.compile(r"/(?:home|root|tmp|work|Users)/|[A-Z]:\\")
 
 # Takes the place of The Time Machine, so that a test needs no copy of it. It
 # begins as the book's file does and fills more than one network packet.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from support import MACHINE_PATH
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = (
@@ -27,7 +28,6 @@ REACHED = {
     "deep_lstm": (1.02, 0.1),
     "deep_gru": (1.02, 0.1),
 }
-MACHINE_PATH = re.compile(r"/(?:home|root|tmp|work|Users)/|[A-Z]:\\")
 
 
 def read(name: str) -> nbformat.NotebookNode:
