@@ -24,9 +24,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, ValueError, OSError) as error:
         print(f"labutils: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        print(f"labutils: {_missing(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("labutils: interrupted", file=sys.stderr)
         return 130
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """What to do about a package that a command needs and does not find."""
+    package = str(error.name).partition(".")[0]
+    if str(error.name).startswith("labutils.teaching"):
+        return (
+            "this command belongs to the instructors' edition of the course. "
+            "To run a whole notebook, open it and use the menu: Run, Restart "
+            "Kernel and Run All Cells."
+        )
+    if package == "labutils":
+        raise error  # no package to install would help
+    return (
+        f"this command needs {package}, which is not installed. In the "
+        "course's folder: python -m pip install -c constraints.txt -e "
+        '".[teach]"'
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,6 +93,17 @@ def _parser() -> argparse.ArgumentParser:
                         help="results of full runs, one for each seed; the "
                         "first one's can be replayed; default: results")
     record.set_defaults(command=_record)
+    release = commands.add_parser(
+        "release",
+        help="write the student edition, without solutions",
+        description="Write the student edition: notebooks without solutions, "
+        "the package, a guide. DIR is new, empty or an earlier release, which "
+        "is replaced (a Git repository in it stays).",
+        epilog="example: labutils release --out ../students",
+    )
+    release.add_argument("--out", type=Path, metavar="DIR", required=True,
+                         help="folder of the student edition")
+    release.set_defaults(command=_release)
     return parser
 
 
@@ -128,6 +160,14 @@ def _record(options: argparse.Namespace) -> int:
 
     for path in record(options.folders):
         print(f"{path.name} ({path.stat().st_size:,} bytes)")
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    # nbgrader is an instructor's tool as well.
+    from labutils.teaching.release import release
+
+    print(release(options.out))
     return 0
 
 
