@@ -1,0 +1,273 @@
+"""A look inside a model: what it expects, remembers and lets through.
+
+Each function reads a text from its beginning. All but `gates` ask nothing of
+a model but the protocol; a gate can only be computed from the parameters.
+Shapes: T characters, V vocabulary, L layers, H hidden units.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from labutils.models import RNNModel
+from labutils.protocol import (
+    LanguageModel,
+    State,
+    device_of,
+    evaluation_mode,
+)
+from labutils.scratch import RNNModelScratch
+from labutils.text import Vocab
+
+LSTM_GATES = ("input", "forget", "output")
+GRU_GATES = ("reset", "update")
+# The tensors of a state, in their order.
+STATE_NAMES = ("hidden state", "memory cell")
+
+
+def next_distribution(
+    prefix: str,
+    model: LanguageModel,
+    vocab: Vocab,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+) -> torch.Tensor:
+    """The probabilities of the character after `prefix`, as for `predict`.
+
+    Args:
+        prefix: one or more characters.
+        model: a model over the characters of `vocab`.
+        temperature: softmax(logits / temperature); 1 gives the model's own
+            probabilities, 0 everything to the likeliest character.
+        top_k: only the k likeliest keep a probability; None is all of them.
+
+    Returns:
+        Probabilities, `(V,)` float32 on the CPU.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    if not temperature >= 0:
+        raise ValueError(f"temperature is {temperature}: expected 0 or more.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}: expected 1 or more, or None.")
+    X = _indices(prefix, 1, model, vocab)
+    with evaluation_mode(model):
+        logits, _ = model(X, model.begin_state(1, X.device))
+    scores = logits[-1].float().cpu()  # (V,)
+    if temperature == 0:
+        return F.one_hot(scores.argmax(), len(scores)).float()
+    kept, places = scores.topk(min(top_k or len(scores), len(scores)))
+    probabilities = torch.zeros_like(scores)
+    probabilities[places] = torch.softmax(kept / temperature, dim=0)
+    return probabilities
+
+
+def surprises(text: str, model: LanguageModel, vocab: Vocab) -> torch.Tensor:
+    """How unexpected each character was, given all those before it.
+
+    Args:
+        text: two or more characters.
+
+    Returns:
+        -log2 of each character's probability, in bits, `(T-1,)` float32 on
+        the CPU: the first character has nothing before it and no number.
+
+    Raises:
+        ValueError: the text is too short.
+    """
+    X = _indices(text, 2, model, vocab)
+    with evaluation_mode(model):
+        logits, _ = model(X[:, :-1], model.begin_state(1, X.device))
+    nats = F.cross_entropy(logits.float(), X[0, 1:], reduction="none")
+    return nats.cpu() / math.log(2)
+
+
+def hidden_states(
+    text: str, model: LanguageModel, vocab: Vocab
+) -> torch.Tensor:
+    """The hidden units after each character.
+
+    Args:
+        text: one or more characters.
+
+    Returns:
+        `(L, T, H)` on the CPU; a model from scratch has L = 1.
+
+    Raises:
+        ValueError: the text is empty, or the model reads in two directions.
+    """
+    X = _indices(text, 1, model, vocab)
+    with evaluation_mode(model):
+        _, states = _walk(model, X, _begin(model, X))
+    return torch.stack([_rows(s)[0] for s in states], dim=1).cpu()
+
+
+def gates(
+    text: str, model: LanguageModel, vocab: Vocab
+) -> dict[str, torch.Tensor]:
+    """How far each gate was open at each character, from 0 to 1.
+
+    Args:
+        text: one or more characters.
+        model: an `RNNModel` over `nn.LSTM` (its blocks are i, f, g, o) or
+            `nn.GRU` (r, z, n), or a model from scratch with the parameters of
+            `scratch.get_lstm_params` (i, f, o, c).
+
+    Returns:
+        `(L, T, H)` on the CPU for each of "input", "forget" and "output", or
+        for "reset" and "update".
+
+    Raises:
+        ValueError: the model has no gates, or those above.
+
+    Source: Dive into Deep Learning, 9.1 and 9.2.
+    """
+    X = _indices(text, 1, model, vocab)
+    if not has_gates(model):
+        raise ValueError(
+            "This model has no gates: expected an LSTM or a GRU."
+        )
+    with evaluation_mode(model):
+        start = _begin(model, X)
+        _, states = _walk(model, X, start)
+        # What a gate sees of the past: the state before its character.
+        hiddens = torch.stack([_rows(s)[0] for s in (start, *states)], dim=1)
+        before, after = hiddens[:, :-1], hiddens[:, 1:]  # (L, T, H)
+        inputs = F.one_hot(X[0], len(vocab)).to(after.dtype)  # (T, V)
+        layers = [
+            _gates(model, layer, read, before[layer])
+            for layer, read in enumerate((inputs, *after[:-1]))
+        ]
+    return {
+        name: torch.stack([layer[name] for layer in layers]).cpu()
+        for name in layers[0]
+    }
+
+
+def has_gates(model: LanguageModel) -> bool:
+    """Whether `gates` can say something about this model."""
+    if isinstance(model, RNNModelScratch):
+        # Three for each of i, f, o, c and two for the scores.
+        return len(model.params) == 14
+    return isinstance(model, RNNModel) and isinstance(
+        model.rnn, nn.LSTM | nn.GRU
+    )
+
+
+def gradient_norms(
+    text: str, model: LanguageModel, vocab: Vocab
+) -> dict[str, torch.Tensor]:
+    """How much the loss on the last character depends on each earlier state.
+
+    The model reads all but the last character and is to predict that one;
+    this is |d loss / d state| of each state that it hands on in between.
+
+    Args:
+        text: three or more characters.
+
+    Returns:
+        For "hidden state", and for the "memory cell" of an LSTM too, `(L,
+        T-2)` on the CPU, in nats per unit of state: column t is about the
+        state after character t. Gradients of parameters are left alone.
+
+    Raises:
+        ValueError: the text is too short, or the model reads in two
+            directions.
+    """
+    X = _indices(text, 3, model, vocab)
+    # cuDNN can go back only through a layer in training mode.
+    with (
+        evaluation_mode(model), torch.enable_grad(),
+        torch.backends.cudnn.flags(enabled=False),
+    ):
+        start = _begin(model, X)
+        for tensor in _tensors(start):
+            tensor.requires_grad_()  # even where the parameters are frozen
+        logits, states = _walk(model, X[:, :-1], start)
+        loss = F.cross_entropy(logits, X[0, -1:])
+        by_name = zip(*map(_tensors, states[:-1]), strict=True)
+        return {
+            name: _norms(loss, tensors)
+            for name, tensors in zip(STATE_NAMES, by_name, strict=False)
+        }
+
+
+def _norms(
+    loss: torch.Tensor, tensors: tuple[torch.Tensor, ...]
+) -> torch.Tensor:
+    """|d loss / d tensor| of each layer, `(L, number of tensors)`."""
+    grads = torch.autograd.grad(loss, tensors, retain_graph=True)
+    lengths = [g.reshape(-1, g.shape[-1]).norm(dim=1) for g in grads]
+    return torch.stack(lengths, dim=1).cpu()
+
+
+def _indices(
+    text: str, least: int, model: LanguageModel, vocab: Vocab
+) -> torch.Tensor:
+    """The text as `(1, T)` on the model's device."""
+    if len(text) < least:
+        raise ValueError(
+            f"The text {text!r} has {len(text)} characters: expected at "
+            f"least {least}."
+        )
+    return torch.tensor([vocab[list(text)]], device=device_of(model))
+
+
+def _begin(model: LanguageModel, X: torch.Tensor) -> State:
+    """The first state of a model that can be followed step by step."""
+    if getattr(model, "num_directions", 1) != 1:
+        raise ValueError(
+            "This model reads in two directions: expected one, since a step "
+            "cannot be looked at before the text has ended."
+        )
+    return model.begin_state(1, X.device)
+
+
+def _walk(
+    model: LanguageModel, X: torch.Tensor, state: State
+) -> tuple[torch.Tensor, list[State]]:
+    """Read `(1, T)` one by one: the last logits and the state after each."""
+    states = []
+    for x in X.split(1, dim=1):
+        logits, state = model(x, state)
+        # Views: else the H of an LSTM from scratch would be a function of
+        # its C, and a gradient of C would go through H as well.
+        parts = tuple(part.view_as(part) for part in _tensors(state))
+        state = parts[0] if torch.is_tensor(state) else parts
+        states.append(state)
+    return logits, states
+
+
+def _tensors(state: State) -> tuple[torch.Tensor, ...]:
+    return (state,) if torch.is_tensor(state) else tuple(state)
+
+
+def _rows(state: State) -> list[torch.Tensor]:
+    """Each tensor as `(L, H)`: from scratch it is (1, H), else (L, 1, H)."""
+    return [t.reshape(-1, t.shape[-1]) for t in _tensors(state)]
+
+
+def _gates(
+    model: Any, layer: int, inputs: torch.Tensor, before: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Gates `(T, H)` of a layer, from what it reads and its states before."""
+    if isinstance(model, RNNModelScratch):
+        W_x, W_h, b = (torch.cat(model.params[k:9:3], -1) for k in range(3))
+        opened = torch.sigmoid(inputs @ W_x + before @ W_h + b).chunk(3, 1)
+        return dict(zip(LSTM_GATES, opened, strict=True))
+    rnn = model.rnn
+    W_x, W_h, b_x, b_h = (
+        getattr(rnn, f"{name}_l{layer}", torch.zeros(()))  # bias=False: none
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    scores = inputs @ W_x.T + b_x + before @ W_h.T + b_h
+    if isinstance(rnn, nn.LSTM):
+        I, F_, _, O = torch.sigmoid(scores).chunk(4, dim=1)
+        return dict(zip(LSTM_GATES, (I, F_, O), strict=True))
+    R, Z, _ = torch.sigmoid(scores).chunk(3, dim=1)
+    return dict(zip(GRU_GATES, (R, Z), strict=True))
