@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: lab run test check bench notebooks clean
+.PHONY: lab run test test-browser check bench notebooks clean
 
 lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
@@ -29,6 +29,10 @@ run: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests in a real browser alone; screenshots go to results/browser/.
+test-browser: $(VENV)/ready-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --screenshots results/browser $(wildcard tests/test_browser*.py)
 
 # Re-execute the notebooks where they stand, at full epochs, for committing.
 notebooks: $(VENV)/ready

@@ -1,4 +1,4 @@
-"""Settings of a test run: which text, how many epochs, where results go."""
+"""Settings of a test run: text, epochs, where results and pictures go."""
 
 import os
 import shutil
@@ -13,6 +13,26 @@ from labutils import settings
 from labutils.corpus import CorpusError, find_corpus
 
 RESULTS = pytest.StashKey[Path]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--screenshots", metavar="DIR",
+        help="keep the browser tests' screenshots in this folder; a relative "
+        "path starts at the folder of pyproject.toml",
+    )
+
+
+@pytest.fixture(scope="session")
+def screenshots(pytestconfig: pytest.Config) -> Path:
+    """Folder of the browser tests' screenshots, among the test run's results
+    (which do not outlive it) unless --screenshots names one."""
+    asked = pytestconfig.getoption("--screenshots")
+    folder = settings.results_dir() / "browser"
+    if asked:
+        folder = pytestconfig.rootpath / asked
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,6 +89,15 @@ def pytest_terminal_summary(terminalreporter) -> None:
     # The header scrolls away; this stands right above the closing line.
     for line in pytest_report_header()[1:]:
         terminalreporter.write_line(line)
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", [])
+        if Path(report.location[0]).name.startswith("test_browser")
+    ]
+    for reason in sorted({report.longrepr[2] for report in skipped}):
+        terminalreporter.write_line(
+            f"labutils: browser tests were NOT run: "
+            f"{reason.removeprefix('Skipped: ')}"
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,74 @@
+"""Every notebook in JupyterLab, in a real browser: run, saved, read again."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from lab import Lab
+from page import wait_for
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The course, with few epochs; nobody can tell it from a student's."""
+    folder = tmp_path_factory.mktemp("lab")
+    with Lab(folder, LABUTILS_EPOCHS="2") as lab:
+        yield lab
+
+
+def copy_without_outputs(name, folder):
+    """What the run leaves is then the run's own."""
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.update(outputs=[], execution_count=None)
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def outputs(cells):
+    return [output for cell in cells for output in cell.outputs]
+
+
+def pictures(cells):
+    """The stored images, as the page addresses them."""
+    return [
+        f"data:image/png;base64,{''.join(output.data['image/png'].split())}"
+        for output in outputs(cells)
+        if "image/png" in output.get("data", {})
+    ]
+
+
+def check_page(page, cells):
+    """The page shows these cells' outputs, once it has drawn them."""
+    found = page.window.locator(".jp-OutputArea-child")
+    wait_for(lambda: found.count() == len(outputs(cells)), "outputs")
+    assert page.images() == pictures(cells)
+    wait_for(page.images_are_drawn, "drawn images")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_run_saved_and_read(lab, screenshots, name):
+    file = copy_without_outputs(name, lab.notebooks)
+    with lab.open(file.name) as page:
+        assert not outputs(page.cells())
+        page.run()
+        cells = page.cells()
+        errors = [o for o in outputs(cells) if o.output_type == "error"]
+        assert not errors
+        counts = [cell.execution_count for cell in cells]
+        assert counts == list(range(1, len(cells) + 1))
+        check_page(page, cells)
+        page.photograph(screenshots / f"{name}.png")
+        page.save()
+
+        stored = nbformat.read(file, as_version=4).cells
+        stored = [cell for cell in stored if cell.cell_type == "code"]
+        assert [cell.execution_count for cell in stored] == counts
+        assert pictures(stored) == pictures(cells)
+        page.load()
+        assert page.cells() == cells
+        check_page(page, cells)
