@@ -3,7 +3,7 @@
 Shapes: B batch, T steps, V vocabulary, H hidden units.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional as F
@@ -61,9 +61,9 @@ class RNNModelScratch:
         device = self.params[0].device if device is None else device
         return self.init_state(batch_size, self.num_hiddens, device)
 
-    def parameters(self) -> Iterable[torch.Tensor]:
+    def parameters(self) -> list[torch.Tensor]:
         """The tensors to train, in the order of `get_params`."""
-        return iter(self.params)
+        return list(self.params)
 
 
 def _normal(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
