@@ -16,6 +16,7 @@ import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from PIL import Image
 
 from labutils import plots
 from labutils.progress import Progress
@@ -168,7 +169,11 @@ class Curve:
         self.ax.set_title(status, fontsize="small")
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=2 * DPI)
-        return buffer.getvalue()
+        # Notebooks full of them are kept in Git, and 256 colours, enough for
+        # lines and letters, take a third of the bytes.
+        picture, small = Image.open(buffer).convert("RGB"), io.BytesIO()
+        picture.quantize(256, dither=Image.Dither.NONE).save(small, "png")
+        return small.getvalue()
 
     def _set(self, progress: Progress) -> None:
         training, held_out = self.curves
