@@ -346,6 +346,14 @@ def test_a_text_that_cannot_be_looked_at(look, changes, words):
     assert "Please set another value" in page.html
 
 
+def test_the_first_look_can_be_chosen(caught):
+    look = caught(lambda: microscope(
+        make_models(), VOCAB, "time travel", first="hidden units"))
+    assert "mean |value|" in look.page().plain
+    with pytest.raises(ValueError, match=r"no 'nothing' .* one of surprise"):
+        microscope(make_models(), VOCAB, "time travel", first="nothing")
+
+
 def test_a_long_text_is_cut(caught):
     look = caught(lambda: microscope(make_models(), VOCAB, TEXT))
     assert [c.value for c in look.controls if c.name == "text"] == [TEXT[:50]]

@@ -15,15 +15,27 @@ LONGEST = 50  # characters: so many can be read below a picture
 UNITS = 32  # and so many told apart
 
 
-def microscope(models: Models, vocab: Vocab, text: str) -> None:
+def microscope(
+    models: Models, vocab: Vocab, text: str, first: str = "surprise"
+) -> None:
     """Look at what a model does with each character of a text.
 
     Args:
         models: for each name a model over the characters of `vocab`.
         vocab: the vocabulary they were trained with.
         text: what they read first; of a long one the first 50 characters.
+        first: what to look at first: "surprise", "hidden units", "gates" or
+            "gradient norms".
+
+    Raises:
+        ValueError: no such thing to look at.
     """
     check_models(models)
+    if first not in LOOKS:
+        raise ValueError(
+            f"There is no {first!r} to look at: expected one of "
+            f"{', '.join(LOOKS)}."
+        )
 
     def draw(
         model: str, show: str, text: str, layer: int, units: int
@@ -46,7 +58,7 @@ def microscope(models: Models, vocab: Vocab, text: str) -> None:
             list(models),
         ),
         Choice(
-            "show", "show", "What to look at", next(iter(LOOKS)), list(LOOKS)
+            "show", "show", "What to look at", first, list(LOOKS)
         ),
         Entry("text", "text", "What it reads; end with Enter", text[:LONGEST]),
         Slider(

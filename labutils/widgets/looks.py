@@ -64,7 +64,9 @@ def surprise(subject: Subject) -> Page:
         ylabel="surprise (bits)", xlim=(-0.6, len(subject.text) - 0.4),
         title=f"{label(subject.name)}, {mean:.2f} bits a character",
     )
-    ax.legend(frameon=False)
+    # Above the bars: any of them may be the highest.
+    ax.set_ylim(0, 1.2 * max(guessing, *bits))
+    ax.legend(frameon=False, loc="upper right")
     said = (
         f"{mean:.2f} bits a character, perplexity {2 ** mean:.2f}; blind "
         f"guessing costs {guessing:.2f} bits."
