@@ -18,7 +18,7 @@ from packaging.version import Version
 from labutils.corpus import SHA256, SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted((ROOT / "labutils").glob("*.py"))
+MODULES = sorted((ROOT / "labutils").rglob("*.py"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -39,7 +39,8 @@ def imported_by(module, folder):
 
 @pytest.mark.parametrize(
     "modules",
-    ["labutils", "labutils.plots, labutils.results, labutils.training"],
+    ["labutils", "labutils.plots, labutils.results, labutils.training",
+     "labutils.checks, labutils.widgets"],
 )
 def test_an_import_pulls_in_nothing_that_only_teachers_need(modules, tmp_path):
     found = imported_by(modules, tmp_path)
@@ -47,8 +48,8 @@ def test_an_import_pulls_in_nothing_that_only_teachers_need(modules, tmp_path):
     assert not [name for name in found if name.startswith("labutils.teaching")]
     kept_out = {
         "nbclient", "nbformat", "nbconvert", "nbval", "jupyter_client",
-        "jupyter_core", "jupyterlab", "ipykernel", "pooch", "requests",
-        "pytest",
+        "jupyter_core", "jupyterlab", "ipykernel", "nbgrader", "pooch",
+        "requests", "pytest",
     }
     assert kept_out.isdisjoint(name.split(".")[0] for name in found)
 

@@ -7,6 +7,9 @@ import nbformat
 import pytest
 from support import MACHINE_PATH
 
+from labutils import checks
+from labutils.teaching.exercises import EDGE, exercises, grader
+
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = (
     "01_text_preprocessing",
@@ -117,12 +120,68 @@ class TestNotebook:
 
     def test_cells_are_short(self, name):
         for cell in code_cells(name):
-            assert len(cell.source.splitlines()) <= 25, cell.source
+            lines = [
+                line for line in cell.source.splitlines()
+                if not EDGE.search(line)  # no line of a student's
+            ]
+            assert len(lines) <= 25, cell.source
+
+    def test_ends_with_open_exercises(self, name):
+        """Two or three to modify or to make, without points."""
+        last = read(name).cells[-1].source
+        found = re.findall(
+            r"^\d\. \*\*(Modify|Make)\.\*\*", last, re.MULTILINE)
+        assert 2 <= len(found) <= 3 and found[-1] == "Make"
 
     def test_prose_stands_between_the_code(self, name):
         kinds = "".join(cell.cell_type[0] for cell in read(name).cells)
         assert "cccc" not in kinds
         assert kinds.startswith("mc") and kinds.endswith("m")
+
+
+def graded_cells() -> dict[str, nbformat.NotebookNode]:
+    """Each cell that nbgrader knows, by its grade_id."""
+    return {
+        grader(cell)["grade_id"]: cell
+        for name in NAMES for cell in read(name).cells if grader(cell)
+    }
+
+
+def test_every_exercise_of_the_course_is_in_a_notebook():
+    found = graded_cells()
+    written = {
+        key for key, cell in found.items()
+        if cell.cell_type == "markdown" and grader(cell)["solution"]
+    }
+    assert written == {"depth", "lstm_or_gru"}
+    code = {
+        key for key, cell in found.items()
+        if cell.cell_type == "code" and grader(cell)["solution"]
+    }
+    assert code == set(checks.__all__) - {"CheckFailed"}
+
+
+def test_a_check_is_called_and_has_hidden_tests():
+    for name, cell in graded_cells().items():
+        exercise = name.removeprefix("check_")
+        if name != exercise:
+            lines = cell.source.splitlines()
+            assert lines[0] == f"checks.{exercise}({exercise})"
+            assert "HIDDEN TESTS" in lines[1]
+            assert "assert " in cell.source
+
+
+def test_grade_ids_are_unique_in_the_whole_course():
+    ids = [
+        grader(cell)["grade_id"]
+        for name in NAMES for cell in read(name).cells if grader(cell)
+    ]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_notebook_has_exercises():
+    for name in NAMES:
+        assert exercises(read(name), name).points > 0, name
 
 
 def summaries() -> dict[str, str]:
