@@ -139,6 +139,26 @@ class Page:
         wait_for(lambda: self.window.evaluate(IN_VIEW), "image in view")
         self.window.screenshot(path=path)
 
+    def select(self, grade_id: str) -> None:
+        """Select the cell with this name, as a click beside it does."""
+        self.window.evaluate(
+            """name => {
+                const notebook = jupyterapp.shell.currentWidget.content;
+                const named = cell => cell.model.getMetadata('nbgrader')
+                    ?.grade_id === name;
+                const place = notebook.widgets.findIndex(named);
+                notebook.activeCellIndex = place;
+                notebook.mode = 'command';
+                notebook.activate();
+                return notebook.scrollToItem(place);
+            }""",
+            grade_id,
+        )
+
+    def photograph_cell(self, path: Path) -> None:
+        """A PNG of the window, with the selected cell in it."""
+        self.window.screenshot(path=path)
+
     def control(self, description: str, part: str = "") -> Any:
         """A widget's view, or the part of it that a CSS selector names."""
         label = self.window.get_by_text(description, exact=True)
