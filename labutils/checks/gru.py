@@ -83,14 +83,25 @@ def _likely(run: Callable[[], Any], got, mine: dict[str, Any]) -> str:
         name = named(mistaken, lambda made: alike(got, made))
     if name:
         return name
+    blocks = {
+        f"{name}{gate}": block for name in NAMES[2:]
+        for gate, block in zip("rzn", _blocks(mine[name]), strict=True)}
     try:
-        idle = unused(run, mine)
+        idle = unused(run, {"X": mine["X"], "H": mine["H"], **blocks})
     except (CheckFailed, RuntimeError, TypeError):
         return ""
-    biases = [name for name in idle if name.startswith("b")]
+    gates = [k for k in "rzn" if all(n + k in idle for n in NAMES[2:])]
+    biases = [n for n in idle if n[0] == "b" and n[-1] not in gates]
     if biases:
         return f"{slips.MISSING_BIAS}: {', '.join(biases)}"
+    if gates:
+        return f"not used: the blocks {' and '.join(gates)}"
     return f"not used: {', '.join(idle)}" if idle else ""
+
+
+def _blocks(parameter: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    with torch.no_grad():  # views, to be changed in place
+        return parameter.chunk(3, -1)
 
 
 def _same_gradients(cell, got, mine, tried: str) -> None:

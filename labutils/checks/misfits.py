@@ -59,7 +59,7 @@ def clash(text: str, sizes: Mapping[str, int]) -> str:
     inner = numbers[1:3] if len(numbers) == 4 else numbers
     names = {size: name for name, size in sizes.items()}
     axes = {names.get(number, "") for number in inner}
-    if "3H" in axes:
+    if "3H" in axes and inner is numbers:  # added, not multiplied
         return (
             "the blocks of a parameter are not taken apart, or along the "
             "wrong axis: they stand side by side (dim=1), H columns each")
@@ -127,7 +127,10 @@ def second_look(run: Callable[[], Any], logits, given, mine) -> str:
         blind = len(steps) > 1 and torch.equal(*_later(run, steps))
     except (CheckFailed, RuntimeError, TypeError):
         return "; ".join(found)
-    biases = [name for name in idle if name.startswith("b")]
+    # Without its weights as well, a bias is not what is missing.
+    biases = [
+        n for n in idle
+        if n.startswith("b") and n.replace("b_", "W_x") not in idle]
     if biases:
         found.append(f"{slips.MISSING_BIAS}: {', '.join(biases)}")
     if "C" in idle:

@@ -55,7 +55,7 @@ def _model(model, layer, shape, device, tried: str) -> None:
     T, B, V = shape
     L, H = layer.num_layers, layer.hidden_size
     state = call(model.begin_state, B, device, tried=f"begin_state, {tried}")
-    _first_state(state, L, B, H, device, tried)
+    _first_state(state, (L, B, H, V), device, tried)
     # A batch need not hold the last token.
     X = torch.randint(V - 1, (B, T), device=device)
     start = torch.randn(L, B, H, device=device)
@@ -64,6 +64,10 @@ def _model(model, layer, shape, device, tried: str) -> None:
     logits, after = pair("logits, state", sized(
         model, *given.values(), tried=tried, sizes=sizes), tried)
     logits = tensor("logits", logits, tried)
+    turned = (tuple(logits.shape), tuple(getattr(after, "shape", ()))) == (
+        (L, B, H), (T * B, V))
+    require(not turned, "(state, logits)", "(logits, state)",
+            "the two are returned the wrong way round", tried)
     weight, bias = _output_layer(model, layer, V, H, tried)
     inputs = F.one_hot(X.T, V).float()
     require(not probabilities(logits), "rows that are probabilities",
@@ -88,7 +92,8 @@ def _model(model, layer, shape, device, tried: str) -> None:
     all_learn(model, logits, tried)
 
 
-def _first_state(state: Any, L: int, B: int, H: int, device, tried) -> None:
+def _first_state(state: Any, sizes, device, tried: str) -> None:
+    L, B, H, V = sizes
     require(
         not isinstance(state, (tuple, list)), f"begin_state: {kind(state)}",
         "one tensor", "these layers take the state as it is, in no tuple",
@@ -98,6 +103,8 @@ def _first_state(state: Any, L: int, B: int, H: int, device, tried) -> None:
         (B, H): "each layer has a state: the first axis is missing",
         (1, B, H): "each layer has a state: the first axis is num_layers",
         (B, L, H): "rows and layers are swapped: (L, B, H)",
+        (L, H): "each row has a state: the axis of batch_size is missing",
+        (L, B, V): "the last axis is the layer's hidden_size, no vocabulary",
         (L, H, B): "rows and units are swapped: (L, B, H)",
     }.get(tuple(state.shape), "")
     require(tuple(state.shape) == (L, B, H),

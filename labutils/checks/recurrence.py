@@ -100,7 +100,12 @@ def _parity(
             function, given["inputs"], state, [*mine.values()], tried=tried,
             sizes={"T": T, "B": B, "V": V, "H": H})
 
-    logits, after = pair("logits, state", run(), tried)
+    result = run()
+    require(not (isinstance(result, tuple) and len(result) > 2),
+            kind(result), "two things: logits, state",
+            "the parts of the state belong together, in a tuple of their own",
+            tried)
+    logits, after = pair("logits, state", result, tried)
     require(
         not (isinstance(logits, (tuple, list)) and torch.is_tensor(after)
              and tuple(after.shape) == (T * B, V)),

@@ -128,6 +128,11 @@ _ERRORS = (
         "axes each",
     ),
     (
+        r"inconsistent (input_size|hidden_size)|inconsistent hidden",
+        "shapes that do not fit: torch.nn keeps its weights transposed, a "
+        "row for each unit",
+    ),
+    (
         r"before Module\.__init__",
         "`super().__init__()` is missing: it comes first in __init__",
     ),
@@ -188,7 +193,8 @@ _ERRORS = (
         "what comes out (a tuple of one is written (H,))",
     ),
     (
-        r"expected scalar type|must have the same dtype|found dtype",
+        r"expected scalar type|must have the same dtype|found dtype|"
+        r"does not match weight dtype",
         "whole numbers where the network needs floats: .float()",
     ),
     (

@@ -22,6 +22,11 @@ def same(x: Any) -> Any:
     return x
 
 
+def _read_as(gates: str, order: tuple[int, ...]) -> str:
+    """What each place was taken for, if gate k reads place order[k]."""
+    return ", ".join(gates[order.index(k)] for k in range(len(order)))
+
+
 def plain(
     inputs, state, params, *, carried=True, start=True, bias=True,
     output_bias=True, activation=torch.tanh, late=False, turned=False,
@@ -142,8 +147,8 @@ LSTM: dict[str, dict[str, Any]] = {
         {"late": "H"},
     "the W_h are transposed": {"turned": True},
     **{
-        f"{slips.GATE_ORDER}: {', '.join(GATES[k] for k in order)} where "
-        "the parameters come as i, f, o, c": {"order": order}
+        f"{slips.GATE_ORDER}: {_read_as(GATES, order)} where the "
+        "parameters come as i, f, o, c": {"order": order}
         for order in permutations(range(4)) if order != (0, 1, 2, 3)
     },
 }
@@ -208,8 +213,8 @@ GRU: dict[str, dict[str, Any]] = {
     "the blocks stand side by side, H columns each: no column between":
         {"ends": True},
     **{
-        f"{slips.GATE_ORDER}: {', '.join('rzn'[k] for k in order)} where "
-        "the blocks come as r, z, n": {"order": order}
+        f"{slips.GATE_ORDER}: {_read_as('rzn', order)} where the blocks "
+        "come as r, z, n": {"order": order}
         for order in permutations(range(3)) if order != (0, 1, 2)
     },
 }

@@ -150,9 +150,6 @@ def wrong_detached_at_each_step(inputs, state, params):
     return torch.cat(logits), state
 
 
-# ---- written out
-
-
 def right_step_by_step_with_own_names(x, s, p):
     h, c = s
     y = []
@@ -176,24 +173,6 @@ def right_by_einsum_over_stacked_gates(inputs, state, params):
         H = o * C.tanh()
         scores.append(F.linear(H, params[12].T, params[13]))
     return torch.stack(scores).reshape(-1, params[13].numel()), (H, C)
-
-
-class right_as_a_class_with_one_step:  # noqa: N801
-    """It can be unpacked: (logits, state)."""
-
-    def __init__(self, inputs, state, params):
-        self.params, self.state = params, tuple(state)
-        self.logits = torch.cat([self.step(X) for X in inputs])
-
-    def step(self, X):
-        part, self.state = right_as_in_the_notebook(
-            X[None], self.state, self.params)
-        return part
-
-    def __new__(cls, *args):
-        made = super().__new__(cls)
-        made.__init__(*args)
-        return made.logits, made.state
 
 
 def right_states_of_their_own(inputs, state, params):
@@ -269,14 +248,8 @@ wrong_tanh_of_the_cell_carried = stepped(
     "C itself is carried on",
     lambda i, f, o, c, H, C: (
         shown(o, cell(i, f, c, C))[0], cell(i, f, c, C).tanh()))
-wrong_cell_forgotten_by_sum = stepped(
-    "the forget gate is not used: it",
-    lambda i, f, o, c, H, C: shown(o, i.sigmoid() * c.tanh() + C))
-wrong_output_and_candidate = stepped(
-    "the gates are in the wrong order: i, f, c, o",
-    lambda i, f, o, c, H, C: shown(c, cell(i, f, o, C)))
 wrong_input_for_output = stepped(
-    "not used: W_xo, W_ho",
+    "not used: W_xo, W_ho, b_o",
     lambda i, f, o, c, H, C: shown(i, cell(i, f, c, C)))
 wrong_detached_cell = stepped(
     "the graph is cut",
@@ -297,8 +270,6 @@ wrong_no_forget_bias = with_biases("a missing bias: b_f", 5)
 wrong_no_candidate_bias = with_biases("a missing bias: b_c", 11)
 wrong_no_bias_in_two_gates = with_biases("a missing bias: b_i, b_o", 2, 8)
 
-wrong_cell_twice = slip("H and C are swapped")(
-    variant(give=lambda logits, H, C: (torch.cat(logits), (C, H))))
 wrong_hidden_state_twice = slip("the LSTM's cell state is lost")(
     variant(give=lambda logits, H, C: (torch.cat(logits), (H, H))))
 wrong_old_cell_returned = slip("the LSTM's cell state is lost")(
@@ -309,22 +280,13 @@ wrong_cell_zero = slip("the LSTM's cell state is lost")(
     variant(first=lambda state: (state[0], torch.zeros_like(state[1]))))
 wrong_hidden_zero = slip("the state handed in is ignored")(
     variant(first=lambda state: (torch.zeros_like(state[0]), state[1])))
-wrong_three_things = slip("two things: logits, state")(
+wrong_three_things = slip("in a tuple of their own")(
     variant(give=lambda logits, H, C: (torch.cat(logits), H, C)))
-wrong_unpacked_as_one = slip("a tuple of another length")(
-    variant(first=lambda state: (lambda H: (H, H))(*(s for s, in state))))
 wrong_twice_order_and_softmax = slip("softmax before the cross-entropy")(
     variant(order=(1, 0, 2, 3), give=lambda logits, H, C: (
         torch.cat(logits).softmax(-1), (H, C))))
 wrong_twice_cell_and_bias = slip("a missing bias: b_i")(
     variant(keep=lambda old, new: old, bias=0))
-
-
-@slip("the LSTM's cell state is lost")
-def wrong_copied_from_rnn(inputs, state, params):
-    H, = state[:1]
-    logits, (H, _) = right_as_in_the_notebook(inputs, state, params)
-    return logits, (H,)
 
 
 @slip("batch and time swapped")
