@@ -16,7 +16,7 @@ from labutils.teaching.release import STUB, student_notebook
 
 # Notebooks of the course that are graded here, next to the small lesson: at
 # one epoch each of them takes a few seconds, once for each student.
-REAL = ("01_text_preprocessing",)
+REAL = ("01_text_preprocessing", "04_rnn_concise")
 CONFIG = f"""
 c = get_config()
 c.CourseDirectory.course_id = "rnn"
@@ -52,6 +52,9 @@ def nbgrader(course: Path, *arguments: str) -> None:
                      "JUPYTER_DATA_DIR", "IPYTHONDIR", "MPLCONFIGDIR")
     }
     variables = {
+        # It calls alembic by name; nobody need have activated the environment.
+        "PATH": os.pathsep.join(
+            [str(Path(sys.executable).parent), os.environ["PATH"]]),
         "LABUTILS_EPOCHS": "1", "LABUTILS_DEVICE": "cpu",
         "LABUTILS_RESULTS_DIR": str(course / ".settings" / "results"),
     }

@@ -26,7 +26,9 @@ from labutils.teaching.release import STUB, ReleaseError, student_notebook
 ROOT = settings.home()
 REAL = [path.stem for path in notebook_paths()]
 # Executed here: what takes a few seconds at one epoch.
-QUICK = ["01_text_preprocessing"]
+QUICK = [
+    "01_text_preprocessing", "02_long_sequence_sampling", "04_rnn_concise",
+]
 # Words of delimiters; none of them may reach a student.
 DELIMITERS = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
 
