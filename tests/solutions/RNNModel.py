@@ -261,10 +261,6 @@ wrong_tuple_of_states = started(
     "in no tuple",
     lambda self, batch_size, device: (torch.zeros(
         self.rnn.num_layers, batch_size, self.rnn.hidden_size),))
-wrong_whole_numbers = started(
-    "a floating dtype",
-    lambda self, batch_size, device: torch.zeros(
-        self.rnn.num_layers, batch_size, self.rnn.hidden_size).long())
 wrong_vocabulary_in_the_state = started(
     "hidden_size",
     lambda self, batch_size, device: torch.zeros(

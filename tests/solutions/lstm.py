@@ -45,7 +45,7 @@ def right_by_torch(inputs, state, params):
         "weight_ih_l0": torch.cat([g[3 * k] for k in order], 1).T,
         "weight_hh_l0": torch.cat([g[3 * k + 1] for k in order], 1).T,
         "bias_ih_l0": torch.cat([g[3 * k + 2] for k in order]),
-        "bias_hh_l0": torch.zeros(4 * state[0].shape[1]),
+        "bias_hh_l0": inputs.new_zeros(4 * state[0].shape[1]),
     }
     all_h, (h, c) = torch.func.functional_call(
         layer, weights, (inputs, (state[0][None], state[1][None])))
@@ -177,7 +177,7 @@ def right_by_einsum_over_stacked_gates(inputs, state, params):
 
 def right_states_of_their_own(inputs, state, params):
     H, C = (s.clone() for s in state)
-    outputs = torch.zeros(*inputs.shape[:2], params[-1].shape[0])
+    outputs = inputs.new_zeros(*inputs.shape[:2], params[-1].shape[0])
     for t, X in enumerate(inputs):
         outputs[t], (H, C) = right_as_in_the_notebook(
             X[None], (H, C), params)

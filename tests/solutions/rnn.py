@@ -71,7 +71,7 @@ def right_by_torch_cell(inputs, state, params):
 
 def right_in_place_on_own_tensors(inputs, state, params):
     W_xh, W_hh, b_h, W_hq, b_q = params
-    (H,), outputs = state, torch.empty(0, len(b_q))
+    (H,), outputs = state, inputs.new_empty(0, len(b_q))
     for X in inputs:
         pre = X @ W_xh
         pre += H @ W_hh
@@ -167,7 +167,7 @@ wrong_math_tanh = marked(
     "math.tanh does not",
     step=lambda X, H, U, W, b: math.tanh(X @ U + H @ W + b))
 wrong_no_input = marked(
-    "not used: inputs, W_xh",
+    "likely: not used: inputs, W_xh",
     step=lambda X, H, U, W, b: torch.tanh(H @ W + b))
 wrong_state_not_used = marked(
     "state not carried from step to step",
@@ -185,6 +185,9 @@ wrong_tokens = marked(
     "no argmax here", scores=lambda H, old, W, b: (H @ W + b).argmax(dim=1))
 wrong_data = marked(
     "the graph is cut", scores=lambda H, old, W, b: (H @ W + b).data)
+wrong_data_of_the_weight = marked(
+    "the gradient of W_hq: none",
+    scores=lambda H, old, W, b: H @ W.data + b)
 wrong_hidden_states = marked(
     "the hidden states are returned", scores=lambda H, old, W, b: H)
 wrong_from_zeros = marked(
@@ -259,7 +262,7 @@ def wrong_printed(inputs, state, params):
 @slip("changed in place")
 def wrong_state_overwritten(inputs, state, params):
     logits, (H,) = right_as_in_the_notebook(inputs, state, params)
-    state[0].copy_(H.detach())
+    state[0].data.copy_(H.data)
     return logits, (H,)
 
 
