@@ -69,6 +69,25 @@ class Kernel:
         assert not cell.error, cell.error
         return cell
 
+    def evaluate(self, code: str, seconds: float = SECONDS) -> str:
+        """What an expression gives, as text, without a trace of it."""
+        number = self.client.execute(
+            "", silent=True, store_history=False, allow_stdin=False,
+            user_expressions={"it": code},
+        )
+        end = time.monotonic() + seconds
+        while True:
+            left = max(0.0, end - time.monotonic())
+            try:
+                reply = self.client.get_shell_msg(timeout=left)
+            except Empty:
+                raise TimeoutError from None
+            if reply["parent_header"].get("msg_id") == number:
+                break
+        found = reply["content"]["user_expressions"]["it"]
+        assert found["status"] == "ok", found
+        return found["data"]["text/plain"]
+
 
 class Cell:
     """A cell that runs, or has run, and what it has shown so far."""

@@ -1,0 +1,1 @@
+"""Grade a class of notebooks, and explain every point."""

@@ -1,0 +1,101 @@
+"""What stands in the grader for functions and objects of a kernel."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from labutils.teaching.grading.link import Link
+
+
+class Function:
+    """Something in the kernel that can be called like the thing itself."""
+
+    def __init__(
+        self, link: "Link", target: tuple[Any, ...], name: str,
+        own: Callable[[], list[torch.Tensor]] = list,
+    ) -> None:
+        self.__name__ = name
+        self._link, self._target, self._own = link, target, own
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._link.call(self._target, args, options, self._own())
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        names = self._link.ask("describe", self._target[1])["names"]
+        if not isinstance(names, list):
+            raise ValueError("no signature")
+        return inspect.Signature([
+            inspect.Parameter(
+                str(n), inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+            for n in names
+        ])
+
+
+class Thing:
+    """An object in the kernel, asked attribute by attribute."""
+
+    def __init__(self, link: "Link", handle: int) -> None:
+        self._link, self._handle = link, handle
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return attribute(self._link, self._handle, name)
+
+    def _special(self, name: str, *args: Any) -> Any:
+        return self._link.call(("handle", self._handle, name), args, {}, [])
+
+    def __len__(self) -> int:
+        return self._special("__len__")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._special("__getitem__", key)
+
+    def __call__(self, *args: Any) -> Any:
+        return self._special("__call__", *args)
+
+
+def attribute(
+    link: "Link", handle: int, name: str,
+    own: Callable[[], list[torch.Tensor]] = list,
+) -> Any:
+    """An attribute of something in the kernel: plain data, or a method."""
+    reply = link.ask("get", handle, name)
+    if reply.get("method"):
+        return Function(link, ("handle", handle, name), name, own)
+    return link.decoder.value(reply["result"], [])
+
+
+class Module(nn.Module):
+    """A module in the kernel; its parameters have their like here."""
+
+    def __init__(
+        self, link: "Link", handle: int, parameters: dict[str, nn.Parameter],
+        kinds: list[str],
+    ) -> None:
+        super().__init__()
+        self._link, self._handle = link, handle
+        self._named, self._kinds = parameters, kinds
+
+    def named_parameters(self, *_: Any, **__: Any) -> Iterator[Any]:
+        yield from self._named.items()
+
+    def modules(self, *_: Any) -> Iterator[nn.Module]:
+        yield self
+        for kind in self._kinds:
+            yield nn.RNN(1, 1, nonlinearity=kind)
+
+    def forward(self, *args: Any) -> Any:
+        return self._link.call(
+            ("handle", self._handle), args, {}, list(self.parameters()))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            return super().__getattr__(name)
+        return attribute(
+            self._link, self._handle, name, lambda: list(self.parameters()))
