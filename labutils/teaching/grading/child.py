@@ -8,6 +8,8 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
+import torch
+
 from labutils.teaching.grading.job import Job, grade
 
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -18,6 +20,7 @@ def main(job: Job, answer: Connection) -> None:
     _die_with_parent()
     # Ctrl-C is for the grader's own process, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)  # the others need the cores
     answer.send(grade(job))
     answer.close()
 

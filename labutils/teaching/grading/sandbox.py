@@ -149,8 +149,7 @@ def environment(text: Path | None) -> dict[str, str]:
     """Variables of the kernel: none of the grader's own."""
     kept = {
         name: os.environ[name]
-        for name in ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED",
-                     "OMP_NUM_THREADS")
+        for name in ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED")
         if name in os.environ
     }
     return {
@@ -159,6 +158,8 @@ def environment(text: Path | None) -> dict[str, str]:
         "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": f"{HOME}/.matplotlib",
         "IPYTHONDIR": f"{HOME}/.ipython",
         "LABUTILS_DEVICE": "cpu",
+        # Several kernels at once on as many cores: more threads only wait.
+        "OMP_NUM_THREADS": "1",
         "LABUTILS_RESULTS_DIR": f"{HOME}/results",
         "LABUTILS_DATA_DIR": f"{HOME}/data",
         "LABUTILS_TEXT": str(text) if text else settings.PRACTICE,

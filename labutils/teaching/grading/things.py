@@ -45,7 +45,10 @@ class Thing:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return attribute(self._link, self._handle, name)
+        found = attribute(self._link, self._handle, name)
+        if isinstance(found, Function):
+            self.__dict__[name] = found  # a method need be asked for once
+        return found
 
     def _special(self, name: str, *args: Any) -> Any:
         return self._link.call(("handle", self._handle, name), args, {}, [])
