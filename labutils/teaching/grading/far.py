@@ -79,16 +79,18 @@ class Far:
             names = None
         return {"found": callable(self.namespace[name]), "names": names}
 
-    def call(self, target, args, options, grads):
+    def call(self, target, args, options, tensors_are, recording):
         """Call something; its result, and what has become of the arguments."""
         function, own = self.find(target)
         tensors, lists = walk((args, options))
-        for tensor, grad in zip(tensors, grads, strict=True):
-            tensor.grad = grad
+        sources = [
+            arrive(tensor, *kind)
+            for tensor, kind in zip(tensors, tensors_are, strict=True)]
         before = [list(some) for some in lists]
         old = copies(tensors)
+        torch.set_grad_enabled(recording)  # as it is where the call was made
         result = function(*args, **options)
-        leaves = [t for t in [*tensors, *own] if t.requires_grad]
+        leaves = [t for t in [*sources, *own] if t.requires_grad]
         encoder = Encoder(self, tensors, old)
         reply = {"result": encoder.encode(result),
                  "recording": torch.is_grad_enabled()}
@@ -145,6 +147,22 @@ class Far:
         value = self.kept[where]
         own = list(value.parameters()) if isinstance(value, nn.Module) else []
         return (getattr(value, name[0]) if name else value), own
+
+
+def arrive(tensor, leaf, grad):
+    """Make a tensor what it is where it came from; where gradients end.
+
+    All that arrives is a leaf, which other operations change in place than
+    what was computed.
+    """
+    if leaf:
+        tensor.grad = grad
+        return tensor
+    source = tensor.detach().clone().requires_grad_()
+    tensor.requires_grad_(False)
+    with torch.enable_grad():
+        tensor.copy_(source)
+    return source
 
 
 def copies(tensors):
@@ -219,6 +237,8 @@ class Encoder:
                 for k, v in value.items()]}
         if isinstance(value, nn.Module):
             return self.module(value)
+        if isinstance(value, type):
+            return {"t": "class", "n": value.__name__[:100]}
         name = type(value).__name__[:100]
         if isinstance(value, collections.abc.Iterator):
             handle = self.far.keep((value, self.arguments, self.old))
@@ -266,8 +286,10 @@ class Encoder:
                 "data": base64.b64encode(raw).decode("ascii")}
 
     def module(self, value):
-        kinds = [m.nonlinearity for m in value.modules()
-                 if isinstance(m, (nn.RNN, nn.RNNCell))]
-        return {"t": "module", "h": self.far.keep(value), "kinds": kinds,
+        layers = [[m.nonlinearity, m.hidden_size] for m in value.modules()
+                  if isinstance(m, (nn.RNN, nn.RNNCell))]
+        return {"t": "module", "h": self.far.keep(value), "layers": layers,
+                "n": type(value).__name__[:100], "training": value.training,
+                "recurrent": isinstance(value, nn.RNNBase),
                 "parameters": [[name, self.tensor(p)]
                                for name, p in value.named_parameters()]}

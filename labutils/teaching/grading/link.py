@@ -9,7 +9,6 @@ plain data alone; nothing of it is ever run here.
 import ast
 import base64
 import builtins
-import itertools
 import json
 import pickle
 import time
@@ -45,12 +44,10 @@ class Link:
 
     Args:
         evaluate: runs an expression in the kernel.
-        seed: of the kernel's random numbers; another for each call.
     """
 
-    def __init__(self, evaluate: Evaluate, seed: int) -> None:
+    def __init__(self, evaluate: Evaluate) -> None:
         self.evaluate = evaluate
-        self.seeds = itertools.count(seed)
         self.end = time.monotonic() + PROBE
         self.decoder = Decoder(self)
 
@@ -77,7 +74,10 @@ class Link:
             Ended: there is no answer, or none that can be read.
             Exception: what was raised there, under the same name.
         """
-        packed = pickle.dumps((what, next(self.seeds) % 2**63, arguments))
+        # From the random numbers here: a check that seeds them anew means
+        # the function's as well.
+        number = int(torch.randint(2**32, ()))
+        packed = pickle.dumps((what, number, arguments))
         request = base64.b64encode(packed).decode("ascii")
         text = self._text(
             f"__import__('sys').modules[{MODULE!r}].answer({request!r})")
@@ -108,7 +108,9 @@ class Link:
         """
         tensors, lists = far.walk((args, options))
         reply = self.ask(
-            "call", target, args, options, [t.grad for t in tensors])
+            "call", target, args, options,
+            [(t.is_leaf, t.grad if t.is_leaf else None) for t in tensors],
+            torch.is_grad_enabled())
         try:
             self._write_back(reply, tensors, lists)
             leaves = [t for t in [*tensors, *own] if t.requires_grad]

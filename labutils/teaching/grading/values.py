@@ -115,6 +115,8 @@ class Decoder:
                 return {decode(k): decode(x) for k, x in v["v"]}
             if kind == "tensor":
                 return tensor(v)
+            if kind == "class":
+                return type(str(v["n"]), (), {})
             handle = int(v["h"])
             if kind == "iterator":
                 return self._items(handle, tensors)
@@ -152,8 +154,12 @@ class Decoder:
                 else:
                     parameters[str(name)] = nn.Parameter(
                         numbers(content), bool(content["learns"]))
-            kinds = [k for k in v["kinds"] if k in ("tanh", "relu")]
-            return Module(self.link, handle, parameters, kinds)
+            layers = [(k, int(size)) for k, size in v["layers"]
+                      if k in ("tanh", "relu")]
+            bases = (Module, nn.RNNBase) if v["recurrent"] else (Module,)
+            kind = type(str(v["n"]), bases, {})
+            return kind(self.link, handle, parameters, layers,
+                        bool(v["training"]))
 
         return decode(value)
 
