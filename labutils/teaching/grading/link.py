@@ -32,8 +32,8 @@ from labutils.teaching.grading.values import (
 
 # Runs an expression in the kernel within some seconds; gives its text.
 Evaluate = Callable[[str, float], str]
-CALL = 10.0  # seconds for one call
-PROBE = 30.0  # seconds for all the calls of a probe
+CALL = 15.0  # seconds for one call
+PROBE = 60.0  # seconds for all the calls of a probe
 SOURCE = Path(far.__file__).read_text(encoding="utf-8")
 # The kernel's end: a module that nothing else refers to by its name.
 MODULE = "_labutils_far"
