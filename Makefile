@@ -42,11 +42,12 @@ check: $(VENV)/ready-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-# What steps, loaders, the live view and a save cost; on a quiet machine.
+# What steps, loaders, the live view, a save and grading cost; on a quiet machine.
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/trainings.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/on_cuda.py
+	$(BIN)/python benchmarks/grading.py
 
 # Removes the environment and results/; a text in data/ stays.
 clean:

@@ -130,6 +130,12 @@ def _usable_devices() -> list[str]:
     return [*names, "cpu"]
 
 
+def grading_container() -> bool:
+    """Whether this is the container of docs/grading.Containerfile, which
+    alone sets LABUTILS_CONTAINER."""
+    return _read("LABUTILS_CONTAINER") == "grading"
+
+
 def check() -> None:
     """Read every variable, so that a bad one is found before a long run.
 
