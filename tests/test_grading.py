@@ -23,7 +23,7 @@ from labutils.teaching.grading.sandbox import Limits
 
 # An honest cell takes two seconds, and several times as long on a machine that
 # runs other tests as well.
-CELL, NOTEBOOK = 15, 240
+CELL, NOTEBOOK = 20, 300
 SETTINGS = Settings(
     limits=Limits(cell=CELL, notebook=NOTEBOOK, memory=2**30))
 # A line of the first hidden test; nbgrader's own examples lie about.
