@@ -49,6 +49,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    # Too old to read the doctor itself.
+    if sys.version_info < (3, 8):  # noqa: UP036
+        version = sys.version.split()[0]
+        print(f"BAD   Python {version} is too old: take 3.11 or newer")
+        return 2
     from labutils.doctor import page
     from labutils.doctor.examine import examine
 

@@ -71,7 +71,7 @@ def browser() -> list[Finding]:
         return [Finding("browser", OK, f"{found}, playwright {driver}")]
     return [Finding(
         "browser", NOTE, f"{found}; no playwright, which the browser tests "
-        "need", mends.install().replace("[lab]", "[dev]"),
+        "need", mends.install("dev"),
     )]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -37,9 +38,9 @@ def check(*probes: Probe) -> list[Finding]:
     broken = {finding.name for finding in findings}
     if not broken:  # else it is they that labutils cannot import
         findings += _labutils(imports.get("labutils", {}))
-    if findings or "labutils" not in imports:
+    names = ", ".join(n for n in imports if "error" not in imports[n])
+    if findings or not names:
         return findings
-    names = ", ".join(imports)
     return [Finding("imports", OK, names)]
 
 
@@ -117,6 +118,9 @@ def _not_installed(module: str, file: Path, version: str = "") -> Finding:
 
 def _labutils(facts: dict[str, Any]) -> list[Finding]:
     if "error" in facts:
+        missing = re.search("No module named '(\\w+)", facts["error"])
+        if missing and not installed(missing[1]):
+            return []  # said among the packages
         return [Finding(
             "imports", BAD, f"labutils does not import: {facts['error']}",
             mends.install(),

@@ -79,16 +79,16 @@ def own_environment() -> Path | None:
     return found if found.exists() else None
 
 
-def install() -> str:
+def install(extra: str = "lab") -> str:
     """A line after which all the packages are there, as tested."""
     own, home = own_environment(), settings.home()
     if own and Path(sys.prefix).resolve() != own.parents[1].resolve():
         return f"{_start(own)} -m labutils doctor"
     if not (home / "pyproject.toml").is_file():
-        return pip('"labutils[lab]"')
+        return pip(f'"labutils[{extra}]"')
     if not in_environment():
         return make()
-    return pip(*_constraints(), "-e", _quoted(f"{_bare(home)}[lab]"))
+    return pip(*_constraints(), "-e", f'"{_bare(home)}[{extra}]"')
 
 
 def reinstall(package: str) -> str:
@@ -119,7 +119,8 @@ def make(interpreter: str = "") -> str:
         return (
             f"{start} -m venv {shown(home / '.venv')}"
             f"{'; ' if WINDOWS else ' && '}{_start(own)} -m pip install "
-            + " ".join([*_constraints(), "-e", _quoted(f"{_bare(home)}[lab]")])
+            # Quoted, since brackets mean something to a shell.
+            + " ".join([*_constraints(), "-e", f'"{_bare(home)}[lab]"'])
         )
     words = ["make", "lab"]
     if home.resolve() != Path.cwd():
@@ -144,8 +145,3 @@ def _constraints() -> list[str]:
 
 def _bare(home: Path) -> str:
     return "." if home.resolve() == Path.cwd() else str(home)
-
-
-def _quoted(text: str) -> str:
-    # Brackets mean something to a shell.
-    return f'"{text}"'

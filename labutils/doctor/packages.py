@@ -46,11 +46,11 @@ def check() -> list[Finding]:
 
 
 def _needed(needed: list[Requirement]) -> Finding:
-    tested, bad, other = constraints(), [], []
+    tested, missing, bad, other = constraints(), [], [], []
     for one in needed:
         version = installed(one.name)
         if version is None:
-            bad.append(f"{one.name} is missing")
+            missing.append(one.name)
         elif not within(version, one.versions):
             bad.append(
                 f"{one.name} is {version}, needed is {one.versions}"
@@ -60,6 +60,8 @@ def _needed(needed: list[Requirement]) -> Finding:
                 f"{one.name} is {version}, tested was "
                 f"{tested[_plain(one.name)]}"
             )
+    if missing:
+        bad.insert(0, f"missing: {', '.join(missing)}")
     if bad or other:
         state = BAD if bad else WARN
         words = "; ".join(bad + other)

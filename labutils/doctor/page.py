@@ -22,6 +22,8 @@ def page(sections: list[Section]) -> str:
     """The findings as lines of a terminal, and a verdict below."""
     lines = []
     for section in sections:
+        if not section.findings:
+            continue
         lines.append(section.title)
         lines += [line for f in section.findings for line in _lines(f)]
         lines.append("")
