@@ -163,7 +163,7 @@ def new_course(folder: Path) -> Course:
         ROOT / "labutils", course.folder / "labutils",
         ignore=shutil.ignore_patterns("__pycache__", "teaching"),
     )
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, course.folder)
     shutil.copy(
         ROOT / "labutils" / "teaching" / "student" / "Makefile", course.folder

@@ -22,6 +22,7 @@ from labutils.doctor import (
     interpreter,
     kernel,
     machine,
+    mends,
     packages,
     page,
     trainings,
@@ -72,10 +73,10 @@ def test_all_is_well_without_a_network_and_nothing_is_changed(course):
     assert visit.code == 1
     assert "student edition" in visit["course"]["found"]
     assert str(course.python) in visit["kernel"]["found"]
-    assert "practice text only" in visit["text"]["found"]
+    assert "the practice text" in visit["text"]["found"]
     assert visit["text"]["mend"] == "unset LABUTILS_TEXT"
     for notebook in "3456":
-        assert f"notebook {notebook} " in visit["trainings"]["found"]
+        assert f"notebook {notebook}: " in visit["trainings"]["found"]
     assert files(course.folder) == before
     # Jupyter and IPython make folders for themselves.
     assert {path.parts[len(course.home.parts)] for path in files(course.home)
@@ -202,7 +203,7 @@ def test_a_page_is_given_where_almost_everything_is_broken(course):
     )
     visit = course.doctor()
     assert visit.code == 2
-    for name in ("packages", "imports", "kernel"):
+    for name in ("packages", "imports", "kernel", "device"):
         assert visit[name]["state"] == BAD and visit[name]["mend"]
     assert "missing: matplotlib, torch, ipywidgets" in (
         visit["packages"]["found"]
@@ -255,6 +256,18 @@ def test_requirements_of_an_installed_package(monkeypatch, tmp_path):
         packages.Requirement("ipykernel", "<8,>=7.4", "lab"),
         packages.Requirement("labutils", "", "teach"),
     ]
+
+
+def test_without_the_course_the_line_asks_no_registry_for_labutils(
+    monkeypatch, tmp_path
+):
+    lines = ["torch<3,>=2.13", 'ipykernel<8,>=7.4; extra == "lab"',
+             "labutils[lab]; extra == 'teach'", "nbval; extra == 'test'"]
+    monkeypatch.setattr(mends.settings, "home", lambda: tmp_path)
+    monkeypatch.setattr(mends.metadata, "requires", lambda _: lines)
+    assert mends.install().endswith(
+        'pip install "torch<3,>=2.13" "ipykernel<8,>=7.4"'
+    )
 
 
 def test_the_course_itself_asks_for_what_pyproject_says():
@@ -328,6 +341,17 @@ def test_a_kernel_that_is_slow_is_none_that_is_broken():
     ))
     assert found.state == WARN and "in time" in found.found
     assert found.mend.endswith("--seconds 60")
+
+
+def test_a_home_that_jupyter_cannot_write_is_named_and_mended(course):
+    around = confined("--ro-bind", str(course.home), str(course.home))
+    visit = course.doctor("notebooks", around=around)
+    assert visit["jupyter"]["state"] == BAD
+    assert str(course.home) in visit["jupyter"]["found"]
+    visit = course.doctor(
+        "notebooks", around=around, before=visit["jupyter"]["mend"]
+    )
+    assert "jupyter" not in visit.states()
 
 
 # ---- widgets
@@ -405,7 +429,7 @@ def test_a_damaged_text_is_named_and_its_line_mends_it(course):
     assert "it was cut short" in visit["text"]["found"]
     assert copy.stat().st_size == 100_000  # looked at, not touched
     line = f"{visit['text']['mend']} --from {support.real_text()}"
-    assert "add: --from FILE" in visit["text"]["found"]
+    assert "add --from FILE" in visit["text"]["found"]
     visit = course.doctor("text", before=line)
     assert visit["text"]["state"] == OK and visit.code == 0, visit.err
 
@@ -562,7 +586,7 @@ def test_a_machine_that_is_slow_gets_a_line(monkeypatch):
                  estimates={"5": 3000.0, "6": 60.0})
     [step, found] = machine.trainings(slow)
     assert step.state == OK and found.state == WARN
-    assert "notebook 5 50 min, notebook 6 60 s; 51 min in all" in found.found
+    assert "notebook 5: 50 min, notebook 6: 60 s; 51 min in all" in found.found
     assert found.mend == "export LABUTILS_EPOCHS=100"
     [found] = machine.trainings(probe(device="cpu", trouble="too long"))
     assert found.state == WARN and found.mend.endswith("--seconds 60")

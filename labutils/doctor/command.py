@@ -22,11 +22,11 @@ def add(commands: Any) -> None:
         "seconds. Where something is bad, the line below it mends it. Exit "
         "code: 0 all is well, 1 works, with warnings, 2 something does not "
         "work.",
-        epilog="example: labutils doctor --json > doctor.json",
+        epilog="example: labutils doctor --only notebooks",
     )
     doctor.add_argument("--json", action="store_true",
                         help="print the same for a program")
-    doctor.add_argument("--seconds", type=float, metavar="N", default=10.0,
+    doctor.add_argument("--seconds", type=_seconds, metavar="N", default=10,
                         help="how long it may take; default: 10, which a "
                         "slow or busy machine may exceed")
     doctor.add_argument("--only", metavar="PART", action="append",
@@ -34,6 +34,19 @@ def add(commands: Any) -> None:
                         "once more after mending it; can be repeated: "
                         f"{', '.join(PARTS)}")
     doctor.set_defaults(command=_doctor)
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds in which something can be found out."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 5 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds from 5 to 3600"
+        )
+    return seconds
 
 
 def main(arguments: Sequence[str]) -> int:

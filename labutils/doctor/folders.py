@@ -40,17 +40,17 @@ def check() -> list[Finding]:
 def _folder(name: str, variable: str, folder: Path, state: str) -> Finding:
     problem = try_to_write(folder)
     free = _free(folder)
+    if not problem and free >= SCARCE:
+        words = f"{folder}: can be written, {_size(free)} free"
+        return Finding(name, OK, words)
+    mend = mends.put(variable, another(f"labutils-{name}"))
     if problem or free < TOO_LITTLE:
         problem = problem or f"only {_size(free)} are free there"
-        mend = mends.put(variable, _another(folder))
         return Finding(
             name, state, f"{folder}: {problem}", _owned(folder) or mend
         )
-    words = f"{folder}: can be written, {_size(free)} free"
-    if free < SCARCE:
-        return Finding(name, WARN, f"{words}: little, for weights and "
-                       "pictures", mends.put(variable, _another(folder)))
-    return Finding(name, OK, words)
+    words = f"{folder}: {_size(free)} are free there, which may not do"
+    return Finding(name, WARN, words, mend)
 
 
 def try_to_write(folder: Path) -> str:
@@ -119,9 +119,8 @@ def _owned(folder: Path) -> str:
     return f"chmod -R u+rwX {mends.shown(folder)}"
 
 
-def _another(folder: Path) -> Path:
+def another(name: str) -> Path:
     """A folder elsewhere that can be written and has room."""
-    name = f"labutils-{folder.name}"
     places = [Path.home(), Path(tempfile.gettempdir()), Path("/var/tmp")]
     for place in places:
         other = place / name

@@ -10,6 +10,7 @@ from pathlib import Path
 from labutils import settings
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, NOTE, OK, WARN, Finding
+from labutils.doctor.folders import another, try_to_write
 from labutils.doctor.processes import ROOT, Probe
 
 NAME = "python3"
@@ -18,7 +19,7 @@ NAME = "python3"
 def check(probe: Probe) -> list[Finding]:
     """The lines about the kernel that the notebooks name, and about the
     others that one could choose."""
-    return [_kernel(probe), *_others(probe), *_command()]
+    return [_kernel(probe), *_runtime(probe), *_others(probe), *_command()]
 
 
 def _kernel(probe: Probe) -> Finding:
@@ -110,6 +111,18 @@ def _mend(probe: Probe) -> str:
 
 def _install_kernel() -> str:
     return mends.python("-m", "ipykernel", "install", "--sys-prefix")
+
+
+def _runtime(probe: Probe) -> list[Finding]:
+    """Whether Jupyter can write the folder in which its programs meet."""
+    folder = probe.facts.get("runtime")
+    problem = try_to_write(Path(folder)) if folder else ""
+    if not problem:
+        return []
+    return [Finding(
+        "jupyter", BAD, f"Jupyter's own folder {folder}: {problem}",
+        mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")),
+    )]
 
 
 def _others(probe: Probe) -> list[Finding]:

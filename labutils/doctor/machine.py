@@ -7,6 +7,7 @@ from pathlib import Path
 
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, NOTE, OK, WARN, Finding
+from labutils.doctor.packages import installed
 from labutils.doctor.processes import Probe
 
 # A notebook's kernel takes some 700 MB, JupyterLab and a page as much again.
@@ -18,7 +19,7 @@ def device(torch: Probe) -> list[Finding]:
     """The line about the device and the threads."""
     facts = torch.facts
     if "device" not in facts:
-        return []  # said among the imports
+        return [_no_torch(torch.trouble)]
     if "bad_device" in facts:
         return [Finding(
             "device", BAD, facts["bad_device"].partition(" Change it or")[0],
@@ -45,6 +46,16 @@ def device(torch: Probe) -> list[Finding]:
             mends.unset("OMP_NUM_THREADS"),
         )]
     return [Finding("device", OK, words)]
+
+
+def _no_torch(trouble: str) -> Finding:
+    """The line where PyTorch did not get as far as its devices."""
+    if "too long" in trouble:
+        return Finding(
+            "device", WARN, "PyTorch was not ready in time", mends.longer()
+        )
+    mend = mends.reinstall("torch") if installed("torch") else mends.install()
+    return Finding("device", BAD, f"PyTorch does not work: {trouble}", mend)
 
 
 def _cores() -> int:
@@ -82,7 +93,7 @@ def trainings(torch: Probe) -> list[Finding]:
 def _trainings(estimates: dict[str, float], ratio: float) -> Finding:
     total = sum(estimates.values())
     each = ", ".join(
-        f"notebook {name} {_minutes(seconds)}"
+        f"notebook {name}: {_minutes(seconds)}"
         for name, seconds in estimates.items()
     )
     words = (

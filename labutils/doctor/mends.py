@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import sys
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -85,10 +87,27 @@ def install(extra: str = "lab") -> str:
     if own and Path(sys.prefix).resolve() != own.parents[1].resolve():
         return f"{_start(own)} -m labutils doctor"
     if not (home / "pyproject.toml").is_file():
-        return pip(f'"labutils[{extra}]"')
+        return pip(*_without_course())
     if not in_environment():
         return make()
     return pip(*_constraints(), "-e", f'"{_bare(home)}[{extra}]"')
+
+
+def _without_course() -> list[str]:
+    """What an installed labutils asks for, where its folder is not at hand.
+
+    Not labutils by its name: another package may have it in a registry.
+    """
+    try:
+        lines = metadata.requires("labutils") or []
+    except metadata.PackageNotFoundError:
+        return ["-e", '"THE_COURSE_FOLDER[lab]"']
+    asked = [line.split(";") for line in lines]
+    return [
+        f'"{words[0].strip()}"' for words in asked
+        if not words[0].startswith("labutils")
+        and (len(words) == 1 or "lab" in re.split("[^a-z]+", words[1]))
+    ]
 
 
 def reinstall(package: str) -> str:

@@ -11,7 +11,9 @@ from labutils import corpus, settings
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, NOTE, OK, WARN, Finding
 
-NO_NETWORK = "without a network, add: --from FILE, with a copy"
+NO_NETWORK = (
+    "(Without a network add --from FILE to the line below, with a copy.)"
+)
 
 
 def text() -> list[Finding]:
@@ -31,11 +33,10 @@ def text() -> list[Finding]:
     path = cached / corpus.FILE_NAME
     if os.access(path, os.F_OK):
         return [_book(path, "of the data folder", WARN,
-                      mends.data("fetch"), f" ({NO_NETWORK})")]
+                      mends.data("fetch"), f" {NO_NETWORK}")]
     return [_practice(
-        f"no copy of {corpus.TIME_MACHINE} is at hand: a notebook downloads "
-        "it, or takes this where it cannot", mends.data("fetch"),
-        f" ({NO_NETWORK})",
+        f"until there is a copy of {corpus.TIME_MACHINE}, which a notebook "
+        "downloads if it can", mends.data("fetch"), f" {NO_NETWORK}",
     )]
 
 
@@ -57,8 +58,8 @@ def _book(
 def _practice(why: str, mend: str, more: str = "") -> Finding:
     found = corpus.practice_text()
     return Finding(
-        "text", WARN, f"the practice text only, {why}{more}; SHA-256 "
-        f"{found.sha256[:12]}...", mend,
+        "text", WARN, f"the practice text (SHA-256 {found.sha256[:12]}...)"
+        f", {why}.{more}", mend,
     )
 
 

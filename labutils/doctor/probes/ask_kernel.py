@@ -52,7 +52,8 @@ def main():
     from jupyter_core import paths
 
     say(labextensions=paths.jupyter_path("labextensions"),
-        configs=paths.jupyter_config_path())
+        configs=paths.jupyter_config_path(),
+        runtime=paths.jupyter_runtime_dir())
     from jupyter_client import kernelspec
 
     manager = kernelspec.KernelSpecManager()
