@@ -65,13 +65,13 @@ def _one(module: str, package: str, facts: dict[str, Any]) -> list[Finding]:
     if "error" in facts:
         shadow = _shadow(module)
         if shadow:
-            return [_not_installed(module, shadow)]
+            return [_not_installed(module, package, shadow)]
         return [Finding(
             "imports", BAD, f"{module} does not import: {facts['error']}",
             mends.reinstall(package),
         )]
     if file and not _is_in(Path(file), Path(str(place))):
-        return [_not_installed(module, Path(file), version)]
+        return [_not_installed(module, package, Path(file), version)]
     asked = str(installed(package))
     if version.partition("+")[0] != asked.partition("+")[0]:
         return [Finding(
@@ -103,14 +103,18 @@ def _python_path() -> list[Path]:
     return [Path(part).absolute() for part in parts if part]
 
 
-def _not_installed(module: str, file: Path, version: str = "") -> Finding:
+def _not_installed(
+    module: str, package: str, file: Path, version: str = ""
+) -> Finding:
     """Another module of the same name is found first."""
     words = f"import {module} finds {f'{version} in ' if version else ''}"
     own = file.parent if file.name == "__init__.py" else file
     if own.parent in _python_path():
         mend = mends.unset("PYTHONPATH")
-    else:
+    elif own.parent == settings.home() / "notebooks":
         mend = mends.rename(own, f"my_{own.name}")
+    else:
+        mend = mends.reinstall(package)
     return Finding(
         "imports", BAD, f"{words}{own}, not the installed package", mend
     )

@@ -75,7 +75,9 @@ def _answered(probe: Probe) -> Finding:
         found += f"; {words}" if words else ""
         return Finding("kernel", state, found, _mend(probe))
     if failed:
-        return Finding("kernel", BAD, f"{where}; {words}", mends.install())
+        # A kernel with variables of its own may import from elsewhere.
+        mend = _mend(probe) if probe.facts.get("env") else mends.install()
+        return Finding("kernel", BAD, f"{where}; {words}", mend)
     if not _same(kernel["labutils"]):
         return Finding(
             "kernel", WARN, f"{where}; its labutils is {kernel['labutils']}, "

@@ -27,7 +27,7 @@ def page(sections: list[Section]) -> str:
         lines.append(section.title)
         lines += [line for f in section.findings for line in _lines(f)]
         lines.append("")
-    return "\n".join([*lines, _verdict(sections)])
+    return "\n".join([*lines, *textwrap.wrap(_verdict(sections), _width())])
 
 
 def as_json(sections: list[Section]) -> str:
@@ -49,7 +49,7 @@ def _lines(finding: Finding) -> list[str]:
     margin = " " * (2 + STATE + NAME)
     lines = textwrap.wrap(
         finding.found,
-        max(40, min(WIDEST, shutil.get_terminal_size().columns)),
+        _width(),
         initial_indent=f"  {finding.state:{STATE}}{finding.name:{NAME}}",
         subsequent_indent=margin,
         break_long_words=False,  # a path that is broken cannot be copied
@@ -57,6 +57,10 @@ def _lines(finding: Finding) -> list[str]:
     )
     # Never broken: it is there to be copied.
     return lines + ([f"{margin}> {finding.mend}"] if finding.mend else [])
+
+
+def _width() -> int:
+    return max(40, min(WIDEST, shutil.get_terminal_size().columns))
 
 
 def _verdict(sections: list[Section]) -> str:

@@ -48,6 +48,8 @@ def _book(
         found = corpus.open_time_machine(path, f"the file {source}")
     except corpus.CorpusError as error:
         words = str(error).replace(corpus.WAYS_TO_GET_IT, "").strip()
+        # A hash is known by its beginning.
+        words = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", words)
         return Finding("text", state, words + more, mend)
     return Finding(
         "text", OK, f"{found.name}, verified (SHA-256 {found.sha256[:12]}..., "

@@ -3,6 +3,7 @@
 Imported in a process of its own: it needs torch and the rest of labutils.
 """
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -105,20 +106,22 @@ def time_steps(
     Args:
         steps: from `new_steps`.
         seconds: after so many no step begins.
-        say: takes the facts: `steps`, milliseconds by recorded run, and
-            `estimates`, seconds by notebook.
+        say: takes the facts after each step: `steps`, milliseconds by
+            recorded run, and `estimates`, seconds by notebook; the last ones
+            count.
     """
     until = time.monotonic() + seconds
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    found: dict[str, float] = {}
     for _ in range(ROUNDS):
         for name, step in steps.items():
             start = time.monotonic()
-            if start < until:
-                step()
-                times[name].append(1000 * (time.monotonic() - start))
-    found = {n: min(t) for n, t in times.items() if t}
-    if found:
-        say(steps=found, **estimates(found))
+            if start > until:
+                return
+            step()
+            ms = 1000 * (time.monotonic() - start)
+            found[name] = min(ms, found.get(name, ms))
+            # At once: on a busy machine the next one may come too late.
+            say(steps=found, **estimates(found))
 
 
 def estimates(found: dict[str, float]) -> dict[str, Any]:
@@ -139,13 +142,16 @@ def estimates(found: dict[str, float]) -> dict[str, Any]:
     return {"estimates": seconds, "ratio": usual}
 
 
+_recorded = functools.cache(recorded.load)
+
+
 def recorded_ms(name: str) -> float:
     """Milliseconds of a step when the run was recorded."""
-    history = recorded.load(name)
+    history = _recorded(name)
     return 1000 * history.seconds * BATCH_SIZE * NUM_STEPS / history.tokens
 
 
 def _capped_seconds(name: str) -> float:
-    history, cap = recorded.load(name), settings.epochs_cap()
+    history, cap = _recorded(name), settings.epochs_cap()
     epochs = min(history.num_epochs, cap or history.num_epochs)
     return history.seconds * epochs / history.num_epochs

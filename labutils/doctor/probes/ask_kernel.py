@@ -67,7 +67,7 @@ def main():
         say(kernel_error=f"{type(error).__name__}: {error}",
             spec=manager.find_kernel_specs().get(NAME, ""))
         return
-    say(spec=spec.resource_dir, argv=spec.argv)
+    say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
     try:
         start(until)
     except Exception as error:
