@@ -291,7 +291,8 @@ def test_a_kernel_of_another_environment_is_named_and_mended(course, tmp_path):
     write_spec(spec, other)
     visit = course.doctor("notebooks", JUPYTER_PREFER_ENV_PATH="0")
     assert visit["kernel"]["state"] == BAD
-    assert f"python3 runs {other}, another environment (kernel in {spec})" in (
+    assert f"python3 runs {other} (" in visit["kernel"]["found"]
+    assert f"another environment (kernel in {spec})" in (
         visit["kernel"]["found"]
     )
     assert "torch does not import (it is not installed there)" in (
@@ -356,6 +357,30 @@ def test_a_kernel_found_through_jupyter_path_is_mended_there(monkeypatch):
     ))
     assert found[0].state == WARN and "another environment" in found[0].found
     assert found[0].mend == "unset JUPYTER_PATH"
+
+
+def test_a_kernel_with_another_labutils_is_named():
+    [found, *_] = kernel.check(probe(
+        labextensions=[], kernel_dirs=[], spec="/s", env={},
+        kernel={"executable": sys.executable, "prefix": sys.prefix,
+                "version": "3.11.1", "torch": "/t/torch/__init__.py",
+                "labutils": "/old/course/labutils/__init__.py"},
+    ))
+    assert found.state == WARN
+    assert "its labutils is /old/course/labutils" in found.found
+
+
+def test_another_environments_word_jupyter_is_noted(monkeypatch, tmp_path):
+    for name in ("its", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "jupyter").touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "mine" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "its"))
+    [found] = kernel._command()
+    assert found.state == NOTE and str(tmp_path / "its") in found.found
+    assert found.mend.startswith(f"{tmp_path / 'mine' / 'jupyter'} lab ")
+    monkeypatch.setenv("PATH", str(tmp_path / "mine"))
+    assert kernel._command() == []
 
 
 def test_a_kernel_that_is_slow_is_none_that_is_broken():

@@ -60,7 +60,7 @@ def _place(probe: Probe) -> str:
 def _answered(probe: Probe) -> Finding:
     """The kernel runs: what is it, and does it have what it takes?"""
     kernel = probe.facts["kernel"]
-    where = f"{NAME} runs {kernel['executable']}"
+    where = f"{NAME} runs {kernel['executable']} ({kernel['version']})"
     failed = dict(probe.facts.get("kernel_imports") or {})
     for module in ("torch", "labutils"):
         if not kernel[module]:
@@ -84,8 +84,7 @@ def _answered(probe: Probe) -> Finding:
             f"the doctor is of {ROOT}", mends.install(),
         )
     return Finding(
-        "kernel", OK, f"{where} ({kernel['version']}); it starts, and finds "
-        "labutils and torch",
+        "kernel", OK, f"{where}; it starts, and finds labutils and torch"
     )
 
 
