@@ -26,6 +26,9 @@ from labutils.teaching.systems import RELEASES, Target
 # when a package is installed where it stands.
 TOOLS = ("pip>=25", "editables>=0.5")
 
+# Size of an environment with the compiled files, without them being 1.
+COMPILED = 1.3
+
 
 class WheelError(RuntimeError):
     """The wheels cannot be collected; the message says why."""
@@ -102,12 +105,15 @@ def by_name(folder: Path) -> dict[str, Path]:
 
 
 def unpacked(folder: Path) -> int:
-    """Bytes that the wheels of a folder take when they are installed."""
+    """Bytes that the wheels of a folder take when they are installed, about.
+
+    Python's compiled files come on top of what the wheels hold.
+    """
     size = 0
     for path in folder.glob("*.whl"):
         with zipfile.ZipFile(path) as wheel:
             size += sum(info.file_size for info in wheel.infolist())
-    return size
+    return round(size * COMPILED)
 
 
 def first_release(folder: Path, python: str) -> int:
@@ -143,7 +149,9 @@ def _download(
         return
     names = sorted(lines)
     line = f"{len(names)} packages: {', '.join(names)}"
-    print(" ", textwrap.shorten(line, 75, placeholder=" ..."), flush=True)
+    short = textwrap.shorten(
+        line, 75, placeholder=" ...", break_on_hyphens=False)
+    print(f"  {short}", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-input",
          "--disable-pip-version-check", "--no-deps", f"--dest={folder}",
