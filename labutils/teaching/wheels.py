@@ -152,6 +152,9 @@ def _download(
     short = textwrap.shorten(
         line, 75, placeholder=" ...", break_on_hyphens=False)
     print(f"  {short}", flush=True)
+    if any(name.startswith("nvidia-") for name in names):
+        print("  With them come CUDA's libraries, several gigabytes. Without "
+              "an NVIDIA GPU: make bundle TORCH=cpu", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-input",
          "--disable-pip-version-check", "--no-deps", f"--dest={folder}",
