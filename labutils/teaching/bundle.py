@@ -24,8 +24,8 @@ EXTRAS = {"student": "lab", "full": "test"}
 # What the full edition has at its root. Named, because an instructor's folder
 # may hold other things, submissions for one.
 FULL = (
-    ".ci", ".devcontainer", ".gitattributes", ".github", ".gitignore",
-    "LICENSE", "Makefile", "README.md", "benchmarks", "conftest.py",
+    ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
+    ".gitignore", "LICENSE", "Makefile", "README.md", "benchmarks", "conftest.py",
     "constraints.txt", "docs", "environment.yml", "labutils", "notebooks",
     "pyproject.toml", "tests",
 )
