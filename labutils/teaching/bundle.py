@@ -25,9 +25,9 @@ EXTRAS = {"student": "lab", "full": "test"}
 # may hold other things, submissions for one.
 FULL = (
     ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
-    ".gitignore", "LICENSE", "Makefile", "README.md", "benchmarks", "conftest.py",
-    "constraints.txt", "docs", "environment.yml", "labutils", "notebooks",
-    "pyproject.toml", "tests",
+    ".gitignore", "LICENSE", "Makefile", "README.md", "benchmarks",
+    "conftest.py", "constraints.txt", "docs", "environment.yml", "labutils",
+    "notebooks", "pyproject.toml", "tests",
 )
 LEFTOVERS = (*folder.LEFTOVERS, "*.egg-info")
 
