@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import warnings
 import zipfile
+from pathlib import Path
 
 import nbformat
 import papers
@@ -329,6 +330,24 @@ def test_a_missing_part_is_found(folder, spoil):
             assert all(part in line for part in what) and "\n" not in line
 
 
+def test_an_error_writes_on_a_line_of_its_own(folder):
+    def shout(notebook):
+        fail(notebook)
+        first_code(notebook).outputs[0].ename = "A\x1b[2J\nlabutils: ok" * 99
+
+    edit(folder / f"{NB2}.ipynb", shout)
+    [line] = [p.in_words("en") for p in problems(gather(folder))]
+    assert line.isprintable() and len(line) <= 500 and "labutils: ok" in line
+
+
+def test_every_word_is_used():
+    """A word that no page needs would be translated for nothing."""
+    source = (Path(words.__file__).parent / "templates" / "report.html")
+    used = set(re.findall(r"\bw\.(\w+)", source.read_text("utf-8")))
+    used |= {"training_curve", "result_picture"}  # by the kind of picture
+    assert used == set(words.WORDS["en"])
+
+
 def test_nothing_is_written_where_something_is_missing(main, folder, tmp_path):
     (folder / f"{NB2}.ipynb").unlink()
     out = tmp_path / "out"
@@ -623,7 +642,8 @@ def test_the_zip_file_holds_what_is_handed_in(main, complete, tmp_path):
     ("1", "O'Neil  Jr.", "1-O'Neil Jr-Lab-4"),
     ("1", "tab\tnew\nline\x00\u202e", "1-tabnewline-Lab-4"),
     ("1", "e\u0301", "1-\xe9-Lab-4"),
-    ("1", "x" * 500, f"1-{'x' * 60}-Lab-4"),
+    ("1", "x" * 500, f"1-{'x' * 90}-Lab-4"),
+    ("1", "x" + "张" * 500, f"1-x{'张' * 29}-Lab-4"),
 ])
 def test_a_files_name(id_, name, expected):
     assert names.stem(id_, name, 4) == expected

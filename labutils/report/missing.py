@@ -16,6 +16,7 @@ from labutils.report.gathering import Gathered, code_cells, executed
 from labutils.report.words import AND_MORE, PROBLEMS, STATUS
 
 MOST = 6  # names in one line
+LONGEST = 500  # characters of it
 CORPUS = re.compile(r"^[Cc]orpus: (.+?)(?:, from .*)?$", re.MULTILINE)
 
 
@@ -46,8 +47,14 @@ class Problem:
         if len(more) > MOST:
             named.append(AND_MORE[language].format(number=len(more) - MOST))
         separator = "、" if language == "zh" else ", "
-        return PROBLEMS[language][self.kind].format(
-            where=self.where, what=separator.join(named))
+        return _one_line(PROBLEMS[language][self.kind].format(
+            where=self.where, what=separator.join(named)))
+
+
+def _one_line(text: str) -> str:
+    """Without what could write elsewhere on a terminal."""
+    seen = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(seen.split())[:LONGEST]
 
 
 def problems(gathered: Sequence[Gathered]) -> list[Problem]:

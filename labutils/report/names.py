@@ -4,7 +4,7 @@ import unicodedata
 
 # Windows takes none of these in a file's name.
 FORBIDDEN = set('<>:"/\\|?*')
-LONGEST = 60  # characters of each part; 255 bytes is the whole name's limit
+LONGEST = 90  # bytes of each part; a whole name has at most 255
 
 
 def stem(student_id: str, name: str, lab: int) -> str:
@@ -32,4 +32,5 @@ def _part(text: str) -> str:
         if character not in FORBIDDEN
         and unicodedata.category(character)[0] != "C"
     )
-    return " ".join(kept.split())[:LONGEST].strip(" .")
+    cut = " ".join(kept.split()).encode("utf-8")[:LONGEST]
+    return cut.decode("utf-8", "ignore").strip(" .")

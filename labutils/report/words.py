@@ -21,13 +21,13 @@ WORDS: dict[str, dict[str, str]] = {
         "training": "训练", "corpus": "语料", "epochs": "轮数",
         "train_perplexity": "训练困惑度", "held_out": "留出困惑度",
         "best": "留出最低（轮次）", "seconds": "秒", "status": "状态",
-        "code": "代码", "code_note": "练习的解答、训练单元，以及它们所依赖的"
-        "单元；方括号内是单元在笔记本中的位置。",
-        "exercise": "练习", "check": "检查结果", "output": "输出",
+        "code": "代码", "code_note": "以下各部分的代码包括练习的解答、"
+        "训练单元，以及它们所依赖的单元；方括号内是单元在笔记本中的位置。",
+        "exercise": "练习", "check": "检查结果",
         "summaries": "结果", "pictures": "图", "figure": "图",
         "answers": "书面回答", "question": "问题", "printed": "本节输出",
         "empty": "（空）", "none": "（无）", "source": "笔记本",
-        "saved": "保存于", "cell": "单元",
+        "saved": "保存于",
         "no_notebook_found": "没有可用的笔记本。",
         "no_discussion": "（没有写讨论。）",
         "training_curve": "训练曲线：",
@@ -53,15 +53,15 @@ WORDS: dict[str, dict[str, str]] = {
         "held_out": "held-out perplexity",
         "best": "lowest held out (epoch)", "seconds": "seconds",
         "status": "status",
-        "code": "Code", "code_note": "The solved exercises, the trainings, "
-        "and the cells that these rest on; in brackets a cell's place in "
-        "the notebook.",
-        "exercise": "exercise", "check": "check", "output": "output",
+        "code": "Code", "code_note": "The code below is that of the solved "
+        "exercises, of the trainings, and of the cells that these rest on; "
+        "in brackets stands a cell's place in its notebook.",
+        "exercise": "exercise", "check": "check",
         "summaries": "Results", "pictures": "Pictures", "figure": "Figure ",
         "answers": "Written answers", "question": "Question",
         "printed": "Printed in this section",
         "empty": "(empty)", "none": "(none)", "source": "Notebook",
-        "saved": "saved", "cell": "cell",
+        "saved": "saved",
         "no_notebook_found": "There is no notebook to show.",
         "no_discussion": "(No discussion was written.)",
         "training_curve": "training curve: ",
