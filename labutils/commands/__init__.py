@@ -4,6 +4,15 @@ A module has `add(commands)`, which describes its command to argparse; what a
 command needs it imports when it runs, so that the others do without it.
 """
 
-from labutils.commands import bundle, data, doctor, grade, record, release, run
+from labutils.commands import (
+    bundle,
+    data,
+    doctor,
+    grade,
+    record,
+    release,
+    report,
+    run,
+)
 
-ALL = (data, doctor, run, release, grade, record, bundle)
+ALL = (data, doctor, run, report, release, grade, record, bundle)
