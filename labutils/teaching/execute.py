@@ -121,12 +121,14 @@ def _cost(
 
 
 def _check_in_place(corpus: Corpus) -> None:
-    if settings.epochs_cap() is not None or not corpus.path:
+    epochs, seconds = settings.epochs_cap(), settings.seconds_cap()
+    if epochs is not None or seconds is not None or not corpus.path:
         raise ExecuteError(
             "Notebooks are committed after full runs on The Time Machine: "
-            f"this run has {corpus.name}, and its epochs are "
-            f"{settings.epochs_cap() or 'not'} capped. Unset LABUTILS_EPOCHS "
-            "and get the text (`labutils data` tells how)."
+            f"this run has {corpus.name}, its epochs are {epochs or 'not'} "
+            f"capped and its seconds {seconds or 'not'}. Unset "
+            "LABUTILS_EPOCHS and LABUTILS_SECONDS and get the text "
+            "(`labutils data` tells how)."
         )
 
 
