@@ -13,6 +13,7 @@ from labutils import settings
 from labutils.corpus import CorpusError, find_corpus
 
 RESULTS = pytest.StashKey[Path]()
+collect_ignore_glob = ["notebooks/*-kept-*"]  # by `labutils reset`
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

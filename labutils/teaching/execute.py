@@ -14,6 +14,7 @@ from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
 from labutils.history import History
+from labutils.reset import without_copies
 
 
 class ExecuteError(RuntimeError):
@@ -30,7 +31,8 @@ def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
         ExecuteError: there is no such notebook.
     """
     folder = settings.home() / "notebooks"
-    course = sorted(folder.glob("[0-9]*.ipynb"))
+    names_there = [path.name for path in folder.glob("[0-9]*.ipynb")]
+    course = [folder / name for name in without_copies(names_there)]
     if not names:
         if not course:
             raise ExecuteError(f"No notebooks in {folder}.")
