@@ -18,14 +18,19 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # Jupyter refuses to serve as root unless told; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
+DEMO_ARGS ?=
 
-.PHONY: lab run test test-browser check bench notebooks clean
+.PHONY: lab run demo test test-browser check bench notebooks clean
 
 lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
 
 run: $(VENV)/ready
 	$(BIN)/python -m labutils run $(if $(EPOCHS),--epochs $(EPOCHS))
+
+# The lecture's page; DEMO_ARGS="--port 8000 --no-browser".
+demo: $(VENV)/ready
+	$(BIN)/python -m labutils demo $(DEMO_ARGS)
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -190,7 +190,7 @@ def _warning(histories: dict[str, History]) -> str:
     ]
     text = next(iter(histories.values())).corpus["name"]
     if text != TIME_MACHINE:
-        words.append(f"All have read the {text}, not {TIME_MACHINE}.")
+        words.append(f"All have read {text}.")
     return "".join(f'<p role="alert">{escape(line)}</p>' for line in words)
 
 

@@ -1,6 +1,7 @@
 """The page itself: a notebook, served by Voila to this machine alone."""
 
 import json
+import logging
 import os
 import socket
 import sys
@@ -73,6 +74,8 @@ def serve(port: int, browser: bool) -> None:
             *(f"--VoilaConfiguration.extension_allowlist={name}"
               for name in WIDGETS),
         ])
+        # It tells of every page that its pings are corrected.
+        logging.getLogger("tornado.general").setLevel("ERROR")
         print(f"The page: http://{ADDRESS}:{port}/ (Ctrl-C ends it)",
               flush=True)
         app.start()
