@@ -184,9 +184,12 @@ def _sha256(path: Path) -> str:
 
 
 def _warning(histories: dict[str, History]) -> str:
+    by_status: dict[str, list[str]] = {}
+    for name, history in histories.items():
+        if not history.full:
+            by_status.setdefault(history.status, []).append(name)
     words = [
-        f"{name}: {history.status}." for name, history in histories.items()
-        if not history.full
+        f"{', '.join(names)}: {status}." for status, names in by_status.items()
     ]
     text = next(iter(histories.values())).corpus["name"]
     if text != TIME_MACHINE:
