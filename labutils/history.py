@@ -94,8 +94,7 @@ class History:
     def full(self) -> bool:
         """Whether every epoch that was asked for was trained, and well."""
         done = self.num_epochs == self.settings["num_epochs"]
-        stopped = self.interrupted or self.diverged or self.out_of_time
-        return done and not stopped
+        return done and not (self.interrupted or self.diverged)
 
     @property
     def status(self) -> str:

@@ -304,7 +304,11 @@ def test_interrupted_in_any_line_an_estimate_changes_nothing(monkeypatch):
 def test_interrupted_in_the_estimate_a_training_does_not_begin(
     monkeypatch, capsys
 ):
-    monkeypatch.setattr(training, "announcement", lambda *_: interrupt())
+    def stopped(work, interrupts, limit):
+        with interrupts.at_once():
+            interrupt()
+
+    monkeypatch.setattr(training, "announcement", stopped)
     part = Short()
     history = part.train()
     assert history.interrupted and history.num_epochs == 0
