@@ -18,18 +18,24 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # Jupyter refuses to serve as root unless told; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
+DEMO_ARGS ?=
+
 
 # Where `make bundle` writes, and more options for it: --for windows ...
 OUT ?= results/bundle
 BUNDLE_ARGS ?=
 
-.PHONY: lab run test test-browser check bench bundle notebooks clean
+.PHONY: lab run demo test test-browser check bench bundle notebooks clean
 
 lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
 
 run: $(VENV)/ready
 	$(BIN)/python -m labutils run $(if $(EPOCHS),--epochs $(EPOCHS))
+
+# The lecture's page; DEMO_ARGS="--port 8000 --no-browser".
+demo: $(VENV)/ready
+	$(BIN)/python -m labutils demo $(DEMO_ARGS)
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile

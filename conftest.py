@@ -13,6 +13,7 @@ from labutils import settings
 from labutils.corpus import CorpusError, find_corpus
 
 RESULTS = pytest.StashKey[Path]()
+collect_ignore_glob = ["notebooks/*-kept-*"]  # by `labutils reset`
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     os.environ.setdefault("LABUTILS_EPOCHS", "2")
+    # Where it would stop depends on the machine.
+    os.environ.pop("LABUTILS_SECONDS", None)
     # The committed outputs were computed on a CPU.
     os.environ.setdefault("LABUTILS_DEVICE", "cpu")
     os.environ.setdefault("OMP_NUM_THREADS", "1")

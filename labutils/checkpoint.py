@@ -157,8 +157,10 @@ def resume_from(
         )
     begun = {**before.settings, "text": before.corpus}
     now = {**record, "text": corpus}
-    # More epochs, and another device, are what one may well want.
-    free = ("num_epochs", "epochs_cap", "device")
+    # More epochs, more time and another device are what one may well want.
+    free = (
+        "num_epochs", "epochs_cap", "max_seconds", "seconds_cap", "device",
+    )
     for name in now:
         if name not in free and begun.get(name) != now[name]:
             raise ValueError(

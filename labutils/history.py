@@ -31,6 +31,7 @@ class History:
             end; a training goes on only from that very state.
         interrupted: somebody stopped it before its last epoch.
         diverged: it stopped because the perplexity was no number any more.
+        out_of_time: it stopped because its seconds were over.
     """
 
     train_perplexity: tuple[float, ...]
@@ -46,6 +47,7 @@ class History:
     fingerprint: str
     interrupted: bool = False
     diverged: bool = False
+    out_of_time: bool = False
 
     @property
     def num_epochs(self) -> int:
@@ -104,6 +106,9 @@ class History:
             return f"PARTIAL RUN, interrupted after {so_far}"
         if self.diverged:
             return f"DIVERGED after {so_far}"
+        if self.out_of_time:
+            name, value = _time_limits(self.settings)[0]
+            return f"CAPPED RUN, {so_far} ({name}={value:g})"
         if not self.full:
             return f"CAPPED RUN, {so_far} (LABUTILS_EPOCHS={cap})"
         return f"full run, {so_far}"
@@ -128,6 +133,25 @@ class History:
                     if isinstance(x, list) else x for x in value
                 )
         return cls(**record)
+
+
+def time_limit(settings: dict[str, Any]) -> float | None:
+    """Most seconds that a training with these settings may take."""
+    limits = _time_limits(settings)
+    return limits[0][1] if limits else None
+
+
+def _time_limits(settings: dict[str, Any]) -> list[tuple[str, float]]:
+    """The limits that were set, the smallest first, by their names.
+
+    Histories from before there were such limits know nothing of them.
+    """
+    limits = (
+        ("LABUTILS_SECONDS", settings.get("seconds_cap")),
+        ("max_seconds", settings.get("max_seconds")),
+    )
+    found = [(name, value) for name, value in limits if value is not None]
+    return sorted(found, key=lambda limit: limit[1])
 
 
 def versions() -> dict[str, str]:

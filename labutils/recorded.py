@@ -14,6 +14,7 @@ from labutils.progress import Progress
 from labutils.view import Live, new_view
 
 FOLDER = Path(__file__).parent / "recorded"
+SECONDS = 10.0  # of a replay
 # What is compared, and where it stands in a history.
 FIGURES = {
     "training perplexity": lambda history: history.perplexity,
@@ -36,40 +37,75 @@ def load(name: str) -> History:
     return _history(_read(name))
 
 
-def replay(name: str, seconds: float = 10.0) -> History:
-    """Show a recorded run as if it were trained now, in seconds.
+def replay(
+    name: str, seconds: float | None = None, *, speed: float | None = None
+) -> History:
+    """Show a recorded run as if it were trained now.
 
     Nothing is trained; a line says so. Interrupt it to see the end at once.
 
     Args:
         name: such as "rnn_scratch_sequential".
-        seconds: how long it takes before an audience; where nobody watches
-            it takes no time.
+        seconds: how long it takes before an audience, 10 unless told; where
+            nobody watches it takes no time.
+        speed: in place of seconds: 1 is as it really was, with its quicker
+            and its slower epochs, 20 twenty times as fast.
 
     Returns:
         The history of the recorded run.
 
     Raises:
-        ValueError: no such run, or seconds below 0.
+        ValueError: no such run, or a number that cannot be.
     """
-    if not seconds >= 0:
-        raise ValueError(f"seconds is {seconds}: expected 0 or more.")
+    _check_pace(seconds, speed)
     history = load(name)
     print(f"RECORDED RUN {name}, {history.status}")
     print(_circumstances(history))
     view = new_view()
     last = history.num_epochs
+    due = _due(history, seconds, speed)
     start = time.monotonic()
     progress = Progress(last)
     with Interrupts() as interrupts:
         for epoch in range(1, last + 1):
             progress = Progress.after(history, epoch, last)
             view.update(progress)
-            if isinstance(view, Live) and not interrupts.asked:
-                due = start + seconds * epoch / last
-                time.sleep(max(0.0, due - time.monotonic()))
+            if isinstance(view, Live):
+                _wait(start + due[epoch - 1], interrupts)
         view.finish(progress, "recorded run")
     return history
+
+
+def _check_pace(seconds: float | None, speed: float | None) -> None:
+    if seconds is not None and speed is not None:
+        raise ValueError(
+            f"seconds is {seconds} and speed is {speed}: expected one of the "
+            "two, since each says how long the replay takes."
+        )
+    if seconds is not None and not seconds >= 0:
+        raise ValueError(f"seconds is {seconds}: expected 0 or more.")
+    if speed is not None and not speed > 0:
+        raise ValueError(
+            f"speed is {speed}: expected a number above 0, such as 20 for "
+            "twenty times as fast."
+        )
+
+
+def _due(
+    history: History, seconds: float | None, speed: float | None
+) -> list[float]:
+    """Seconds after which each epoch is over."""
+    if speed is not None:
+        return [so_far / speed for so_far in history.train_seconds]
+    last = history.num_epochs
+    seconds = SECONDS if seconds is None else seconds
+    return [seconds * epoch / last for epoch in range(1, last + 1)]
+
+
+def _wait(moment: float, interrupts: Interrupts) -> None:
+    """In naps, so that an interrupt is soon seen."""
+    while not interrupts.asked and (left := moment - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
 
 
 def compare(name: str, history: History) -> str:
@@ -138,6 +174,9 @@ def _text(history: History) -> tuple[Any, ...]:
 
 
 def _asked(history: History) -> dict[str, Any]:
-    """The settings on which the figures depend, except for chance."""
-    chance = ("seed", "device", "epochs_cap")
-    return {k: v for k, v in history.settings.items() if k not in chance}
+    """The settings on which the figures depend, except for chance.
+
+    The limits are none of them: what they limited is no full run.
+    """
+    others = ("seed", "device", "epochs_cap", "max_seconds", "seconds_cap")
+    return {k: v for k, v in history.settings.items() if k not in others}

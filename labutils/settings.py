@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 PRACTICE = "practice"
-# Of epochs and seeds; torch refuses seeds of more than 64 bits.
+# Of epochs, seconds and seeds; torch refuses seeds of more than 64 bits.
 LARGEST = 2**32 - 1
 
 
@@ -108,6 +108,11 @@ def epochs_cap() -> int | None:
     return _whole_number("LABUTILS_EPOCHS", 1, LARGEST)
 
 
+def seconds_cap() -> int | None:
+    """Most seconds that a training may take (LABUTILS_SECONDS)."""
+    return _whole_number("LABUTILS_SECONDS", 1, LARGEST)
+
+
 def seed() -> int:
     """Seed of every random number (LABUTILS_SEED, 0 when unset)."""
     found = _whole_number("LABUTILS_SEED", 0, LARGEST)
@@ -153,7 +158,9 @@ def check() -> None:
     Raises:
         SettingsError: the first that cannot be used.
     """
-    for read in (data_dir, results_dir, text, epochs_cap, seed, device):
+    for read in (
+        data_dir, results_dir, text, epochs_cap, seconds_cap, seed, device
+    ):
         read()
 
 

@@ -3,9 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,16 @@ import torch
 from labutils import settings
 from labutils.baselines import baselines
 from labutils.checkpoint import Snapshot, resume_from, save_checkpoint
-from labutils.evaluation import evaluate_perplexity
+from labutils.epochs import Work
+from labutils.estimate import announcement
 from labutils.generation import predict
-from labutils.history import History
+from labutils.history import History, time_limit
 from labutils.interrupts import Interrupts
 from labutils.progress import Progress
 from labutils.protocol import LanguageModel, device_of
 from labutils.sampling import SeqDataLoader
-from labutils.steps import train_epoch
 from labutils.text import Vocab
 from labutils.view import new_view
-
-SAMPLE_LENGTH = 50
-SAMPLES = 20  # in a whole training
 
 
 def train(
@@ -43,6 +38,7 @@ def train(
     resume: History | str | Path | None = None,
     checkpoint: str | Path | None = None,
     save_every: int = 50,
+    max_seconds: float | None = None,
     verbose: bool = True,
 ) -> History:
     """Train a model and keep the record.
@@ -71,7 +67,10 @@ def train(
             more than the epochs since the last save; replaces what is there.
         save_every: epochs from one save to the next; the end and an
             interrupt are saved as well.
-        verbose: show the progress.
+        max_seconds: stop before an epoch that would not end within so many
+            seconds from now, after one epoch at least; LABUTILS_SECONDS caps
+            them.
+        verbose: say how long it will take, and show the progress.
 
     Returns:
         The history of this training, of all its parts together.
@@ -82,11 +81,13 @@ def train(
 
     Source: Dive into Deep Learning, 8.5.
     """
-    _check(num_epochs, eval_every, save_every, grad_clip)
+    _check(num_epochs, eval_every, save_every, grad_clip, max_seconds)
     predict(prefix, 0, model, vocab)  # a bad prefix is refused now
     if optimizer is None:
         optimizer = torch.optim.SGD(model.parameters(), lr)
-    record = _settings(model, train_iter, optimizer, num_epochs, grad_clip)
+    record = _settings(
+        model, train_iter, optimizer, num_epochs, grad_clip, max_seconds
+    )
     corpus = train_iter.record or {}
     epochs = min(num_epochs, record["epochs_cap"] or num_epochs)
     progress = Progress(epochs)
@@ -96,10 +97,14 @@ def train(
         progress = Progress.after(before, before.num_epochs, epochs)
     progress.baselines = baselines(train_iter, len(vocab))
     train_iter.restart(progress.epoch)
-    work = _Work(model, train_iter, vocab, optimizer, grad_clip, progress)
+    work = Work(
+        model, train_iter, vocab, optimizer, grad_clip, eval_every, prefix,
+        progress,
+    )
     view = new_view(verbose)
     snapshot = Snapshot.of(model, optimizer)
     stopped: dict[str, bool] = {}
+    limit = time_limit(record)
     with Interrupts() as interrupts:
 
         def history() -> History:
@@ -107,7 +112,12 @@ def train(
                 record, corpus, snapshot.fingerprint(), **stopped
             )
 
-        while progress.epoch < epochs:
+        if verbose and progress.epoch < epochs:
+            # The first epoch will find that one was asked for.
+            with suppress(KeyboardInterrupt):
+                print(announcement(work, interrupts, limit), flush=True)
+        clock = _Clock(limit)
+        while progress.epoch < epochs and not stopped:
             try:
                 work.train_epoch(interrupts)
             except KeyboardInterrupt:
@@ -119,7 +129,10 @@ def train(
             if not math.isfinite(progress.train_perplexity[-1]):
                 stopped = {"diverged": True}
                 break
-            work.measure(eval_every, prefix)
+            last = progress.epoch == epochs
+            if not last and clock.is_over():
+                stopped = {"out_of_time": True}
+            work.measure(last or bool(stopped))
             view.update(progress)
             if checkpoint and progress.epoch % save_every == 0:
                 _keep(checkpoint, snapshot, history())
@@ -154,69 +167,25 @@ def _keep(
         )
 
 
-@dataclass
-class _Work:
-    """What is done in and after each epoch."""
+class _Clock:
+    """Knows when the next epoch would end too late."""
 
-    model: LanguageModel
-    train_iter: SeqDataLoader
-    vocab: Vocab
-    optimizer: torch.optim.Optimizer
-    grad_clip: float
-    progress: Progress
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self.start = self.before = time.monotonic()
 
-    def train_epoch(self, interrupts: Interrupts) -> None:
-        """Train; nothing is written down, so this can be taken back."""
-        seeded = _seeded(
-            self.model, self.train_iter.seed, self.progress.epoch
-        )
-        # An interrupt can hit the optimizer while it has gradients off.
-        with seeded, torch.enable_grad(), interrupts.at_once():
-            start = time.perf_counter()
-            value, tokens = train_epoch(
-                self.model, self.train_iter, self.optimizer, self.grad_clip
-            )
-            self.done = value, time.perf_counter() - start, tokens
-
-    def note_epoch(self) -> None:
-        self.progress.add_epoch(*self.done)
-
-    def measure(self, eval_every: int, prefix: str) -> None:
-        """The held-out text and a sample, where their time has come."""
-        epoch, epochs = self.progress.epoch, self.progress.num_epochs
-        held_out = self.train_iter.held_out
-        if held_out is not None and (
-            epoch in (1, epochs) or epoch % eval_every == 0
-        ):
-            value = evaluate_perplexity(self.model, held_out)
-            self.progress.add_held_out(value)
-        if epoch == epochs or epoch % max(1, epochs // SAMPLES) == 0:
-            text = predict(prefix, SAMPLE_LENGTH, self.model, self.vocab)
-            self.progress.samples.append((epoch, text))
-
-
-@contextmanager
-def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
-    """Dropout that follows from the seed and the epoch's number alone.
-
-    The random numbers of the rest of the notebook are left as they are.
-    """
-    device = device_of(model)
-    on_cpu = device.type == "cpu"
-    with torch.random.fork_rng(
-        [] if on_cpu else [device.index or 0],
-        device_type="cuda" if on_cpu else device.type,
-    ):
-        number = (seed + 1_000_003 * epoch) % 2**63
-        if on_cpu:  # a GPU's generator is none of our business
-            torch.default_generator.manual_seed(number)
-        else:
-            torch.manual_seed(number)
-        yield
+    def is_over(self) -> bool:
+        """To be asked after each epoch; the next may take as long."""
+        now = time.monotonic()
+        epoch, self.before = now - self.before, now
+        if self.limit is None:
+            return False
+        return now - self.start + epoch > self.limit
 
 
 def _check(
-    num_epochs: int, eval_every: int, save_every: int, grad_clip: float
+    num_epochs: int, eval_every: int, save_every: int, grad_clip: float,
+    max_seconds: float | None,
 ) -> None:
     if min(num_epochs, eval_every, save_every) < 1:
         raise ValueError(
@@ -228,6 +197,11 @@ def _check(
             f"grad_clip is {grad_clip}: expected a number above 0; with "
             "math.inf nothing is clipped."
         )
+    if max_seconds is not None and not 0 < max_seconds < math.inf:
+        raise ValueError(
+            f"max_seconds is {max_seconds}: expected a number above 0, or "
+            "None for no limit."
+        )
 
 
 def _settings(
@@ -236,11 +210,14 @@ def _settings(
     optimizer: torch.optim.Optimizer,
     num_epochs: int,
     grad_clip: float,
+    max_seconds: float | None,
 ) -> dict[str, Any]:
     """All that a training was asked to do, for its history."""
     return {
         "num_epochs": num_epochs,
         "epochs_cap": settings.epochs_cap(),
+        "max_seconds": max_seconds,
+        "seconds_cap": settings.seconds_cap(),
         "optimizer": type(optimizer).__name__,
         "lr": optimizer.param_groups[0]["lr"],
         "grad_clip": grad_clip if math.isfinite(grad_clip) else None,

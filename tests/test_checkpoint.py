@@ -193,6 +193,26 @@ def test_a_capped_training_goes_on_without_its_cap(monkeypatch, path):
     same_as_in_one_part(part, part.train(resume=path), "scratch")
 
 
+@pytest.mark.parametrize("source", ["history", "file"])
+def test_a_training_that_ran_out_of_time_goes_on(source, path):
+    part = Part("dropout", "adam")
+    history = part.train(checkpoint=path, max_seconds=1e-6)
+    assert history.out_of_time and history.num_epochs == 1
+    assert history.samples[-1][0] == 1
+    # With as little time again: one epoch more.
+    history = part.train(resume=history, checkpoint=path, max_seconds=1e-6)
+    assert history.status == "CAPPED RUN, 2 of 4 epochs (max_seconds=1e-06)"
+    if source == "file":
+        part = Part("dropout", "adam", seed=1)
+    history = part.train(resume=history if source == "history" else path)
+    expected, record = in_one_part("dropout", "adam")
+    assert torch.equal(weights(part.model), expected)
+    assert history.full and not history.out_of_time
+    assert history.train_perplexity == record.train_perplexity
+    assert history.fingerprint == record.fingerprint
+    consistent(history)
+
+
 def test_the_device_may_be_another(path):
     part = Part("scratch")
     history = part.train_until(1, checkpoint=path)
@@ -317,7 +337,7 @@ def test_every_setting_is_either_compared_or_free_to_change():
     assert set(in_one_part("scratch")[1].settings) == {
         "optimizer", "lr", "grad_clip", "batch_size", "num_steps",
         "use_random_iter", "seed", "num_parameters",
-        "num_epochs", "epochs_cap", "device",
+        "num_epochs", "epochs_cap", "max_seconds", "seconds_cap", "device",
     }
 
 

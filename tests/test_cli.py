@@ -358,10 +358,12 @@ def full(monkeypatch, cached, good_copy):
     [
         ({"LABUTILS_EPOCHS": "2"}, ["--in-place"], "epochs are 2 capped"),
         ({}, ["--in-place", "--epochs", "4"], "epochs are 4 capped"),
+        ({"LABUTILS_SECONDS": "9"}, ["--in-place"], "seconds 9"),
         ({"LABUTILS_TEXT": "practice"}, ["--in-place"], "practice text"),
         ({"LABUTILS_EPOCHS": "2"}, ["--out", "."], "epochs are 2 capped"),
     ],
-    ids=["LABUTILS_EPOCHS", "--epochs", "practice", "--out at the sources"],
+    ids=["LABUTILS_EPOCHS", "--epochs", "LABUTILS_SECONDS", "practice",
+         "--out at the sources"],
 )
 def test_only_a_full_run_may_replace_a_notebook(
     main, full, tmp_path, variables, arguments, words

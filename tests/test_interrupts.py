@@ -20,9 +20,12 @@ from small import VOCAB, V, make_data, make_model, make_optimizer, weights
 from support import consistent, finish, python
 
 import labutils
-from labutils import History, SeqDataLoader, train, training
+from labutils import History, SeqDataLoader, epochs, train, training
 from labutils.checkpoint import read_checkpoint
+from labutils.epochs import Work
+from labutils.estimate import measured
 from labutils.interrupts import Interrupts
+from labutils.progress import Progress
 
 posix = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows has no such signals"
@@ -219,7 +222,7 @@ def interrupted_before_line(number, action):
 
 
 def test_interrupted_in_any_line_it_can_go_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(training, "SAMPLE_LENGTH", 1)
+    monkeypatch.setattr(epochs, "SAMPLE_LENGTH", 1)
     handler = signal.getsignal(signal.SIGINT)
     whole = Short()
     record = whole.train(verbose=False)
@@ -263,6 +266,56 @@ def test_interrupted_in_any_line_it_can_go_on(monkeypatch, tmp_path):
     assert count["interrupted"] > 30
     # Nothing but the way out of the function.
     assert count["after its end"] <= 1
+
+
+def test_interrupted_in_any_line_an_estimate_changes_nothing(monkeypatch):
+    monkeypatch.setattr(epochs, "SAMPLE_LENGTH", 1)
+    whole, count = Short(), Counter()
+    whole.train(verbose=False)
+    for number in itertools.count(random.randrange(17), 17):
+        part = Short()
+        work = Work(
+            part.model, part.data, VOCAB, part.optimizer, 1.0, 10, "time",
+            Progress(LINES_EPOCHS),
+        )
+        random_state = torch.get_rng_state()
+        print("line", number)  # read where the test has failed
+
+        def estimate(work=work):
+            with Interrupts() as interrupts:
+                try:
+                    return measured(work, interrupts)
+                except KeyboardInterrupt:
+                    count["interrupted"] += 1
+                    raise
+
+        _, reached = interrupted_before_line(number, estimate)
+        assert torch.is_grad_enabled()
+        assert torch.equal(torch.get_rng_state(), random_state)
+        assert not part.model.W.any() and part.model.W.grad is None
+        assert not part.optimizer.state
+        if not reached:
+            break
+        part.train(verbose=False)
+        assert torch.equal(part.model.W, whole.model.W)
+    assert count["interrupted"] > 10
+
+
+def test_interrupted_in_the_estimate_a_training_does_not_begin(
+    monkeypatch, capsys
+):
+    def stopped(work, interrupts, limit):
+        with interrupts.at_once():
+            interrupt()
+
+    monkeypatch.setattr(training, "announcement", stopped)
+    part = Short()
+    history = part.train()
+    assert history.interrupted and history.num_epochs == 0
+    assert not part.model.W.any()
+    assert "PARTIAL RUN, interrupted after 0 of 2" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert part.train(resume=history, verbose=False).full
 
 
 # ---- a notebook kernel
@@ -331,7 +384,7 @@ def test_a_kernel_that_is_interrupted_at_random_moments(tmp_path):
     seed = random.randrange(10**6)
     print("random seed", seed)  # read where the test has failed
     draw = random.Random(seed)
-    epochs = [0]
+    counts = [0]
     with Kernel() as kernel:
         kernel.run(START)
         for number in range(8):
@@ -347,16 +400,18 @@ def test_a_kernel_that_is_interrupted_at_random_moments(tmp_path):
             report = json.loads(kernel.run(REPORT.format(path=path)).text)
             history = History.from_json(report["history"])
             consistent(history)
-            epochs.append(history.num_epochs)
+            counts.append(history.num_epochs)
             assert history.interrupted
-            assert cell.text == (
-                f"PARTIAL RUN, interrupted after {epochs[-1]} of 1000000 "
-                "epochs\n"
+            foretold, status = cell.text.splitlines()
+            assert foretold.startswith("About ")
+            assert status == (
+                f"PARTIAL RUN, interrupted after {counts[-1]} of 1000000 "
+                "epochs"
             )
             assert report["saved"]
             assert report["fingerprint"] == history.fingerprint
         found = json.loads(kernel.run(COMPARE.format(path=path)).text)
-    assert epochs == sorted(epochs) and epochs[-1] >= 8
+    assert counts == sorted(counts) and counts[-1] >= 8
     assert found["weights"] == [True, True]
     *parts, whole = map(History.from_json, found["histories"])
     for history in parts:

@@ -361,7 +361,7 @@ def labutils(place: Path, *arguments: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["run", "01"], ["release", "--out", "there"]],
+    [["run", "01"], ["release", "--out", "there"], ["demo"]],
     ids=lambda arguments: arguments[0],
 )
 def test_a_command_of_the_instructors_says_so(edition, arguments):

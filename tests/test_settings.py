@@ -13,6 +13,7 @@ from labutils.settings import SettingsError
 COURSE = Path(labutils.__file__).resolve().parents[1]
 NUMBERS = {
     "LABUTILS_EPOCHS": (settings.epochs_cap, None, 1),
+    "LABUTILS_SECONDS": (settings.seconds_cap, None, 1),
     "LABUTILS_SEED": (settings.seed, 0, 0),
 }
 FOLDERS = {
@@ -75,11 +76,10 @@ def test_number_that_is_bad(monkeypatch, name, value):
     check_refused(read, name, value, takes)
 
 
-def test_no_epochs_at_all_is_refused(monkeypatch):
-    monkeypatch.setenv("LABUTILS_EPOCHS", "0")
-    check_refused(
-        settings.epochs_cap, "LABUTILS_EPOCHS", "0", "whole number from 1"
-    )
+@pytest.mark.parametrize("name", ["LABUTILS_EPOCHS", "LABUTILS_SECONDS"])
+def test_nothing_at_all_is_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "0")
+    check_refused(NUMBERS[name][0], name, "0", "whole number from 1")
 
 
 def test_seed_zero_is_a_seed(monkeypatch):
@@ -267,6 +267,7 @@ def test_home_of_an_installed_package_is_below_the_users(
         ("LABUTILS_RESULTS_DIR", __file__),
         ("LABUTILS_TEXT", "~nobody-of-this-name/text"),
         ("LABUTILS_EPOCHS", "many"),
+        ("LABUTILS_SECONDS", "a minute"),
         ("LABUTILS_SEED", "-1"),
         ("LABUTILS_DEVICE", "abacus"),
     ],

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import time
 import warnings
 
 import pytest
@@ -38,7 +39,8 @@ every_sampling = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def no_cap(monkeypatch):
-    monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
+    for name in ("LABUTILS_EPOCHS", "LABUTILS_SECONDS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 class Spy:
@@ -399,6 +401,8 @@ def test_the_history_of_a_full_run(kind, use_random_iter, capsys):
     assert history.settings == {
         "num_epochs": 5,
         "epochs_cap": None,
+        "max_seconds": None,
+        "seconds_cap": None,
         "optimizer": "SGD",
         "lr": 0.5,
         "grad_clip": 2.0,
@@ -418,7 +422,8 @@ def test_about_ten_lines_of_progress(capsys):
         Spy(len(LETTERS)), spy_data(), LETTERS, 1.0, 60, prefix="a"
     )
     assert [epoch for epoch, _ in history.samples] == list(range(3, 61, 3))
-    lines = capsys.readouterr().out.splitlines()
+    foretold, *lines = capsys.readouterr().out.splitlines()
+    assert foretold.endswith(" for 60 epochs on this machine (cpu).")
     assert len(lines) == 20  # a sample beneath each
     for epoch, line, sample in zip(
         range(6, 61, 6), lines[::2], lines[1::2], strict=True
@@ -463,6 +468,97 @@ def test_a_cap_that_caps_nothing(monkeypatch, cap):
     )
     assert history.full
     assert history.status == "full run, 5 of 5 epochs"
+
+
+class Slow(Spy):
+    """A step takes 0.02 s; there are 7 in an epoch."""
+
+    def __call__(self, X, state):
+        time.sleep(0.02 * torch.is_grad_enabled())
+        return super().__call__(X, state)
+
+
+def slowly(num_epochs=1000, model=None, **options):
+    return train(
+        model or Slow(len(LETTERS)), spy_data(), LETTERS, 1.0, num_epochs,
+        prefix="a", eval_every=1000, verbose=False, **options,
+    )
+
+
+def test_a_training_for_some_seconds(capsys):
+    history = slowly(max_seconds=0.8)
+    assert 1 <= history.num_epochs <= 5
+    assert history.out_of_time and not history.full
+    status = f"CAPPED RUN, {history.num_epochs} of 1000 epochs (max_"
+    assert history.status == f"{status}seconds=0.8)"
+    assert status in capsys.readouterr().out
+    assert history.settings["max_seconds"] == 0.8
+    # What one wants to see at the end is measured at the end.
+    assert history.samples[-1][0] == history.num_epochs
+    consistent(history)
+
+
+def test_no_epoch_is_begun_that_would_end_too_late():
+    """An epoch takes 0.14 s: two have room, by half an epoch."""
+    assert slowly(max_seconds=0.35).num_epochs <= 2
+
+
+def test_one_epoch_is_trained_in_any_case():
+    assert slowly(max_seconds=1e-6).num_epochs == 1
+
+
+def test_time_enough_makes_a_full_run(capsys):
+    history = slowly(2, max_seconds=3600)
+    assert history.full and not history.out_of_time
+    assert history.status == "full run, 2 of 2 epochs"
+    assert capsys.readouterr().out == ""
+    # The last epoch is not too late for itself.
+    assert slowly(1, max_seconds=1e-6).full
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cap", "words"),
+    [(None, "1", "LABUTILS_SECONDS=1"), (3600, "1", "LABUTILS_SECONDS=1"),
+     (0.2, "1", "max_seconds=0.2")],
+)
+def test_a_cap_on_the_seconds(monkeypatch, seconds, cap, words):
+    monkeypatch.setenv("LABUTILS_SECONDS", cap)
+    history = slowly(max_seconds=seconds)
+    assert history.num_epochs <= 7
+    assert history.status.endswith(f" of 1000 epochs ({words})")
+    assert history.settings["seconds_cap"] == 1
+
+
+def test_whichever_cap_comes_first(monkeypatch):
+    monkeypatch.setenv("LABUTILS_EPOCHS", "2")
+    monkeypatch.setenv("LABUTILS_SECONDS", "3600")
+    history = slowly()
+    assert history.status == "CAPPED RUN, 2 of 1000 epochs (LABUTILS_EPOCHS=2)"
+    history = slowly(max_seconds=1e-6)
+    assert history.status == "CAPPED RUN, 1 of 1000 epochs (max_seconds=1e-06)"
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+def test_no_time_at_all_is_refused(value):
+    spy = Slow(len(LETTERS))
+    with pytest.raises(ValueError, match=r"max_seconds is .* above 0, or"):
+        slowly(model=spy, max_seconds=value)
+    assert spy.calls == []
+
+
+def test_a_history_from_before_there_were_limits_is_read():
+    record = json.loads(make_history().to_json())
+    del record["out_of_time"]
+    for name in ("max_seconds", "seconds_cap"):
+        del record["settings"][name]
+    history = History.from_json(json.dumps(record))
+    assert history.full
+    assert history.status == "full run, 3 of 3 epochs"
+
+
+def test_out_of_time_survives_json():
+    history = slowly(max_seconds=1e-6)
+    assert History.from_json(history.to_json()) == history
 
 
 def make_history(**changes):

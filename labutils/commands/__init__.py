@@ -7,12 +7,16 @@ command needs it imports when it runs, so that the others do without it.
 from labutils.commands import (
     bundle,
     data,
+    demo,
     doctor,
     grade,
     record,
     release,
     report,
+    reset,
     run,
 )
 
-ALL = (data, doctor, run, report, release, grade, record, bundle)
+ALL = (
+    data, doctor, run, reset, demo, report, release, grade, record, bundle,
+)

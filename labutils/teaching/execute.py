@@ -14,6 +14,7 @@ from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
 from labutils.history import History
+from labutils.reset import without_copies
 
 
 class ExecuteError(RuntimeError):
@@ -30,7 +31,8 @@ def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
         ExecuteError: there is no such notebook.
     """
     folder = settings.home() / "notebooks"
-    course = sorted(folder.glob("[0-9]*.ipynb"))
+    names_there = [path.name for path in folder.glob("[0-9]*.ipynb")]
+    course = [folder / name for name in without_copies(names_there)]
     if not names:
         if not course:
             raise ExecuteError(f"No notebooks in {folder}.")
@@ -121,12 +123,14 @@ def _cost(
 
 
 def _check_in_place(corpus: Corpus) -> None:
-    if settings.epochs_cap() is not None or not corpus.path:
+    epochs, seconds = settings.epochs_cap(), settings.seconds_cap()
+    if epochs is not None or seconds is not None or not corpus.path:
         raise ExecuteError(
             "Notebooks are committed after full runs on The Time Machine: "
-            f"this run has {corpus.name}, and its epochs are "
-            f"{settings.epochs_cap() or 'not'} capped. Unset LABUTILS_EPOCHS "
-            "and get the text (`labutils data` tells how)."
+            f"this run has {corpus.name}, its epochs are {epochs or 'not'} "
+            f"capped and its seconds {seconds or 'not'}. Unset "
+            "LABUTILS_EPOCHS and LABUTILS_SECONDS and get the text "
+            "(`labutils data` tells how)."
         )
 
 

@@ -6,7 +6,9 @@ the cell has to be run again. ipywidgets is imported only where somebody can
 move them.
 """
 
+import base64
 import io
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,8 +97,9 @@ def show(controls: Sequence[Control], draw: Draw) -> None:
     if isinstance(place, Lines) and not place.picture:
         print(_page(draw, values).plain)  # a terminal
         return
-    screen = _Screen()
-    if not isinstance(place, Live):
+    on_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+    screen: _Screen | _OnPage = _OnPage() if on_page else _Screen()
+    if not (on_page or isinstance(place, Live)):
         screen.show(_page(draw, values))
         return
     moving = {control.name: _widget(control) for control in controls}
@@ -174,6 +177,29 @@ class _Screen:
         self.text = _display(
             {"text/html": page.html, "text/plain": page.plain}, {}, self.text
         )
+
+
+class _OnPage:
+    """A picture and a text as one widget.
+
+    A page of Voila changes no output after it was made, but every widget.
+    """
+
+    def __init__(self) -> None:
+        self.widget: Any = None
+
+    def show(self, page: Page) -> None:
+        import ipywidgets  # type: ignore[import-untyped]
+        from IPython.display import display
+
+        data = base64.b64encode(_png(page.figure)).decode()
+        source = f"data:image/png;base64,{data}"
+        html = f'<img alt="{escape(page.alt)}" src="{source}">{page.html}'
+        if self.widget is None:
+            self.widget = ipywidgets.HTML(html)
+            self.widget.add_class("labutils-screen")
+            display(self.widget)
+        self.widget.value = html
 
 
 def _display(data: dict, metadata: dict, handle: Any) -> Any:
