@@ -128,6 +128,13 @@ def _browser() -> Iterator[Any]:
 
 
 @contextmanager
+def open_window() -> Iterator[Any]:
+    """A window of a browser of its own, for a page without a notebook."""
+    with _browser() as context:
+        yield context.new_page()
+
+
+@contextmanager
 def _server(
     folder: Path, notebooks: Path, variables: dict[str, str]
 ) -> Iterator[str]:

@@ -1,0 +1,181 @@
+"""A notebook's Markdown as HTML, its LaTeX formulas as MathML.
+
+Browsers draw MathML by themselves, so a page made with this needs no script
+and no network. The Markdown may come from anybody: HTML in it is shown, not
+obeyed, and only what stands below reaches the page.
+"""
+
+import contextlib
+import html
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+from xml.etree.ElementTree import Element, tostring
+
+from latex2mathml.converter import convert_to_element
+from mistune import HTMLRenderer
+from nbconvert.filters.markdown_mistune import MarkdownWithMath
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
+
+LONGEST = 2000  # characters of a formula; nobody writes a longer one
+# A macro can blow a short formula up to one without end.
+MACROS = re.compile(r"\\(?:def|let|(?:re)?new(?:command|environment))\b")
+# Environments that the parser has under another name.
+RENAMED = re.compile(r"\\(begin|end)\{(?:aligned|gathered|eqnarray\*?)\}")
+TAGS = frozenset({
+    "math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt",
+    "mroot", "msub", "msup", "msubsup", "munder", "mover", "munderover",
+    "mmultiscripts", "mprescripts", "none", "mtable", "mtr", "mtd", "mstyle",
+    "mpadded", "mphantom", "menclose",
+})
+# So many parts has each of these; a formula that breaks off leaves some out.
+PARTS = {
+    "mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2,
+    "msubsup": 3, "munderover": 3,
+}
+ATTRIBUTES = frozenset({
+    "xmlns", "display", "displaystyle", "scriptlevel", "stretchy", "fence",
+    "form", "minsize", "maxsize", "movablelimits", "largeop", "accent",
+    "accentunder", "linethickness", "lspace", "rspace", "width", "height",
+    "depth", "voffset", "mathvariant", "mathsize", "mathcolor", "notation",
+    "columnalign", "columnspacing", "columnlines", "rowspacing", "rowlines",
+    "separator", "symmetric",
+})
+# Unicode has the letters of these alphabets as characters of their own, with
+# these names. Chromium and Safari draw them, but know no mathvariant="bold".
+ALPHABETS = {
+    "bold": "BOLD", "bold-italic": "BOLD ITALIC", "script": "SCRIPT",
+    "bold-script": "BOLD SCRIPT", "fraktur": "FRAKTUR",
+    "double-struck": "DOUBLE-STRUCK", "sans-serif": "SANS-SERIF",
+    "monospace": "MONOSPACE",
+}
+PRIME = "\N{PRIME}"
+# What a page needs in its style; a browser's own rules leave these out.
+STYLE = """
+math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math",
+  "DejaVu Math TeX Gyre", math }
+math[display="block"] { margin: .6em 0; overflow-x: auto; overflow-y: hidden }
+mtd[columnalign="right"] { text-align: -moz-right; text-align: -webkit-right;
+  padding-right: 0 }
+mtd[columnalign="left"] { text-align: -moz-left; text-align: -webkit-left;
+  padding-left: 0 }
+""".strip()
+
+
+def markdown_to_html(
+    text: str,
+    images: Mapping[str, str] | None = None,
+    headings: int = 0,
+) -> str:
+    """Markdown with LaTeX formulas as HTML with MathML.
+
+    Args:
+        text: as it stands in a Markdown cell.
+        images: PNG images in base64, by the address that the text has for
+            them (such as "attachment:image.png"). Other images are not
+            loaded; their description stands in their place.
+        headings: so many levels lower than written; with 2, # becomes h3.
+    """
+    renderer = _Renderer(images or {}, headings)
+    return MarkdownWithMath(renderer).render(text)
+
+
+def formula_to_mathml(latex: str, display: bool = False) -> str:
+    """A formula as MathML; as its own source where it cannot be read.
+
+    Args:
+        latex: without the dollar signs.
+        display: whether it stands on a line of its own.
+    """
+    try:
+        if len(latex) > LONGEST or MACROS.search(latex):
+            raise ValueError("not a formula that anybody would write")
+        tree = convert_to_element(
+            RENAMED.sub(r"\\\1{align*}", latex.strip()),
+            display="block" if display else "inline")
+        for element in tree.iter():
+            _clean(element)
+        return tostring(tree, encoding="unicode")
+    except Exception:  # its parser fails in many ways, some of them its own
+        return f'<code class="formula">{html.escape(latex)}</code>'
+
+
+def _clean(element: Element) -> None:
+    """Let pass what MathML has; names of characters become characters."""
+    if element.tag not in TAGS:
+        raise ValueError(f"{element.tag} is no element of MathML")
+    if PARTS.get(element.tag, len(element)) != len(element):
+        raise ValueError(f"{element.tag} with {len(element)} parts")
+    for name in set(element.attrib) - ATTRIBUTES:
+        del element.attrib[name]
+    if element.tag == "msup" and _is_prime(element[1]):
+        # The character stands high already: raised again it would vanish.
+        element.tag, element[1].tag = "mrow", "mo"
+    if element.text:
+        variant = element.attrib.pop("mathvariant", "")
+        text = html.unescape(element.text)
+        if variant in ALPHABETS:
+            text = "".join(_letter(character, variant) for character in text)
+        element.text = text
+        # A single letter is drawn in italics unless told otherwise.
+        if element.tag == "mi" and variant == "normal":
+            element.set("mathvariant", "normal")
+
+
+def _is_prime(element: Element) -> bool:
+    return set(html.unescape(element.text or "")) == {PRIME}
+
+
+def _letter(character: str, variant: str) -> str:
+    """The character in an alphabet of its own, such as the bold one."""
+    name = re.sub("^(LATIN|GREEK) ", "", unicodedata.name(character, ""))
+    name = f"{ALPHABETS[variant]} {name.replace('LETTER ', '')}"
+    # Some stood in Unicode before the alphabets, under names of their own.
+    for full in (f"MATHEMATICAL {name}", name,
+                 name.replace("FRAKTUR", "BLACK-LETTER")):
+        with contextlib.suppress(KeyError):
+            return unicodedata.lookup(full)
+    return character
+
+
+class _Renderer(HTMLRenderer):
+    """What becomes of each piece of the Markdown."""
+
+    def __init__(self, images: Mapping[str, str], headings: int) -> None:
+        super().__init__(escape=True, allow_harmful_protocols=False)
+        self.images, self.headings = images, headings
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        return super().heading(text, min(6, level + self.headings), **attrs)
+
+    def block_math(self, body: str) -> str:
+        return formula_to_mathml(body, display=True)
+
+    def inline_math(self, body: str) -> str:
+        return formula_to_mathml(body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return formula_to_mathml(
+            rf"\begin{{{name}}}{body}\end{{{name}}}", display=True)
+
+    def block_code(self, code: str, info: str | None = None) -> str:
+        try:
+            lexer = get_lexer_by_name((info or "").split()[0])
+        except (ClassNotFound, IndexError):
+            return super().block_code(code)
+        return highlight(code, lexer, HtmlFormatter())
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        if not url.lower().startswith(("https://", "http://", "#")):
+            return text
+        return super().link(text, url, title)
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        if url not in self.images:
+            return f"[{text}]"
+        source = html.escape(self.images[url])
+        return f'<img alt="{text}" src="data:image/png;base64,{source}">'
