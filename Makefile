@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: lab run test test-browser check bench notebooks clean
+.PHONY: lab run slides test test-browser check bench notebooks clean
 
 lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
@@ -33,6 +33,10 @@ test: $(VENV)/ready
 # The tests in a real browser alone; screenshots go to results/browser/.
 test-browser: $(VENV)/ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --screenshots results/browser $(wildcard tests/test_browser*.py)
+
+# The lecture's slides, into results/slides/; they need no network.
+slides: $(VENV)/ready
+	$(BIN)/python -m labutils slides
 
 # Re-execute the notebooks where they stand, at full epochs, for committing.
 notebooks: $(VENV)/ready

@@ -4,6 +4,6 @@ A module has `add(commands)`, which describes its command to argparse; what a
 command needs it imports when it runs, so that the others do without it.
 """
 
-from labutils.commands import data, grade, record, release, run
+from labutils.commands import data, grade, record, release, run, slides
 
-ALL = (data, run, release, grade, record)
+ALL = (data, run, release, grade, slides, record)
