@@ -107,8 +107,11 @@ def still(outputs: list[NotebookNode]) -> list[NotebookNode]:
     for output in outputs:
         data = output.get("data", {})
         is_live = any(kind in data for kind in LIVE)
-        if PICTURE in data:
-            output.data = NotebookNode({PICTURE: data[PICTURE]})
+        if PICTURE in data:  # nbconvert would show HTML rather than it
+            output.data = NotebookNode(
+                (kind, data[kind]) for kind in (PICTURE, "text/plain")
+                if kind in data
+            )
         if PICTURE in data or not is_live:
             kept.append(output)
     if any(PICTURE in output.get("data", {}) for output in kept):
