@@ -173,3 +173,19 @@ def test_the_speaker_has_notes_and_a_clock(deck, folder):
     assert "time" in speaker.inner_text("body").lower()
     speaker.close()
     assert deck.errors == []
+
+
+def test_slides_can_be_printed(deck, folder):
+    """A page for each, with its margins."""
+    deck.open(folder / f"{NAMES[4]}.html")
+    total = deck.state()["total"]
+    path = folder / f"{NAMES[4]}.html"
+    deck.window.goto("about:blank")
+    deck.window.goto(f"{path.as_uri()}?print-pdf")
+    deck.window.wait_for_selector(".pdf-page")
+    pages = deck.window.eval_on_selector_all(
+        ".pdf-page > section", """all => all.map(slide => [
+            slide.scrollHeight <= slide.parentElement.clientHeight,
+            getComputedStyle(slide).paddingLeft])"""
+    )
+    assert pages == [[True, "56px"]] * total

@@ -50,12 +50,14 @@ function fit(slide) {
 
 window.addEventListener('load', async () => {
     await Promise.all([...document.fonts].map(font => font.load()));
+    slides().forEach(slide => slide.classList.add('page'));
     slides().forEach(nameSection);
     slides().forEach(fit);
     document.querySelector('.reveal').classList.remove('measured');
     await Reveal.initialize({
         width: WIDTH, height: HEIGHT, margin: 0, minScale: 0.1,
         center: false, hash: true, slideNumber: 'c/t', transition: 'none',
+        pdfSeparateFragments: false,
         // The right arrow alone goes through everything, as a clicker does.
         navigationMode: 'linear',
         plugins: [RevealNotes],
