@@ -51,6 +51,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/trainings.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/on_cuda.py
+	$(BIN)/python benchmarks/student.py
 
 # Removes the environment and results/; a text in data/ stays.
 clean:
