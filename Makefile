@@ -19,7 +19,11 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: lab run slides test test-browser check bench notebooks clean
+# Where `make bundle` writes, and more options for it: --for windows ...
+OUT ?= results/bundle
+BUNDLE_ARGS ?=
+
+.PHONY: lab run slides test test-browser check bench bundle notebooks clean
 
 lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
@@ -46,12 +50,17 @@ check: $(VENV)/ready-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-# What steps, loaders, the live view and a save cost; on a quiet machine.
+# What steps, loaders, the live view, a save and grading cost; on a quiet machine.
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/trainings.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/on_cuda.py
+	$(BIN)/python benchmarks/grading.py
 	$(BIN)/python benchmarks/student.py
+
+# A folder that installs a room without a network; its text is the book's.
+bundle: $(VENV)/ready
+	$(BIN)/python -m labutils bundle --out $(OUT) $(if $(filter cpu,$(TORCH)),--torch-index $(TORCH_CPU_INDEX)) $(BUNDLE_ARGS)
 
 # Removes the environment and results/; a text in data/ stays.
 clean:

@@ -3,6 +3,17 @@
 The notebooks build these things; each imports the finished ones from here.
 """
 
+import sys
+
+# `labutils doctor` has to speak where the imports below fail: it goes first,
+# and needs nothing but the standard library.
+if sys.argv[1:2] == ["doctor"] and sys.argv[0].endswith(
+    ("-m", "labutils", "labutils.exe")
+):
+    from labutils.doctor.command import main
+
+    sys.exit(main(sys.argv[1:]))
+
 from labutils.corpus import find_corpus
 from labutils.evaluation import bits_per_character, evaluate_perplexity
 from labutils.generation import longest_copy, predict

@@ -6,6 +6,9 @@ none of these has it, the bundled practice text stands in, with a warning.
 Every copy of The Time Machine is verified before each use.
 """
 
+# The doctor imports this under older Pythons as well.
+from __future__ import annotations
+
 import hashlib
 import os
 import warnings

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
@@ -18,6 +19,31 @@ FIGURE_SIZE = (5.0, 3.0)  # inches
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLES = ("-", "--", ":", "-.")
 UNUSED = "#DDDDDD"
+# With Chinese letters, on Windows, macOS and Linux; the first that is there
+# is asked for what matplotlib's own font lacks.
+CHINESE = (
+    "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB", "Noto Sans CJK SC",
+    "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "SimHei", "Heiti TC", "Noto Sans CJK JP",
+)
+
+
+def use_chinese_font() -> str | None:
+    """Let all figures have Chinese letters, where some font has them.
+
+    A font that is not there is not named to matplotlib, which would warn.
+
+    Returns:
+        The font's name.
+    """
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    found = next((name for name in CHINESE if name in known), None)
+    if found and found not in plt.rcParams["font.family"]:
+        plt.rcParams["font.family"] = [*plt.rcParams["font.family"], found]
+    return found
+
+
+use_chinese_font()
 
 
 def new_axes(width: float = 1.0, height: float = 1.0) -> Axes:

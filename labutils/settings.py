@@ -2,12 +2,19 @@
 
 Every function reads the environment when it is called, so a changed variable
 counts from the next call on.
+
+Imported by the doctor as well, where PyTorch is missing or Python is old:
+only the functions about devices and seeds import torch.
 """
+
+from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PRACTICE = "practice"
 # Of epochs and seeds; torch refuses seeds of more than 64 bits.
@@ -109,6 +116,8 @@ def seed() -> int:
 
 def device() -> torch.device:
     """Device to train on (LABUTILS_DEVICE, or CUDA, then MPS, then CPU)."""
+    import torch
+
     value = _read("LABUTILS_DEVICE")
     usable = _usable_devices()
     if value is None:
@@ -123,11 +132,19 @@ def device() -> torch.device:
 
 def _usable_devices() -> list[str]:
     """This machine's devices, the fastest first."""
+    import torch
+
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = ["cuda"] * bool(count) + [f"cuda:{i}" for i in range(count)]
     if torch.backends.mps.is_available():
         names.append("mps")
     return [*names, "cpu"]
+
+
+def grading_container() -> bool:
+    """Whether this is the container of docs/grading.Containerfile, which
+    alone sets LABUTILS_CONTAINER."""
+    return _read("LABUTILS_CONTAINER") == "grading"
 
 
 def check() -> None:
@@ -142,6 +159,8 @@ def check() -> None:
 
 def set_seed() -> int:
     """Seed torch's global generator from the settings and return the seed."""
+    import torch
+
     value = seed()
     torch.manual_seed(value)
     return value

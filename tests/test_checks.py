@@ -3,8 +3,11 @@
 import importlib
 import inspect
 import io
+import os
 import pkgutil
 import random
+import subprocess
+import sys
 import threading
 import time
 import types
@@ -249,6 +252,33 @@ def test_a_solution_without_an_end_is_given_up(name, solution):
 )
 def test_a_sampler_without_an_end_is_refused(name):
     assert "not right yet" in refused(name, yields)
+
+
+@pytest.fixture
+def busy():
+    """A machine with a few times more work than processors."""
+    count = 3 * (os.cpu_count() or 1)
+    hogs = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(count)]
+    yield
+    for hog in hogs:
+        hog.kill()
+        hog.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells")
+def test_on_a_busy_machine_a_right_solution_has_more_time(busy):
+    def works(X, vocab_size):
+        begin = time.thread_time()
+        while time.thread_time() < begin + 0.1:
+            pass
+        return torch.nn.functional.one_hot(X.T, vocab_size).float()
+
+    begin = time.monotonic()
+    assert "passed" in passed("one_hot", works)
+    assert time.monotonic() - begin > SECONDS, "it was not busy enough"
+    assert "no end after" in refused("one_hot", sleeps)
 
 
 def test_exit_is_explained():

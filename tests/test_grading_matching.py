@@ -32,7 +32,7 @@ def test_the_course_knows_its_exercises():
     assert {x.name for x in everything if not x.written} == set(
         checks.__all__) - {"CheckFailed"}
     assert {x.name for x in everything if x.written} == {
-        "depth", "lstm_or_gru"}
+        "depth", "discussion", "lstm_or_gru"}
 
 
 def test_a_notebook_as_it_should_be(work):

@@ -1,11 +1,15 @@
 """What holds the package and its three lists of requirements together."""
 
 import hashlib
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -45,7 +49,10 @@ def imported_by(module, folder):
 def test_an_import_pulls_in_nothing_that_only_teachers_need(modules, tmp_path):
     found = imported_by(modules, tmp_path)
     assert "labutils.text" in found
-    assert not [name for name in found if name.startswith("labutils.teaching")]
+    assert not [
+        name for name in found
+        if name.startswith(("labutils.teaching", "labutils.doctor"))
+    ]
     kept_out = {
         "nbclient", "nbformat", "nbconvert", "nbval", "jupyter_client",
         "jupyter_core", "jupyterlab", "ipykernel", "nbgrader", "pooch",
@@ -107,8 +114,16 @@ def test_a_requirement_has_an_exact_version_in_its_range(requirement):
 
 
 def environment():
-    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)["dependencies"]
+    return yaml.safe_load(text("environment.yml"))["dependencies"]
+
+
+def pip_section():
+    [pip] = [e["pip"] for e in environment() if isinstance(e, dict)]
+    return pip
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_the_conda_environment_has_a_python_that_will_do():
@@ -125,11 +140,110 @@ def test_the_conda_environment_has_a_python_that_will_do():
 
 
 def test_the_conda_environment_installs_through_the_constraints():
-    [pip] = [e["pip"] for e in environment() if isinstance(e, dict)]
-    constraints, package = sorted(pip)
+    index, constraints, package = pip_section()
     assert constraints == "-c constraints.txt"
     match = re.fullmatch(r"-e \.\[([\w,-]+)\]", package)
     assert match and set(match[1].split(",")) <= set(EXTRAS)
+    # The same place of CPU builds as in the Makefile.
+    [address] = re.findall(
+        r"^TORCH_CPU_INDEX \?= (\S+)$", text("Makefile"), re.MULTILINE)
+    assert index == f"--extra-index-url {address}"
+
+
+def fake_torch(folder, version):
+    """A wheel of torch with nothing in it, for pip to choose from."""
+    info = f"torch-{version}.dist-info"
+    with zipfile.ZipFile(
+        folder / f"torch-{version}-py3-none-any.whl", "w"
+    ) as wheel:
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\n"
+                       f"Name: torch\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def test_pip_prefers_the_cpu_build_of_the_same_version(tmp_path):
+    # What the index in environment.yml rests on: both builds are there, and
+    # the constraints, which name neither, let both pass.
+    version = str(pinned()["torch"])
+    for build in (version, f"{version}+cpu", "9999"):
+        fake_torch(tmp_path, build)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--isolated", "--no-deps",
+         "--no-index", f"--find-links={tmp_path}", "-c",
+         str(ROOT / "constraints.txt"), f"--dest={tmp_path / 'chosen'}",
+         "torch"],
+        capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    chosen = [path.name for path in (tmp_path / "chosen").iterdir()]
+    assert chosen == [f"torch-{version}+cpu-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize("name", sorted(pinned()))
+def test_an_exact_version_takes_every_python_that_we_do(name):
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        pytest.skip("is not installed here")
+    if Version(found.version).public != str(pinned()[name]):
+        pytest.skip(f"another version is installed here: {found.version}")
+    asked = SpecifierSet(found.metadata.get("Requires-Python") or "")
+    # Debian's Python is 3.11.2; "3.11.5 or newer" would leave it out.
+    [first] = SpecifierSet(PROJECT["requires-python"])
+    assert asked.contains(f"{first.version}.0")
+
+
+# ---- .devcontainer
+
+
+def container():
+    return json.loads(text(".devcontainer/devcontainer.json"))
+
+
+def test_the_container_has_the_python_of_the_conda_environment():
+    [version] = [
+        entry.partition("=")[2].strip("=") for entry in environment()
+        if isinstance(entry, str) and entry.startswith("python=")
+    ]
+    dockerfile = text(".devcontainer/Dockerfile")
+    [image] = re.findall(r"^FROM (\S+)$", dockerfile, re.MULTILINE)
+    assert image.startswith(f"python:{version}-")
+    assert container()["build"] == {"dockerfile": "Dockerfile"}
+
+
+def test_the_container_installs_as_make_does_with_torch_for_the_cpu(tmp_path):
+    if not shutil.which("make"):
+        pytest.skip("needs make")
+    for name in ("Makefile", "constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)  # where nothing is installed yet
+    done = subprocess.run(
+        [*container()["postCreateCommand"].split(), "--dry-run"],
+        cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | container()["containerEnv"],
+    )
+    assert done.returncode == 0, done.stderr
+    index = pip_section()[0].split()[1]
+    [torch] = [x for x in done.stdout.splitlines() if x.endswith(" torch")]
+    assert f"--index-url {index} " in torch
+    assert "-c constraints.txt -e '.[test]'" in done.stdout
+
+
+def test_the_container_is_for_somebody_who_is_there():
+    user = container()["remoteUser"]
+    assert re.search(rf"^RUN useradd .*\b{user}$",
+                     text(".devcontainer/Dockerfile"), re.MULTILINE)
+
+
+def test_the_container_opens_on_the_lab():
+    assert container()["forwardPorts"] == [8888]
+    code = container()["customizations"]["vscode"]
+    assert {"ms-python.python", "ms-toolsai.jupyter"} <= set(
+        code["extensions"])
+    folder, _, program = code["settings"][
+        "python.defaultInterpreterPath"].partition("/.venv/")
+    assert folder == "${containerWorkspaceFolder}"
+    assert program == "bin/python"
 
 
 # ---- what must never be committed

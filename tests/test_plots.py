@@ -1,5 +1,6 @@
 """Pictures: what stands in them, not how they look."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import warnings
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib import font_manager
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -24,6 +26,7 @@ from labutils.plots import (
     plot_batches,
     plot_frequencies,
     plot_perplexity,
+    use_chinese_font,
 )
 
 
@@ -333,3 +336,48 @@ def test_a_title_stands_above_the_picture():
     batches = plot_batches({"toy": [torch.arange(4)[None]]}, 5, title="Toy")
     assert frequencies.get_title() == "Words by rank"
     assert batches.get_title() == "Toy"
+
+
+# Chinese letters.
+
+WORDS_ZH = "训练困惑度"
+
+
+def figure_with(words):
+    ax = new_axes()
+    ax.set_title(words)
+    data = io.BytesIO()
+    ax.figure.savefig(data, format="png")
+    plt.close(ax.figure)
+    return data.getvalue()
+
+
+def test_chinese_letters_are_drawn_where_a_font_has_them():
+    if use_chinese_font() is None:
+        pytest.skip("needs a font with Chinese letters, fonts-noto-cjk")
+    # A letter that no font has warns, which fails the test, and is a box;
+    # boxes look all the same.
+    assert figure_with(WORDS_ZH) != figure_with(WORDS_ZH[::-1])
+    # Others still come from matplotlib's own font.
+    assert plt.rcParams["font.family"][0] == "sans-serif"
+
+
+def test_without_such_a_font_nothing_is_said_and_nothing_changes(
+    monkeypatch, caplog
+):
+    latin = [f for f in font_manager.fontManager.ttflist
+             if f.name.startswith("DejaVu")]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", latin)
+    monkeypatch.setitem(plt.rcParams, "font.family", ["sans-serif"])
+    assert use_chinese_font() is None
+    assert plt.rcParams["font.family"] == ["sans-serif"]
+    figure_with("words")
+    with pytest.warns(UserWarning, match="missing from font"):
+        figure_with(WORDS_ZH)  # so one knows
+    assert not caplog.records
+
+
+def test_a_font_is_asked_for_once():
+    before = [*plt.rcParams["font.family"]]
+    use_chinese_font()
+    assert plt.rcParams["font.family"] == before

@@ -4,6 +4,16 @@ A module has `add(commands)`, which describes its command to argparse; what a
 command needs it imports when it runs, so that the others do without it.
 """
 
-from labutils.commands import data, grade, record, release, run, slides
+from labutils.commands import (
+    bundle,
+    data,
+    doctor,
+    grade,
+    record,
+    release,
+    report,
+    run,
+    slides,
+)
 
-ALL = (data, run, release, grade, slides, record)
+ALL = (data, doctor, run, report, release, grade, slides, record, bundle)

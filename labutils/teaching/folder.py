@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 # Lists the files with their SHA-256, as `sha256sum -c` reads it.
@@ -18,8 +19,12 @@ class FolderError(RuntimeError):
     """The folder holds something that must not be lost."""
 
 
-def check(out: Path) -> None:
+def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> None:
     """Make sure that a folder may be replaced.
+
+    Args:
+        out: the folder.
+        marks: names by which an earlier release is known.
 
     Raises:
         FolderError: it is a file, or holds more than an earlier release.
@@ -27,7 +32,7 @@ def check(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise FolderError(f"{out} is a file. Name a folder.")
     found = sorted(p.name for p in out.iterdir()) if out.exists() else []
-    if MANIFEST in found or not set(found) - {GIT}:
+    if set(marks) <= set(found) or not set(found) - {GIT}:
         return
     raise FolderError(
         f"{out} is not empty and no earlier release: it holds "
@@ -48,34 +53,76 @@ def replace(out: Path, files: dict[str, bytes]) -> Path | None:
     Returns:
         Where the earlier release is kept, if somebody had changed it.
     """
+    with beside(out) as new:
+        write(new, files)
+        return put(new, out)
+
+
+@contextlib.contextmanager
+def beside(out: Path) -> Iterator[Path]:
+    """A new folder next to `out`, for what will take its place.
+
+    After an error it is removed.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         new.chmod(0o755)  # mkdtemp's 0700 would hide it from a class
-        _write(new, files | {MANIFEST: _manifest(files)})
-        if out.exists():
-            return _swap(new, out)
-        new.rename(out)
-        return None
+        yield new
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
 
 
-def changed(out: Path) -> bool:
+def put(new: Path, out: Path, manifest: str = MANIFEST) -> Path | None:
+    """Give a finished folder its manifest and then the place of `out`.
+
+    Args:
+        new: the folder, from `beside(out)`.
+        out: what it becomes; an earlier release there goes.
+        manifest: name of the file that lists the others.
+
+    Returns:
+        Where the earlier release is kept, if somebody had changed it.
+    """
+    lines = sorted(_lines(new), key=lambda line: line.split("  ", 1)[1])
+    text = "\n".join(lines) + "\n"
+    (new / manifest).write_bytes(text.encode("utf-8"))
+    if out.exists():
+        return _swap(new, out, manifest)
+    new.rename(out)
+    return None
+
+
+def write(place: Path, files: dict[str, bytes]) -> None:
+    """Write files, by their paths with slashes, into a folder."""
+    for name in sorted(files):
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(files[name])
+
+
+def changed(out: Path, manifest: str = MANIFEST) -> bool:
     """Whether a release holds a file that it was not made with.
 
     A file that is missing is none that could be lost.
     """
     listed = set()
     with contextlib.suppress(FileNotFoundError):
-        text = (out / MANIFEST).read_text(encoding="utf-8")
+        text = (out / manifest).read_text(encoding="utf-8")
         listed = set(text.splitlines())
+    return any(
+        line not in listed and not line.endswith(f"  {manifest}")
+        for line in _lines(out)
+    )
+
+
+def _lines(out: Path) -> Iterator[str]:
+    """What a manifest says of each file."""
     for path in _files(out):
-        name = path.relative_to(out).as_posix()
-        if name != MANIFEST and _line(name, path.read_bytes()) not in listed:
-            return True
-    return False
+        with path.open("rb") as stream:  # a wheel can be very large
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        yield f"{sha256}  {path.relative_to(out).as_posix()}"
 
 
 def _files(out: Path) -> list[Path]:
@@ -86,25 +133,9 @@ def _files(out: Path) -> list[Path]:
     return found
 
 
-def _line(name: str, data: bytes) -> str:
-    return f"{hashlib.sha256(data).hexdigest()}  {name}"
-
-
-def _manifest(files: dict[str, bytes]) -> bytes:
-    lines = [_line(name, files[name]) for name in sorted(files)]
-    return ("\n".join(lines) + "\n").encode("utf-8")
-
-
-def _write(place: Path, files: dict[str, bytes]) -> None:
-    for name in sorted(files):
-        path = place / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(files[name])
-
-
-def _swap(new: Path, out: Path) -> Path | None:
+def _swap(new: Path, out: Path, manifest: str) -> Path | None:
     """Put `new` in the place of `out`; after an error all is as before."""
-    touched, old = changed(out), Path(f"{new}.old")
+    touched, old = changed(out, manifest), Path(f"{new}.old")
     out.rename(old)
     try:
         _move_git(old, new)

@@ -67,7 +67,7 @@ def release(out: Path) -> str:
         FolderError: `out` holds something else.
     """
     out = out.expanduser().resolve()
-    _check_place(out)
+    check_place(out)
     folder.check(out)
     files, rows = edition()
     kept = folder.replace(out, files)
@@ -132,7 +132,8 @@ def student_notebook(source: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _check_place(out: Path) -> None:
+def check_place(out: Path) -> None:
+    """Keep what is generated out of what it is generated from."""
     for name in ("notebooks", "labutils"):
         own = (settings.home() / name).resolve()
         if out.is_relative_to(own):

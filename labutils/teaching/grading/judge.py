@@ -38,7 +38,7 @@ def judge(exercise: str, evaluate: Evaluate, seed: int) -> Judgement:
     Raises:
         KernelLostError: by `evaluate`.
     """
-    link = Link(evaluate, seed)
+    link = Link(evaluate)
     check = getattr(checks, exercise).__wrapped__
     recording = torch.is_grad_enabled()
     try:

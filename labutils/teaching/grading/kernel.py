@@ -190,10 +190,12 @@ class StudentKernel:
     def kill(self) -> None:
         """End all that runs in the sandbox, at once."""
         with contextlib.suppress(psutil.Error, AttributeError):
-            for process in [*self.process.children(True), self.process]:
+            found = [*self.process.children(True), self.process]
+            for process in found:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            self.process.wait(GRACE)
+            # The sandbox's first process is gone after all the others.
+            psutil.wait_procs(found, GRACE)
 
     def lose(self, reason: str) -> None:
         """Kill the kernel and remember why."""

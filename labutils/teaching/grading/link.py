@@ -9,7 +9,6 @@ plain data alone; nothing of it is ever run here.
 import ast
 import base64
 import builtins
-import itertools
 import json
 import pickle
 import time
@@ -20,7 +19,7 @@ from typing import Any
 import torch
 
 from labutils.checks.running import CheckFailed
-from labutils.teaching.grading import far
+from labutils.teaching.grading import far, packing
 from labutils.teaching.grading.things import Function
 from labutils.teaching.grading.values import (
     READING,
@@ -33,9 +32,14 @@ from labutils.teaching.grading.values import (
 
 # Runs an expression in the kernel within some seconds; gives its text.
 Evaluate = Callable[[str, float], str]
-CALL = 10.0  # seconds for one call
-PROBE = 30.0  # seconds for all the calls of a probe
-SOURCE = Path(far.__file__).read_text(encoding="utf-8")
+CALL = 15.0  # seconds for one call
+PROBE = 60.0  # seconds for all the calls of a probe
+FAR = Path(far.__file__).read_text(encoding="utf-8")
+PACKING = Path(packing.__file__).read_text(encoding="utf-8")
+# The package that both are in does not exist in a sandbox: what the one takes
+# from the other stands right before it.
+IMPORT = f"from {packing.__name__} import LARGE, MOST_BYTES, Encoder, walk\n"
+SOURCE = PACKING + FAR.replace(IMPORT, "")
 # The kernel's end: a module that nothing else refers to by its name.
 MODULE = "_labutils_far"
 
@@ -45,12 +49,10 @@ class Link:
 
     Args:
         evaluate: runs an expression in the kernel.
-        seed: of the kernel's random numbers; another for each call.
     """
 
-    def __init__(self, evaluate: Evaluate, seed: int) -> None:
+    def __init__(self, evaluate: Evaluate) -> None:
         self.evaluate = evaluate
-        self.seeds = itertools.count(seed)
         self.end = time.monotonic() + PROBE
         self.decoder = Decoder(self)
 
@@ -77,7 +79,10 @@ class Link:
             Ended: there is no answer, or none that can be read.
             Exception: what was raised there, under the same name.
         """
-        packed = pickle.dumps((what, next(self.seeds) % 2**63, arguments))
+        # From the random numbers here: a check that seeds them anew means
+        # the function's as well.
+        number = int(torch.randint(2**32, ()))
+        packed = pickle.dumps((what, number, arguments))
         request = base64.b64encode(packed).decode("ascii")
         text = self._text(
             f"__import__('sys').modules[{MODULE!r}].answer({request!r})")
@@ -106,9 +111,11 @@ class Link:
             args, options: its arguments.
             own: parameters of a module that is called.
         """
-        tensors, lists = far.walk((args, options))
+        tensors, lists = packing.walk((args, options))
         reply = self.ask(
-            "call", target, args, options, [t.grad for t in tensors])
+            "call", target, args, options,
+            [(t.is_leaf, t.grad if t.is_leaf else None) for t in tensors],
+            torch.is_grad_enabled())
         try:
             self._write_back(reply, tensors, lists)
             leaves = [t for t in [*tensors, *own] if t.requires_grad]

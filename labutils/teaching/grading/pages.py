@@ -5,8 +5,6 @@ escaped, of outputs only text and PNG images are kept, and the pages forbid
 everything else (Content-Security-Policy).
 """
 
-import base64
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,20 +15,16 @@ import jinja2
 import nbformat
 
 from labutils.files import write_atomically
+from labutils.outputs import Shown, short, shown
 from labutils.teaching.exercises import grader
 from labutils.teaching.grading import table
 from labutils.teaching.grading.course import CourseNotebook
 from labutils.teaching.grading.results import Graded, Status, Verdict
 from labutils.teaching.grading.similarity import pairs
 
-LONGEST = 20_000  # characters of one output
-LINES = 200
-LARGEST_IMAGE = 2_000_000  # characters in base64
 WIDEST = 20  # rem, of a bar
 SLOWEST = 10
 GROUPS = 10  # of totals
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-PNG = b"\x89PNG\r\n"
 LOOKS = {
     Status.PASSED: "passed", Status.FAILED: "failed", Status.ERROR: "error",
     Status.NOT_ATTEMPTED: "open", Status.WRITTEN: "open",
@@ -80,8 +74,8 @@ def _feedback(
         parts=[{
             "verdict": verdict, "look": LOOKS.get(verdict.status, "lost"),
             "facts": _facts(verdict),
-            "source": _short(graded.sources.get(verdict.exercise) or
-                             graded.answers.get(verdict.exercise, "")),
+            "source": short(graded.sources.get(verdict.exercise) or
+                            graded.answers.get(verdict.exercise, "")),
             "outputs": outputs.get(verdict.exercise, []),
         } for verdict in graded.verdicts],
     )
@@ -95,48 +89,21 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     ]
 
 
-def _outputs(executed: Path) -> dict[str, list[dict[str, str]]]:
+def _outputs(executed: Path) -> dict[str, list[Shown]]:
     """What each exercise's cell and check have shown, made harmless."""
     try:
         notebook = nbformat.read(executed, as_version=4)
     except Exception:  # it is missing, or damaged
         return {}
-    found: dict[str, list[dict[str, str]]] = {}
+    found: dict[str, list[Shown]] = {}
     for cell in notebook.cells:
         own = grader(cell)
         name = own.get("grade_id") if isinstance(own, dict) else None
         if isinstance(name, str) and cell.cell_type == "code":
             name = name.removeprefix("check_")
             found.setdefault(name, []).extend(
-                shown for output in cell.outputs if (shown := _shown(output)))
+                one for output in cell.outputs if (one := shown(output)))
     return found
-
-
-def _shown(output: Any) -> dict[str, str]:
-    """An output as text or as a PNG; empty for any other."""
-    data = output.get("data", {})
-    image = "".join(str(data.get("image/png", "")).split())
-    if image and len(image) <= LARGEST_IMAGE and _is_png(image):
-        return {"image": image, "text": ""}
-    text = (
-        "\n".join(map(str, output.get("traceback", [])))
-        or output.get("text") or data.get("text/plain") or ""
-    )
-    text = _short(COLOURS.sub("", str(text)))
-    return {"image": "", "text": text} if text else {}
-
-
-def _is_png(image: str) -> bool:
-    try:
-        return base64.b64decode(image, validate=True).startswith(PNG)
-    except ValueError:
-        return False
-
-
-def _short(text: str) -> str:
-    lines = text.split("\n")
-    cut = "\n".join(lines[:LINES])[:LONGEST]
-    return cut if cut == text else f"{cut}\n(cut here)"
 
 
 def _link(student: str, notebook: str) -> str:
@@ -170,7 +137,7 @@ def _index(
         answers=sorted(({
             "exercise": v.exercise, "name": students[g.student],
             "link": _link(g.student, g.notebook),
-            "text": _short(g.answers.get(v.exercise, "")),
+            "text": short(g.answers.get(v.exercise, "")),
         } for g in run for v in g.verdicts if v.status is Status.WRITTEN),
             key=lambda a: (a["exercise"], a["name"])),
     )

@@ -58,17 +58,9 @@ def describe() -> str:
     """The sandbox in words, for the report."""
     if bubblewrap():
         return "bubblewrap: no network, no files but the course's"
-    if container():
+    if settings.grading_container():
         return "the container that the grader itself runs in"
     return "none"
-
-
-def container() -> bool:
-    """Whether somebody has said that this machine is a container for grading.
-
-    The image of `docs/` sets the variable; nothing else does.
-    """
-    return os.environ.get("LABUTILS_CONTAINER") == "grading"
 
 
 def command(

@@ -79,19 +79,27 @@ class Module(nn.Module):
 
     def __init__(
         self, link: "Link", handle: int, parameters: dict[str, nn.Parameter],
-        kinds: list[str],
+        layers: list[tuple[str, int]], training: bool,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # of a layer it takes nothing but the name
+        self.training = training
         self._link, self._handle = link, handle
-        self._named, self._kinds = parameters, kinds
+        self._named, self._layers = parameters, layers
 
     def named_parameters(self, *_: Any, **__: Any) -> Iterator[Any]:
         yield from self._named.items()
 
     def modules(self, *_: Any) -> Iterator[nn.Module]:
         yield self
-        for kind in self._kinds:
-            yield nn.RNN(1, 1, nonlinearity=kind)
+        for kind, size in self._layers:
+            layer = nn.RNN(1, 1, nonlinearity=kind)
+            layer.hidden_size = size  # said, not built: it may be any number
+            yield layer
+
+    def train(self, mode: bool = True) -> "Module":
+        self._link.call(("handle", self._handle, "train"), (mode,), {}, [])
+        self.training = mode
+        return self
 
     def forward(self, *args: Any) -> Any:
         return self._link.call(

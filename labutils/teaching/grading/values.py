@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from labutils.teaching.grading import far
+from labutils.teaching.grading import packing
 from labutils.teaching.grading.things import Module, Thing
 
 if TYPE_CHECKING:
     from labutils.teaching.grading.link import Link
 
 CHUNK = 20  # items that are read at once
-DTYPES = {name: dtype for dtype, name in far.DTYPES.items()}
+DTYPES = {name: dtype for dtype, name in packing.DTYPES.items()}
 # What reading an answer that is none of ours can raise.
 READING = (KeyError, TypeError, ValueError, IndexError, AttributeError,
            RuntimeError, OverflowError, RecursionError, MemoryError)
@@ -109,12 +109,14 @@ class Decoder:
             if kind in ("list", "tuple"):
                 items = [decode(item) for item in v["v"]]
                 return items if kind == "list" else tuple(items)
-            if kind == "set":
+            if kind in ("set", "frozenset"):
                 return {decode(item) for item in v["v"]}
             if kind == "dict":
                 return {decode(k): decode(x) for k, x in v["v"]}
             if kind == "tensor":
                 return tensor(v)
+            if kind == "class":
+                return type(str(v["n"]), (), {})
             handle = int(v["h"])
             if kind == "iterator":
                 return self._items(handle, tensors)
@@ -152,8 +154,12 @@ class Decoder:
                 else:
                     parameters[str(name)] = nn.Parameter(
                         numbers(content), bool(content["learns"]))
-            kinds = [k for k in v["kinds"] if k in ("tanh", "relu")]
-            return Module(self.link, handle, parameters, kinds)
+            layers = [(k, int(size)) for k, size in v["layers"]
+                      if k in ("tanh", "relu")]
+            bases = (Module, nn.RNNBase) if v["recurrent"] else (Module,)
+            kind = type(str(v["n"]), bases, {})
+            return kind(self.link, handle, parameters, layers,
+                        bool(v["training"]))
 
         return decode(value)
 

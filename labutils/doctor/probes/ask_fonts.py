@@ -1,0 +1,63 @@
+"""Which of matplotlib's fonts have Chinese letters, and which widgets are
+there?
+
+python ask_fonts.py ROOT
+"""
+
+import json
+import re
+
+# Families that hold Chinese letters, of the usual systems.
+LIKELY = re.compile(
+    r"CJK|Source Han|WenQuanYi|LXGW|Sarasa|Sim(Hei|Sun)|YaHei|PingFang|Heiti"
+    r"|Songti|KaiTi|FangSong|Hiragino Sans GB|Arial Unicode|Droid Sans Fall"
+    r"|Noto S\w+ [ST]C|JhengHei|MingLiU"
+)
+LETTERS = "实验报告"  # lab report
+
+
+def say(**facts):
+    print(json.dumps(facts), flush=True)
+
+
+def chinese():
+    """Families in which every one of LETTERS is found."""
+    from matplotlib import font_manager, ft2font
+
+    found = set()
+    for font in font_manager.fontManager.ttflist:
+        if font.name in found or not LIKELY.search(font.name):
+            continue
+        try:
+            face = ft2font.FT2Font(font.fname)
+        except (OSError, RuntimeError):
+            continue  # removed since the list was made
+        if all(face.get_char_index(ord(letter)) for letter in LETTERS):
+            found.add(font.name)
+    return sorted(found)
+
+
+def main():
+    try:
+        import ipywidgets  # type: ignore[import-untyped]
+
+        say(imports={"ipywidgets": {
+            "version": ipywidgets.__version__, "file": ipywidgets.__file__
+        }})
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}"
+        say(imports={"ipywidgets": {"error": words}})
+    try:
+        import psutil  # ipykernel brings it
+
+        say(memory=psutil.virtual_memory().available)
+    except Exception as error:
+        say(no_memory=str(error))
+    import matplotlib
+
+    say(font_cache=matplotlib.get_cachedir())
+    say(chinese=chinese())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The lab report: executed notebooks and results as one document."""

@@ -1,0 +1,102 @@
+"""HTML to PDF with a browser that is there already."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NAMES = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+    "chrome", "msedge", "microsoft-edge",
+)
+# Where Windows and macOS keep them, off the PATH.
+PLACES = (
+    r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
+    r"%ProgramFiles(x86)%\Google\Chrome\Application\chrome.exe",
+    r"%LocalAppData%\Google\Chrome\Application\chrome.exe",
+    r"%ProgramFiles(x86)%\Microsoft\Edge\Application\msedge.exe",
+    r"%ProgramFiles%\Microsoft\Edge\Application\msedge.exe",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+)
+SECONDS = 120
+OPTIONS = (
+    "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-pdf-header-footer",
+    # The page asks for nothing; should a browser have a wish of its own.
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+
+
+class BrowserError(RuntimeError):
+    """No PDF can be made; the message says why."""
+
+
+def find() -> str:
+    """The path of a browser of the Chromium family.
+
+    Raises:
+        BrowserError: there is none.
+    """
+    found = [path for name in NAMES if (path := shutil.which(name))]
+    found += [
+        path for place in PLACES
+        if Path(path := os.path.expandvars(place)).is_file()
+    ]
+    if not found:
+        raise BrowserError(
+            "--pdf needs Chromium, Chrome or Edge, and none is on the PATH. "
+            "Install one, or leave --pdf out and print the HTML file to PDF "
+            "from your own browser."
+        )
+    return found[0]
+
+
+def to_pdf(browser: str, page: str) -> bytes:
+    """A page as PDF.
+
+    Raises:
+        BrowserError: the browser did not make one.
+    """
+    # Chromium's own files may be written a moment after it has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        # Plain names: not every browser takes all letters in its options.
+        source, target = folder / "report.html", folder / "report.pdf"
+        source.write_text(page, encoding="utf-8")
+        said = _run([
+            browser, *OPTIONS, *_as_root(),
+            f"--user-data-dir={folder / 'own'}", f"--print-to-pdf={target}",
+            source.as_uri(),
+        ])
+        data = target.read_bytes() if target.is_file() else b""
+    if not data.startswith(b"%PDF"):
+        raise BrowserError(
+            f"{browser} made no PDF{said}. Open the HTML file in a browser "
+            "and print it to PDF there."
+        )
+    return data
+
+
+def _as_root() -> list[str]:
+    """Chromium refuses to run as root with its sandbox."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        return ["--no-sandbox"]
+    return []
+
+
+def _run(command: list[str]) -> str:
+    """Run it; its last words where they may help."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f" in {SECONDS} seconds"
+    except OSError as error:
+        return f" ({error.strerror})"
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return f" ({lines[-1]})" if done.returncode and lines else ""

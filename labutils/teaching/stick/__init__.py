@@ -1,0 +1,1 @@
+"""What a bundle for a room without network brings along, beside wheels."""
