@@ -20,12 +20,11 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 DEMO_ARGS ?=
 
-
 # Where `make bundle` writes, and more options for it: --for windows ...
 OUT ?= results/bundle
 BUNDLE_ARGS ?=
 
-.PHONY: lab run demo test test-browser check bench bundle notebooks clean
+.PHONY: lab run demo slides test test-browser check bench bundle notebooks clean
 
 lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
@@ -44,6 +43,10 @@ test: $(VENV)/ready
 test-browser: $(VENV)/ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --screenshots results/browser $(wildcard tests/test_browser*.py)
 
+# The lecture's slides, into results/slides/; they need no network.
+slides: $(VENV)/ready
+	$(BIN)/python -m labutils slides
+
 # Re-execute the notebooks where they stand, at full epochs, for committing.
 notebooks: $(VENV)/ready
 	$(BIN)/python -m labutils run --in-place
@@ -58,6 +61,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/on_cuda.py
 	$(BIN)/python benchmarks/grading.py
+	$(BIN)/python benchmarks/student.py
 
 # A folder that installs a room without a network; its text is the book's.
 bundle: $(VENV)/ready

@@ -1,5 +1,6 @@
 """The benchmarks run and say what they should; no time is ever judged."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -55,6 +56,21 @@ def test_live_view_is_timed_in_a_kernel(tmp_path):
     assert text.count("share spent in the view") == 3
     assert text.count("snapshot after an epoch") == 2
     assert text.count("checkpoint saved") == 2
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="reads /proc"
+)
+def test_the_memory_of_a_student_is_measured(tmp_path):
+    run("student.py", "--quick", results=tmp_path)
+    text = (tmp_path / "benchmarks" / "student.txt").read_text("utf-8")
+    rows = re.findall(r"^(\S.{20}) +(\d+) +(\d+)$", text, re.MULTILINE)
+    assert [name.strip() for name, *_ in rows] == [
+        "kernel, nothing run", "01_text_preprocessing", "JupyterLab's server"]
+    for _, now, most in rows:
+        assert 0 < int(now) <= int(most)
+    [total] = re.findall(r"all of them at once +(\d+)$", text, re.MULTILINE)
+    assert abs(int(total) - int(rows[1][1]) - int(rows[2][1])) <= 2
 
 
 def test_without_cuda_nothing_is_said_to_be_measured(tmp_path):

@@ -15,8 +15,10 @@ from labutils.commands import (
     report,
     reset,
     run,
+    slides,
 )
 
 ALL = (
-    data, doctor, run, reset, demo, report, release, grade, record, bundle,
+    data, doctor, run, reset, demo, slides, report, release, grade, record,
+    bundle,
 )

@@ -1,0 +1,1 @@
+"""Slides for the lecture, made from the notebooks themselves."""
