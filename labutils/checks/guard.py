@@ -39,7 +39,7 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
             # The same judgement whenever the same solution is checked.
             random.seed(_seed)
             numpy.random.seed(_seed)
-            torch.manual_seed(_seed)
+            seed_torch(_seed)
             yield
     finally:
         random.setstate(python)
@@ -48,6 +48,19 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
         for parameter, value, grad in kept:
             parameter.data.copy_(value)
             parameter.grad = grad
+
+
+def seed_torch(seed: int) -> None:
+    """torch.manual_seed, without what that does for devices that are absent.
+
+    It notes the whole stack for each of them, which takes longer than most of
+    the calls that a probe makes.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
 
 
 @contextmanager

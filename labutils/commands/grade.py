@@ -44,6 +44,10 @@ def add(commands: Any) -> None:
 
 
 def _grade(options: argparse.Namespace) -> int:
+    from labutils.teaching.grading import forks
+
+    if options.scheduler is None:
+        forks.warm()
     from labutils.teaching.grading.classroom import Settings, grade_class
     from labutils.teaching.grading.sandbox import Limits
 

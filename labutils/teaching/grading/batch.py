@@ -1,6 +1,5 @@
 """Grade a whole class: several notebooks at once, and nothing lost."""
 
-import multiprocessing
 import os
 import pickle
 import subprocess
@@ -14,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from labutils.files import write_atomically
-from labutils.teaching.grading import child
+from labutils.teaching.grading import child, forks
 from labutils.teaching.grading.job import Job
 from labutils.teaching.grading.results import Graded, Status, Verdict
 
@@ -124,13 +123,7 @@ class Local:
 
     def __init__(self, processes: int | None = None) -> None:
         self.count = processes or os.cpu_count() or 1
-        # Forked from a process that has imported all of it already: no
-        # notebook waits for that, and none shares a process with another.
-        ways = multiprocessing.get_all_start_methods()
-        way = "forkserver" if "forkserver" in ways else "spawn"
-        self.context = multiprocessing.get_context(way)
-        if way == "forkserver":
-            self.context.set_forkserver_preload([f"{__package__}.child"])
+        self.context = forks.context()
         self.pool = ThreadPoolExecutor(self.count)
         self.slots: SimpleQueue[int] = SimpleQueue()
         for slot in range(self.count):

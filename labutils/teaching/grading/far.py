@@ -34,7 +34,7 @@ class Far:
         grad = torch.is_grad_enabled()
         try:
             with guard.unchanged(self.namespace):
-                torch.manual_seed(seed)
+                guard.seed_torch(seed)
                 random.seed(seed)
                 numpy.random.seed(seed % 2**32)
                 reply = getattr(self, what)(*arguments)

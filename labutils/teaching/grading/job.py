@@ -175,7 +175,8 @@ def _judged(
             where=f"cell {index + 1}",
         )
     seed = _seed(job, exercise)
-    found = judge(exercise.name, kernel.evaluate, seed)
+    with kernel.probing():
+        found = judge(exercise.name, kernel.evaluate, seed)
     passed = found.status is Status.PASSED
     return Verdict(
         exercise.name, found.status, exercise.points if passed else 0.0,

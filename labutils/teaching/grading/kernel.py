@@ -1,10 +1,8 @@
 """A student's kernel: cells run in it within limits, and it is watched."""
 
 import contextlib
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,26 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import zmq
-import zmq.asyncio
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 
 from labutils.teaching.grading import sandbox
+from labutils.teaching.grading.line import Line, expression
+from labutils.teaching.grading.manager import new_manager
 from labutils.teaching.grading.sandbox import Limits
-from labutils.teaching.grading.watch import WATCH, Watcher, size
+from labutils.teaching.grading.watch import (
+    GRACE,
+    WATCH,
+    Clock,
+    Watcher,
+    size,
+    wait_for_end,
+)
 
-GRACE = 3.0  # seconds for a kernel that was told to stop its cell
-LARGEST_MESSAGE = 64 * 2**20  # bytes
 START = 60.0  # seconds for a kernel to begin
-LAUNCHER = [
-    sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
-    "--log-level=CRITICAL",
-]
 
 
 class KernelLostError(RuntimeError):
@@ -45,31 +42,6 @@ class KernelLostError(RuntimeError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class SandboxedManager(AsyncKernelManager):
-    """Starts its kernel in the sandbox, and talks to it through files."""
-
-    sandboxed: list[str]
-    user: int
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        # Signals do not reach into the sandbox; messages do.
-        return KernelSpec(
-            argv=self.sandboxed, display_name="Python 3", language="python",
-            interrupt_mode="message",
-        )
-
-    def client(self, **kwargs: Any) -> Any:
-        # One context, so that all its sockets have the same limits.
-        return super().client(context=self.context, **kwargs)
-
-    def write_connection_file(self, **kwargs: Any) -> None:
-        super().write_connection_file(**kwargs)
-        if self.user:
-            for path in (self.connection_file, Path(self.ip).parent):
-                os.chown(path, self.user, self.user)
 
 
 class StudentKernel:
@@ -91,20 +63,11 @@ class StudentKernel:
         slot: int = 0,
     ) -> None:
         self.limits, self.lost, self.shown = limits, "", 0
+        self.line: Line | None = None
         # Short: the path of a socket has 107 characters at most.
         self.folder = Path(tempfile.mkdtemp(prefix="lg"))
         self.folder.chmod(0o711)
-        self.manager = SandboxedManager(
-            transport="ipc", ip=str(self.folder / "k"),
-            connection_file=str(self.folder / "k.json"),
-        )
-        # A larger message ends the connection, and with it the cell.
-        context = zmq.asyncio.Context()
-        context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        self.manager.context = context
-        self.manager.sandboxed = sandbox.command(
-            LAUNCHER, self.folder, text, limits, slot)
-        self.manager.user = sandbox.user(slot)
+        self.manager = new_manager(self.folder, text, limits, slot)
         self.client = _Client(self, notebook)
         self.text = text
         self.end = time.monotonic() + limits.notebook
@@ -153,10 +116,10 @@ class StudentKernel:
                 f"the cell was stopped after {self.limits.cell:.0f} s"
             ) from None
         except DeadKernelError:
-            raise self._gone() from None
+            raise self.gone() from None
         except Exception:  # messages that are none
             self.lose("kernel died")
-            raise self._gone() from None
+            raise self.gone() from None
         if self.lost:
             raise KernelLostError(self.lost)
         return time.monotonic() - begin
@@ -175,17 +138,28 @@ class StudentKernel:
         """
         if self.lost:
             raise KernelLostError(self.lost)
+        if self.line:
+            return self._over_line(self.line, code, seconds)
         channel: Any = self.client.kc
-        number = channel.execute(
-            "", silent=True, store_history=False, allow_stdin=False,
-            user_expressions={"far": code},
-        )
-        content = self._reply(channel, number, seconds)
+        content = self._reply(channel, self._ask(code), seconds)
         answer = content.get("user_expressions", {}).get("far", {})
         if answer.get("status") != "ok":
             raise RuntimeError(
                 f"{answer.get('ename', '?')}: {answer.get('evalue', '')}")
         return str(answer.get("data", {}).get("text/plain", ""))
+
+    @contextlib.contextmanager
+    def probing(self) -> Iterator[None]:
+        """Meanwhile `evaluate` takes the short way, if there is one."""
+        line = Line(self.folder / "line")
+        self._ask(expression(line.path))
+        # A kernel that does not answer there is asked in Jupyter's way.
+        self.line = line if line.connected(GRACE) else None
+        try:
+            yield
+        finally:
+            line.close()
+            self.line = None
 
     def kill(self) -> None:
         """End all that runs in the sandbox, at once."""
@@ -195,7 +169,7 @@ class StudentKernel:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
             # The sandbox's first process is gone after all the others.
-            psutil.wait_procs(found, GRACE)
+            wait_for_end(found, GRACE)
 
     def lose(self, reason: str) -> None:
         """Kill the kernel and remember why."""
@@ -209,26 +183,49 @@ class StudentKernel:
             self.lose("output")
         return not self.lost
 
+    def _ask(self, code: str) -> str:
+        """Have an expression evaluated; the number of the request."""
+        return self.client.kc.execute(  # type: ignore[union-attr]
+            "", silent=True, store_history=False, allow_stdin=False,
+            user_expressions={"far": code},
+        )
+
+    def _over_line(self, line: Line, code: str, seconds: float) -> str:
+        clock = Clock(self, seconds)
+        try:
+            line.send(code)
+            while (reply := line.receive(0.5)) is None:
+                clock.look()
+        except (OSError, EOFError, ValueError):
+            self.line = None
+            if clock.told:
+                raise TimeoutError from None
+            gone = self.gone()
+            self.kill()
+            raise gone from None
+        if clock.told:
+            raise TimeoutError
+        worth, text = reply
+        if not worth:
+            raise RuntimeError(text)
+        return text
+
     def _reply(
         self, channel: Any, number: str, seconds: float
     ) -> dict[str, Any]:
-        end = min(time.monotonic() + seconds, self.end)
-        told = False
+        clock = Clock(self, seconds)
         while True:
-            if self.lost or not self.process.is_running():
-                raise self._gone()
-            with contextlib.suppress(Exception):
-                # Empty after the time, or a message nobody can read.
+            clock.look()
+            try:
                 message = run_sync(channel.get_shell_msg)(timeout=0.5)
-                if message["parent_header"].get("msg_id") == number:
-                    if told:
-                        raise TimeoutError
-                    return message["content"]
-            if time.monotonic() > end + GRACE:
-                self.lose("timed out")
-            elif time.monotonic() > end and not told:
-                told = True
-                run_sync(self.manager.interrupt_kernel)()
+                if message["parent_header"].get("msg_id") != number:
+                    continue
+                content = message["content"]
+            except Exception:  # none came in time, or nobody can read it
+                continue
+            if clock.told:
+                raise TimeoutError
+            return content
 
     def _settle(self) -> None:
         """Stop a cell, and wait until the kernel answers again."""
@@ -238,8 +235,8 @@ class StudentKernel:
             return
         self.lose("timed out")
 
-    def _gone(self) -> KernelLostError:
-        # The watcher may be about to say why.
+    def gone(self) -> KernelLostError:
+        """Why it is gone; the watcher may be about to say so."""
         time.sleep(2 * WATCH)
         self.lost = self.lost or "kernel died"
         return KernelLostError(self.lost)

@@ -16,6 +16,7 @@ from labutils.teaching.grading import limits
 
 # Home, temporary files and the course's results, all of them in memory.
 HOME = "/home/student"
+FONTS = f"{HOME}/.matplotlib"
 SCRATCH = 256 * 2**20  # bytes of such files
 LARGEST_FILE = 64 * 2**20  # bytes
 # As root each sandbox gets a user of its own, who owns nothing.
@@ -117,6 +118,9 @@ def _wrap(sockets: Path, text: Path | None) -> list[str]:
     # First: a virtual environment may lie below one of them.
     for place in (HOME, "/tmp"):
         found += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
+    found += ["--perms", "1777", "--dir", FONTS]
+    for path in _font_lists():
+        found += ["--ro-bind", str(path), f"{FONTS}/{path.name}"]
     readable = _readable(text)
     # Made without --dir, parents could be read by root alone.
     for folder in sorted({str(f) for path in readable for f in path.parents}):
@@ -137,6 +141,14 @@ def _wrap(sockets: Path, text: Path | None) -> list[str]:
     return [*found, "--"]
 
 
+@cache
+def _font_lists() -> list[Path]:
+    """matplotlib's list of fonts, which takes seconds to make anew."""
+    import matplotlib.font_manager  # makes it, if need be
+
+    return [*Path(matplotlib.get_cachedir()).glob("fontlist-*.json")]
+
+
 def environment(text: Path | None) -> dict[str, str]:
     """Variables of the kernel: none of the grader's own."""
     kept = {
@@ -147,7 +159,7 @@ def environment(text: Path | None) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join(
             [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
-        "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": f"{HOME}/.matplotlib",
+        "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": FONTS,
         "IPYTHONDIR": f"{HOME}/.ipython",
         "LABUTILS_DEVICE": "cpu",
         # Several kernels at once on as many cores: more threads only wait.

@@ -5,12 +5,17 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+from nbclient.util import run_sync
 
 from labutils.teaching.grading.sandbox import LARGEST_FILE, Limits
 
+if TYPE_CHECKING:
+    from labutils.teaching.grading.kernel import StudentKernel
+
+GRACE = 3.0  # seconds for a kernel that was told to stop its cell
 WATCH = 0.1  # seconds between two looks
 
 
@@ -61,6 +66,50 @@ class Watcher(threading.Thread):
         if _folder_size(self.sockets) > LARGEST_FILE:
             return "output"
         return ""
+
+
+class Clock:
+    """Tells a kernel to stop after a time, and ends one that does not.
+
+    Attributes:
+        told: whether it was told.
+    """
+
+    def __init__(self, kernel: "StudentKernel", seconds: float) -> None:
+        self.kernel, self.told = kernel, False
+        self.end = min(time.monotonic() + seconds, kernel.end)
+
+    def look(self) -> None:
+        """To be called again and again while an answer is waited for.
+
+        Raises:
+            KernelLostError: there will be none.
+        """
+        now = time.monotonic()
+        if now > self.end + GRACE:
+            self.kernel.lose("timed out")
+        elif now > self.end and not self.told:
+            self.told = True
+            run_sync(self.kernel.manager.interrupt_kernel)()
+        if self.kernel.lost or not self.kernel.process.is_running():
+            raise self.kernel.gone()
+
+
+def wait_for_end(processes: list[psutil.Process], seconds: float) -> None:
+    """Wait until processes have ended, taken notice of or not.
+
+    psutil waits for that notice, too, which some systems take after seconds.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not all(map(_has_ended, processes)):
+        time.sleep(0.01)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def size(value: Any) -> int:
