@@ -37,11 +37,11 @@ demo: $(VENV)/ready
 	$(BIN)/python -m labutils demo $(DEMO_ARGS)
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The tests in a real browser alone; screenshots go to results/browser/.
 test-browser: $(VENV)/ready-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --screenshots results/browser $(wildcard tests/test_browser*.py)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --screenshots results/browser $(wildcard tests/test_browser*.py)
 
 # The lecture's slides, into results/slides/; they need no network.
 slides: $(VENV)/ready

@@ -103,7 +103,25 @@ def pytest_terminal_summary(terminalreporter) -> None:
         )
 
 
+# Those that take longest come first, so that at the end no worker is left
+# alone with one of them (`make test` says --no-loadscope-reorder for that).
+SLOW = (
+    "test_grading.py", "test_browser_notebooks.py", "test_nbgrader.py",
+    "test_grading_restarts.py", "test_doctor.py", "test_grading_probes.py",
+    "test_browser_demo.py", "test_bundle.py", "test_report.py",
+    "test_browser_widgets.py", "test_release.py", "test_cli.py",
+    "test_grading_kernel.py", "test_browser_slides.py",
+    "06_deep_lstm_vs_gru.ipynb",
+)
+
+
+def _rank(item: pytest.Item) -> int:
+    name = item.path.name
+    return SLOW.index(name) if name in SLOW else len(SLOW)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_rank)
     if not _outputs_compared():
         for item in items:
             if item.path.suffix == ".ipynb":

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 from importlib import metadata
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from labutils import settings
@@ -117,7 +117,8 @@ def reinstall(package: str) -> str:
 
 def pip(*arguments: str) -> str:
     """A line that installs into this environment."""
-    if find_spec("pip"):
+    # Not importlib.util.find_spec: setuptools acts on a question for pip.
+    if PathFinder.find_spec("pip"):
         return python("-m", "pip", "install", *arguments)
     if shutil.which("uv"):
         where = shown(sys.executable)
