@@ -16,6 +16,7 @@ from labutils.corpus import find_corpus
 from labutils.teaching.grading import sandbox
 from labutils.teaching.grading.kernel import KernelLostError, StudentKernel
 from labutils.teaching.grading.sandbox import Limits
+from labutils.teaching.grading.values import UnreadableError
 
 # Enough for honest cells on a machine that runs other tests as well.
 LIMITS = Limits(cell=60, notebook=120, memory=2 * 2**30)
@@ -44,6 +45,10 @@ class Run:
                 except KernelLostError as lost:
                     self.lost = lost.reason
                     break
+            self.ask()
+
+    def ask(self):
+        """What is asked of the kernel in the end: nothing here."""
 
     @property
     def text(self):
@@ -121,6 +126,50 @@ def test_a_fork_bomb():
         p for p in psutil.process_iter(["uids", "status"])
         if p.info["uids"].real == sandbox.user(0) != 0
         and p.info["status"] != psutil.STATUS_ZOMBIE]
+
+
+class Probed(Run):
+    """Cells, and then two questions as a probe asks them."""
+
+    def __init__(self, *sources):
+        self.answers = []
+        super().__init__(*sources)
+
+    def ask(self):
+        with self.kernel.probing():
+            self.short = self.kernel.line is not None
+            for code in ("x + 1", "y"):
+                try:
+                    self.answers.append(self.kernel.evaluate(code, 20))
+                except UnreadableError as error:
+                    self.answers.append(str(error).partition(":")[0])
+
+
+def test_questions_go_the_short_way():
+    run = Probed("x = 1")
+    assert run.short
+    assert run.answers == ["2", "NameError"]
+
+
+@sandboxed
+def test_a_link_in_the_place_of_the_socket_changes_nothing(tmp_path):
+    own = tmp_path / "own"
+    own.write_text("mine")
+    own.chmod(0o600)
+    run = Probed(
+        "import os, sys\n"
+        "place = os.path.dirname(sys.argv[sys.argv.index('-f') + 1])\n"
+        f"os.symlink({str(own)!r}, place + '/line')\nx = 1")
+    assert not run.error
+    assert not run.short  # and it is asked in the other way
+    assert run.answers == ["2", "NameError"]
+    assert own.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_get_ipython_it_is_unreadable_and_not_lost():
+    run = Probed("get_ipython = None\nx = 1")
+    assert not run.short
+    assert run.answers == ["2", "NameError"]
 
 
 def test_the_whole_notebook_has_a_limit():

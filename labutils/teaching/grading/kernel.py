@@ -19,6 +19,7 @@ from labutils.teaching.grading import sandbox
 from labutils.teaching.grading.line import Line, expression
 from labutils.teaching.grading.manager import new_manager
 from labutils.teaching.grading.sandbox import Limits
+from labutils.teaching.grading.values import UnreadableError
 from labutils.teaching.grading.watch import (
     GRACE,
     WATCH,
@@ -134,7 +135,7 @@ class StudentKernel:
         Raises:
             KernelLostError: as for `run`.
             TimeoutError: it took too long; the kernel goes on, or is lost.
-            RuntimeError: there was no text; its message is the error's.
+            UnreadableError: there was no text; its message is the error's.
         """
         if self.lost:
             raise KernelLostError(self.lost)
@@ -144,21 +145,24 @@ class StudentKernel:
         content = self._reply(channel, self._ask(code), seconds)
         answer = content.get("user_expressions", {}).get("far", {})
         if answer.get("status") != "ok":
-            raise RuntimeError(
+            raise UnreadableError(
                 f"{answer.get('ename', '?')}: {answer.get('evalue', '')}")
         return str(answer.get("data", {}).get("text/plain", ""))
 
     @contextlib.contextmanager
     def probing(self) -> Iterator[None]:
         """Meanwhile `evaluate` takes the short way, if there is one."""
-        line = Line(self.folder / "line")
-        self._ask(expression(line.path))
         # A kernel that does not answer there is asked in Jupyter's way.
-        self.line = line if line.connected(GRACE) else None
+        with contextlib.suppress(OSError):
+            line = Line(self.folder / "line")
+            self._ask(expression(line.path))
+            if line.connected(GRACE):
+                self.line = line
         try:
             yield
         finally:
-            line.close()
+            if self.line:
+                self.line.close()
             self.line = None
 
     def kill(self) -> None:
@@ -207,7 +211,7 @@ class StudentKernel:
             raise TimeoutError
         worth, text = reply
         if not worth:
-            raise RuntimeError(text)
+            raise UnreadableError(text)
         return text
 
     def _reply(
