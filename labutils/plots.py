@@ -4,7 +4,9 @@ Every function draws on the axes it is given, or on new ones, and returns
 them. Curves differ by line style as well as by colour.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -44,6 +46,31 @@ def use_chinese_font() -> str | None:
 
 
 use_chinese_font()
+
+
+def notebook_kernel() -> Any:
+    """The notebook kernel that this process is, or None."""
+    ipython = sys.modules.get("IPython")  # a kernel has imported it
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None)
+
+
+def use_sharp_pictures() -> None:
+    """Let a notebook's figures have twice the pixels, for a projector.
+
+    A format that the reader's own settings choose stays.
+    """
+    kernel = notebook_kernel()
+    if kernel is None:
+        return
+    from matplotlib_inline.config import InlineBackend
+
+    inline = InlineBackend.instance(parent=kernel.shell)
+    if inline.figure_formats == {"png"}:
+        inline.figure_formats = {"retina"}
+
+
+use_sharp_pictures()
 
 
 def new_axes(width: float = 1.0, height: float = 1.0) -> Axes:

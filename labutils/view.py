@@ -8,7 +8,6 @@ either case.
 
 import io
 import os
-import sys
 import time
 from typing import Any, Protocol
 
@@ -44,17 +43,10 @@ def new_view(verbose: bool = True) -> View:
     """The view that fits the place where this runs."""
     if not verbose:
         return Silent()
-    kernel = _kernel()
+    kernel = plots.notebook_kernel()
     if kernel is None:
         return Lines()
     return Live() if _somebody_watches(kernel) else Lines(picture=True)
-
-
-def _kernel() -> Any:
-    """The notebook kernel that this process is, or None."""
-    ipython = sys.modules.get("IPython")  # a kernel has imported it
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None)
 
 
 def _somebody_watches(kernel: Any) -> bool:

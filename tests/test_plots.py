@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 import warnings
+from base64 import b64decode
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from kernel import Kernel
 from matplotlib import font_manager
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from PIL import Image
 
 from labutils import (
     History,
@@ -381,3 +384,27 @@ def test_a_font_is_asked_for_once():
     before = [*plt.rcParams["font.family"]]
     use_chinese_font()
     assert plt.rcParams["font.family"] == before
+
+
+# In a notebook.
+
+CHOOSE_PNG = "%config InlineBackend.figure_formats = ['png', 'jpeg']"
+
+
+@pytest.mark.parametrize("chosen, factor", [("", 2), (CHOOSE_PNG, 1)])
+def test_a_notebooks_figure_has_twice_the_pixels_unless_the_reader_chooses(
+    chosen, factor
+):
+    with Kernel() as kernel:
+        if chosen:
+            kernel.run(chosen)
+        kernel.run("from labutils.plots import *")
+        cell = kernel.run("plot_frequencies({'words': [3, 1]});")
+    (shown,) = cell.of("display_data")
+    with Image.open(io.BytesIO(b64decode(
+        shown["content"]["data"]["image/png"]
+    ))) as picture:
+        width = picture.size[0]
+    said = shown["content"]["metadata"].get("image/png", {})
+    assert width // said.get("width", width) == factor
+    assert 450 * factor < width < 550 * factor
