@@ -279,7 +279,7 @@ def test_a_whole_copy_passes_its_check(course, out):
     bundle.bundle(out, Options())
     code, said, error = script(out, "--check")
     assert (code, error) == (0, "")
-    assert "verifying" in said
+    assert said.endswith(" files ...\nThis copy is whole.\n")
 
 
 def test_a_damaged_copy_is_found(course, out, tmp_path):
@@ -308,6 +308,8 @@ def test_another_python_or_system_is_told(course, out, key, value):
     assert (code, said) == (1, "")
     assert f"this is Python {RUNNING}." in error
     assert about["targets"][0]["title"] in error
+    # A copy is checked wherever it was made.
+    assert "bundle.json is damaged" in script(out, "--check")[2]
 
 
 def fake_python(place: Path, name: str, version: str) -> Path:

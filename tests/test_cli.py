@@ -18,6 +18,7 @@ from support import STAND_IN, body, closed_address, finish, names
 from labutils import __main__ as cli
 from labutils import corpus, download, settings
 from labutils.corpus import WAYS_TO_GET_IT
+from labutils.doctor import mends
 
 # labutils, with the stand-in text in the place of the book.
 WITH_STAND_IN = """
@@ -98,6 +99,27 @@ def test_the_installed_program_is_this_one():
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     scripts = project["project"]["scripts"]
     assert scripts == {"labutils": "labutils.__main__:main"}
+
+
+# A package that is not there.
+
+@pytest.mark.parametrize("module, extra", [
+    ("jinja2", "lab"), ("pooch", "lab"), ("voila.app", "teach"),
+    ("sphinx_revealjs", "teach"), ("distributed", "cluster"),
+])
+def test_a_missing_package_is_answered_with_what_brings_it(
+    monkeypatch, main, module, extra
+):
+    def needs_it():
+        raise ModuleNotFoundError(name=module)
+
+    monkeypatch.setattr(mends, "own_environment", lambda: None)
+    monkeypatch.setattr(mends, "in_environment", lambda: True)
+    monkeypatch.setattr(settings, "check", needs_it)
+    code, out, err = main("demo")
+    assert (code, out) == (1, "")
+    assert module.partition(".")[0] in one_line(err)
+    assert re.search(rf' -m pip install .*\[{extra}\]"$', err)
 
 
 # What cannot be parsed ends with 2.

@@ -258,7 +258,7 @@ def test_without_voila_nothing_is_trained(small):
     code, out, err = finish(support.python("-c", script, "demo"))
     assert (code, out) == (1, "")
     assert re.fullmatch(
-        r'labutils: this command needs voila, [^\n]+"\.\[teach\]"\n', err
+        r"labutils: this command needs voila, [^\n]+ Type: [^\n]+\n", err
     )
     assert not small.exists()
 

@@ -25,10 +25,12 @@ from labutils.doctor import (
     mends,
     packages,
     page,
+    text,
     trainings,
     widgets,
 )
 from labutils.doctor.findings import BAD, NOTE, OK, WARN, Finding, Section
+from labutils.doctor.versions import within
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="the lines are those of a POSIX shell"
@@ -140,12 +142,12 @@ def test_a_newer_python_is_looked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(interpreter.mends, "own_environment", lambda: None)
     name = f"python3.{sys.version_info.minor}"
     wrong, right = tmp_path / "wrong", tmp_path / "right"
-    for folder, text in (
+    for folder, words in (
         (wrong, "#!/bin/sh\nexit 127\n"),  # as a version manager's may be
         (right, f"#!/bin/sh\nexec {sys.executable} \"$@\"\n"),
     ):
         folder.mkdir()
-        (folder / name).write_text(text)
+        (folder / name).write_text(words)
         (folder / name).chmod(0o755)
     make = str(Path(shutil.which("make") or "/usr/bin/make").parent)
     monkeypatch.setenv("PATH", f"{right}:{make}")
@@ -199,6 +201,22 @@ def test_what_was_installed_is_never_renamed(tmp_path):
     assert " pip install --force-reinstall --no-deps " in found.mend
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is small")
+@pytest.mark.parametrize("gpu", [True, False])
+def test_torch_comes_without_cuda_where_no_gpu_is(monkeypatch, gpu):
+    monkeypatch.setattr(mends, "has_nvidia_gpu", lambda: gpu)
+    monkeypatch.setattr(mends, "own_environment", lambda: None)
+    monkeypatch.setattr(mends, "in_environment", lambda: True)
+    asked = f"--extra-index-url {mends.CPU_INDEX} "
+    assert (asked in mends.reinstall("torch")) is not gpu
+    assert asked not in mends.reinstall("numpy")
+    assert asked not in mends.install()  # torch is there
+    monkeypatch.setattr(mends, "installed", lambda name: None)
+    assert (asked in mends.install()) is not gpu
+    monkeypatch.setattr(mends.shutil, "which", lambda name: None)
+    assert (asked in mends.make()) is not gpu
+
+
 def test_a_page_is_given_where_almost_everything_is_broken(course):
     course.remove("torch", "matplotlib", "ipywidgets", "jupyter_core")
     (course.links / "numpy").unlink()
@@ -247,7 +265,7 @@ def test_a_file_that_hides_a_module_is_named_and_its_line_mends_it(course):
     ],
 )
 def test_versions_in_ranges(version, versions, inside):
-    assert packages.within(version, versions) is inside
+    assert within(version, versions) is inside
 
 
 def test_requirements_of_an_installed_package(monkeypatch, tmp_path):
@@ -469,10 +487,10 @@ def test_a_front_end_of_another_generation_is_named(tmp_path):
 
 
 def test_a_damaged_text_is_named_and_its_line_mends_it(course):
-    text = support.real_text().read_bytes()
+    book = support.real_text().read_bytes()
     copy = course.folder / "data" / "timemachine.txt"
     copy.parent.mkdir()
-    copy.write_bytes(text[:100_000])
+    copy.write_bytes(book[:100_000])
     visit = course.doctor("text")
     assert visit["text"]["state"] == WARN and visit.code == 1
     assert "it was cut short" in visit["text"]["found"]
@@ -491,17 +509,32 @@ def test_a_text_that_is_named_wrongly_does_not_work(course):
 
 
 def test_bad_settings_are_named_and_their_lines_mend_them(course):
-    bad = {"LABUTILS_EPOCHS": "many", "LABUTILS_SEED": "-1",
-           "LABUTILS_SEEDS": "1"}
+    bad = {"LABUTILS_EPOCHS": "many", "LABUTILS_SECONDS": "all",
+           "LABUTILS_SEED": "-1", "LABUTILS_SEEDS": "1"}
     visit = course.doctor("text", **bad)
     found = [c for c in visit.checks if c["name"] == "settings"]
-    assert [c["state"] for c in found] == [BAD, BAD, WARN]
+    assert [c["state"] for c in found] == [BAD, BAD, BAD, WARN]
     for check, name in zip(found, bad, strict=True):
         assert check["found"].startswith(name)
-    assert "perhaps LABUTILS_SEED is meant" in found[2]["found"]
+    assert "perhaps LABUTILS_SEED is meant" in found[-1]["found"]
     lines = "; ".join(check["mend"] for check in found)
     visit = course.doctor("text", before=lines, **bad)
     assert visit["settings"]["state"] == OK
+
+
+def test_what_caps_a_training_is_noted(monkeypatch):
+    for name in text._known():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LABUTILS_SEED", "3")
+    [found] = text.variables()
+    assert (found.state, found.found) == (OK, "LABUTILS_SEED=3")
+    monkeypatch.setenv("LABUTILS_SECONDS", "60")
+    [found] = text.variables()
+    assert found.state == NOTE and "trainings are capped" in found.found
+    assert found.mend == "unset LABUTILS_SECONDS"
+    monkeypatch.setenv("LABUTILS_EPOCHS", "2")
+    [found] = text.variables()
+    assert found.mend == "unset LABUTILS_EPOCHS LABUTILS_SECONDS"
 
 
 def test_a_bad_device_is_named_and_a_cap_is_heeded(course):

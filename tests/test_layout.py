@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from labutils.corpus import SHA256, SIZE
+from labutils.doctor import mends
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "labutils").rglob("*.py"))
@@ -144,10 +145,11 @@ def test_the_conda_environment_installs_through_the_constraints():
     assert constraints == "-c constraints.txt"
     match = re.fullmatch(r"-e \.\[([\w,-]+)\]", package)
     assert match and set(match[1].split(",")) <= set(EXTRAS)
-    # The same place of CPU builds as in the Makefile.
+    # One place of CPU builds.
     [address] = re.findall(
         r"^TORCH_CPU_INDEX \?= (\S+)$", text("Makefile"), re.MULTILINE)
     assert index == f"--extra-index-url {address}"
+    assert address == mends.CPU_INDEX
 
 
 def fake_torch(folder, version):

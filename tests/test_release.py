@@ -367,7 +367,18 @@ def labutils(place: Path, *arguments: str) -> tuple[int, str, str]:
 def test_a_command_of_the_instructors_says_so(edition, arguments):
     code, out, err = labutils(edition[0], *arguments)
     assert (code, out) == (1, "")
-    assert re.fullmatch(r"labutils: this command belongs to [^\n]+\n", err)
+    assert re.fullmatch(
+        rf"labutils: {arguments[0]} belongs to the instructors' edition [^\n]+"
+        r"\n", err
+    )
+    assert ("Run All Cells" in err) is (arguments[0] == "run")
+
+
+def test_its_help_names_the_commands_that_it_has(edition):
+    code, out, err = labutils(edition[0], "--help")
+    assert (code, err) == (0, "")
+    found = re.findall(r"^    (\w+) ", out, re.MULTILINE)
+    assert found == ["data", "doctor", "reset", "report"]
 
 
 def test_other_commands_work_there(edition):
@@ -561,7 +572,7 @@ def test_without_nbgrader_it_says_how_to_install_it(tmp_path):
     code, out, err = finish(process)
     assert (code, out) == (1, "")
     assert re.fullmatch(
-        r"labutils: this command needs nbgrader, [^\n]+ install [^\n]+\n", err
+        r"labutils: this command needs nbgrader, [^\n]+ Type: [^\n]+\n", err
     )
     assert names(tmp_path) == []
 

@@ -27,10 +27,12 @@ def add(commands: Any) -> None:
                        help="notebooks at the same time; default: as many as "
                        "there are cores")
     grade.add_argument("--again", action="append", default=[],
-                       metavar="STUDENT", help="number, name or key of a "
-                       "student to grade once more; can be repeated")
+                       metavar="STUDENT", help="number or key of a student, "
+                       "or the name as the table shows it, to grade once "
+                       "more; can be repeated")
     grade.add_argument("--seed", type=int, metavar="N", default=0,
-                       help="from which the inputs of all probes follow")
+                       help="from which the inputs of all probes follow; "
+                       "default: 0")
     grade.add_argument("--cell-seconds", type=count, metavar="N",
                        default=60, help="for a cell; default: 60")
     grade.add_argument("--notebook-seconds", type=count, metavar="N",

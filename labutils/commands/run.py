@@ -19,7 +19,8 @@ def add(commands: Any) -> None:
     run.add_argument("--epochs", type=count, metavar="N",
                      help="cap on every training's epochs")
     run.add_argument("--out", type=Path, metavar="DIR",
-                     help="folder for executed copies and results")
+                     help="folder for executed copies and results; default: "
+                     "the results folder")
     run.add_argument("--in-place", action="store_true",
                      help="write full runs back into the notebooks")
     run.set_defaults(command=_run)

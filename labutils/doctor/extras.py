@@ -11,10 +11,9 @@ from pathlib import Path
 from labutils import settings
 from labutils.doctor import mends
 from labutils.doctor.findings import NOTE, OK, WARN, Finding
-from labutils.doctor.packages import installed
 from labutils.doctor.processes import Probe
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+from labutils.doctor.versions import installed
+from labutils.report.browser import BrowserError, find
 
 
 def full_course() -> bool:
@@ -56,12 +55,13 @@ def _install_fonts(cache: str) -> str:
 
 def browser() -> list[Finding]:
     """The line about a browser: for PDF files and for the browser tests."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
+    try:
+        found = find()
+    except BrowserError:
         line = "sudo apt-get install chromium"
         return [Finding(
-            "browser", NOTE, "no Chromium or Chrome on the PATH: needed for "
-            "PDF files and browser tests alone",
+            "browser", NOTE, "no Chromium, Chrome or Edge: needed for PDF "
+            "files and browser tests alone",
             line if sys.platform == "linux" else "",
         )]
     if not (settings.home() / "tests").is_dir():

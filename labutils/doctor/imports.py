@@ -12,8 +12,8 @@ from typing import Any
 from labutils import settings
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, OK, WARN, Finding
-from labutils.doctor.packages import installed
 from labutils.doctor.processes import ROOT, Probe
+from labutils.doctor.versions import installed
 
 # Of each module, the package that brings it.
 PACKAGES = {

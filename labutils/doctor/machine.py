@@ -7,8 +7,8 @@ from pathlib import Path
 
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, NOTE, OK, WARN, Finding
-from labutils.doctor.packages import installed
 from labutils.doctor.processes import Probe
+from labutils.doctor.versions import installed
 
 # A notebook's kernel takes some 700 MB, JupyterLab and a page as much again.
 SCARCE, TOO_LITTLE = 1.5, 0.5  # GB
@@ -33,7 +33,7 @@ def device(torch: Probe) -> list[Finding]:
     words += f" on {cores} core{'s' * (cores > 1)}"
     if os.environ.get("OMP_NUM_THREADS"):
         words += f", as OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} asks"
-    if _nvidia() and not facts["gpu"]:
+    if mends.has_nvidia_gpu() and not facts["gpu"]:
         build = facts["cuda"]
         words += "; there is an NVIDIA GPU, " + (
             f"but its driver does not fit PyTorch's CUDA {build}" if build
@@ -63,10 +63,6 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _nvidia() -> bool:
-    return Path("/proc/driver/nvidia/version").exists()
 
 
 def trainings(torch: Probe) -> list[Finding]:

@@ -13,8 +13,11 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from labutils import settings
+from labutils.doctor.versions import installed
 
 WINDOWS = os.name == "nt"
+# PyTorch's own index of builds for the CPU.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def shown(path: Path | str) -> str:
@@ -39,9 +42,11 @@ def _start(program: Path | str) -> str:
     return f"& {name}" if name.startswith('"') else name
 
 
-def unset(name: str) -> str:
-    """A line that unsets an environment variable."""
-    return f"Remove-Item Env:{name}" if WINDOWS else f"unset {name}"
+def unset(*names: str) -> str:
+    """A line that unsets environment variables."""
+    if WINDOWS:
+        return "; ".join(f"Remove-Item Env:{name}" for name in names)
+    return " ".join(["unset", *names])
 
 
 def put(name: str, value: Path | str) -> str:
@@ -90,7 +95,8 @@ def install(extra: str = "lab") -> str:
         return pip(*_without_course())
     if not in_environment():
         return make()
-    return pip(*_constraints(), "-e", f'"{_bare(home)}[{extra}]"')
+    index = [] if installed("torch") else _cpu_index()
+    return pip(*index, *_constraints(), "-e", f'"{_bare(home)}[{extra}]"')
 
 
 def _without_course() -> list[str]:
@@ -112,7 +118,10 @@ def _without_course() -> list[str]:
 
 def reinstall(package: str) -> str:
     """A line that installs one package anew, as tested."""
-    return pip("--force-reinstall", "--no-deps", *_constraints(), package)
+    index = _cpu_index() if package == "torch" else []
+    return pip(
+        "--force-reinstall", "--no-deps", *index, *_constraints(), package
+    )
 
 
 def pip(*arguments: str) -> str:
@@ -140,15 +149,16 @@ def make(interpreter: str = "") -> str:
             f"{start} -m venv {shown(home / '.venv')}"
             f"{'; ' if WINDOWS else ' && '}{_start(own)} -m pip install "
             # Quoted, since brackets mean something to a shell.
-            + " ".join([*_constraints(), "-e", f'"{_bare(home)}[lab]"'])
+            + " ".join([
+                *_cpu_index(), *_constraints(), "-e", f'"{_bare(home)}[lab]"'
+            ])
         )
     words = ["make", "lab"]
     if home.resolve() != Path.cwd():
         words[1:1] = ["-C", shown(home)]
     if interpreter:
         words.append(f"PYTHON={interpreter}")
-    # Without an NVIDIA GPU its libraries are gigabytes for nothing.
-    if sys.platform == "linux" and not Path("/proc/driver/nvidia").exists():
+    if _cpu_index():
         words.append("TORCH=cpu")
     return " ".join(words)
 
@@ -156,6 +166,18 @@ def make(interpreter: str = "") -> str:
 def in_environment() -> bool:
     """Whether packages may be installed here without harm to others."""
     return sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether its driver is there, on Linux."""
+    return Path("/proc/driver/nvidia/version").exists()
+
+
+def _cpu_index() -> list[str]:
+    """On Linux the usual torch brings gigabytes for an NVIDIA GPU."""
+    if sys.platform != "linux" or has_nvidia_gpu():
+        return []
+    return ["--extra-index-url", CPU_INDEX]
 
 
 def _constraints() -> list[str]:

@@ -15,6 +15,7 @@ from importlib import metadata
 from labutils import settings
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, NOTE, OK, WARN, Finding
+from labutils.doctor.versions import installed, within
 
 NEEDED = ("", "lab")  # the package itself and what shows its notebooks
 LINE = re.compile(
@@ -58,7 +59,7 @@ def _needed(needed: list[Requirement]) -> Finding:
         elif _differs(one.name, version, tested):
             other.append(
                 f"{one.name} is {version}, tested was "
-                f"{tested[_plain(one.name)]}"
+                f"{tested[plain(one.name)]}"
             )
     if missing:
         bad.insert(0, f"missing: {', '.join(missing)}")
@@ -139,53 +140,15 @@ def constraints() -> dict[str, str]:
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
     pairs = [line.split("==") for line in lines if line[:1] not in ("#", "")]
-    return {_plain(name): version.strip() for name, version in pairs}
-
-
-def installed(name: str) -> str | None:
-    """The version of an installed package; None where there is none."""
-    try:
-        # None as well where its metadata is damaged.
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def within(version: str, versions: str) -> bool:
-    """Whether a version lies in a range such as ">=2.13,<3".
-
-    Not all of Python's rules: those that pyproject.toml makes use of.
-    """
-    mine = _numbers(version)
-    for part in filter(None, (p.strip() for p in versions.split(","))):
-        match = re.fullmatch(r"(~=|>=|<=|==|!=|<|>)\s*([\w.+]+)", part)
-        if not match:
-            continue  # a rule that is unknown here forbids nothing
-        limit = _numbers(match[2])
-        family = limit[:match[2].count(".")]
-        if not {
-            "~=": mine >= limit and mine[:len(family)] == family,
-            ">=": mine >= limit, "<=": mine <= limit, "==": mine == limit,
-            "!=": mine != limit, "<": mine < limit, ">": mine > limit,
-        }[match[1]]:
-            return False
-    return True
-
-
-def _numbers(version: str) -> list[int]:
-    """[2, 13] of 2.13.0+cpu: zeros at the end mean nothing."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    numbers = [int(x) for x in match[0].split(".")] if match else []
-    while numbers and not numbers[-1]:
-        numbers.pop()
-    return numbers
+    return {plain(name): version.strip() for name, version in pairs}
 
 
 def _differs(name: str, version: str, tested: dict[str, str]) -> bool:
     """Whether it is tested in another version; +cpu and the like are one."""
-    wanted = tested.get(_plain(name))
+    wanted = tested.get(plain(name))
     return wanted is not None and version.partition("+")[0] != wanted
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A package's name in the one spelling that can be compared."""
     return re.sub(r"[-_.]+", "-", name).lower()

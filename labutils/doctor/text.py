@@ -11,6 +11,7 @@ from labutils import corpus, settings
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, NOTE, OK, WARN, Finding
 
+CAPS = ("LABUTILS_EPOCHS", "LABUTILS_SECONDS")  # of a training
 NO_NETWORK = (
     "(Without a network add --from FILE to the line below, with a copy.)"
 )
@@ -70,7 +71,7 @@ def variables() -> list[Finding]:
     findings = []
     for read in (
         settings.data_dir, settings.results_dir, settings.text,
-        settings.epochs_cap, settings.seed,
+        settings.epochs_cap, settings.seconds_cap, settings.seed,
     ):
         try:
             read()
@@ -115,9 +116,10 @@ def _given(given: dict[str, str]) -> Finding:
     if not given:
         return Finding("settings", OK, "no LABUTILS_* variable is set")
     words = ", ".join(f"{name}={value}" for name, value in given.items())
-    if "LABUTILS_EPOCHS" not in given:
+    caps = [name for name in CAPS if name in given]
+    if not caps:
         return Finding("settings", OK, words)
     return Finding(
         "settings", NOTE, f"{words}: trainings are capped, and say so",
-        mends.unset("LABUTILS_EPOCHS"),
+        mends.unset(*caps),
     )

@@ -14,8 +14,9 @@ from typing import Any
 
 from labutils.doctor import mends
 from labutils.doctor.findings import BAD, OK, WARN, Finding
-from labutils.doctor.packages import installed, parse, within
+from labutils.doctor.packages import parse
 from labutils.doctor.processes import Probe
+from labutils.doctor.versions import installed, within
 
 EXTENSION = "@jupyter-widgets/jupyterlab-manager"
 # Generations: ipywidgets' first number, and that of its front end.

@@ -1,4 +1,9 @@
-"""HTML to PDF with a browser that is there already."""
+"""HTML to PDF with a browser that is there already.
+
+The doctor asks for one, too: what is here runs under Python 3.8.
+"""
+
+from __future__ import annotations
 
 import os
 import shutil

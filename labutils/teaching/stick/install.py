@@ -31,10 +31,12 @@ class InstallError(RuntimeError):
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        target = fitting(_about()["targets"])
-        verify(HERE)
-        if options.check:
+        if options.check:  # on any computer, above all the one that made it
+            verify(HERE)
+            print("This copy is whole.")
             return 0
+        target = fitting(_about()["targets"])
+        verify(HERE, "1 of 3: ")
         install(options.folder.expanduser().absolute(), target)
     except (InstallError, OSError) as error:
         print(f"install: {error}", file=sys.stderr)
@@ -77,15 +79,18 @@ def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
     )
 
 
-def verify(folder: Path) -> None:
+def verify(folder: Path, step: str = "") -> None:
     """Compare every file with the list of SHA-256 sums.
+
+    Args:
+        folder: of the bundle.
+        step: what the line that says so begins with.
 
     Raises:
         InstallError: a file is missing or damaged.
     """
     listed = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    print(f"1 of 3: reading and verifying {len(listed)} files ...",
-          flush=True)
+    print(f"{step}reading and verifying {len(listed)} files ...", flush=True)
     bad = []
     for line in listed:
         expected, name = line.split("  ", 1)
