@@ -1,9 +1,6 @@
 """Grade a whole class: several notebooks at once, and nothing lost."""
 
 import os
-import pickle
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -144,26 +141,6 @@ class Local:
             return in_process(replace(job, slot=slot), self.context)
         finally:
             self.slots.put(slot)
-
-
-def in_subprocess(job: Job) -> tuple[Graded, bytes]:
-    """As `in_process`, where a process may have no children to fork.
-
-    Raises:
-        TimeoutError: it took too long.
-        RuntimeError: it has ended without a result.
-    """
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", f"{__package__}.child"],
-            input=pickle.dumps(job), stdout=subprocess.PIPE,
-            timeout=job.limits.notebook + SPARE,
-        )
-    except subprocess.TimeoutExpired:
-        raise TimeoutError from None
-    if done.returncode:
-        raise RuntimeError(f"exit code {done.returncode}")
-    return pickle.loads(done.stdout)
 
 
 def in_process(job: Job, context: Any) -> tuple[Graded, bytes]:

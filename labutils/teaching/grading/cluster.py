@@ -1,5 +1,6 @@
 """Grade on several machines, with Dask (the extra `cluster`)."""
 
+import multiprocessing
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
@@ -8,7 +9,8 @@ from distributed import Client
 from distributed import Future as Remote
 
 from labutils.corpus import find_corpus
-from labutils.teaching.grading.batch import in_subprocess
+from labutils.teaching.grading import forks
+from labutils.teaching.grading.batch import in_process
 from labutils.teaching.grading.job import Job
 from labutils.teaching.grading.results import Graded
 
@@ -84,4 +86,6 @@ def on_worker(job: Job) -> tuple[Graded, bytes]:
                 "and name it in LABUTILS_TEXT."
             )
         job = replace(job, text=path)
-    return in_subprocess(job)
+    # Dask begins its workers as daemons, which could begin no process.
+    multiprocessing.current_process().daemon = False
+    return in_process(job, forks.context())
