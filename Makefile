@@ -20,6 +20,10 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 DEMO_ARGS ?=
 
+# Three test files at a time: on two cores one of them mostly waits. The slowest
+# go first, as conftest.py sorts them.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+
 # Where `make bundle` writes, and more options for it: --for windows ...
 OUT ?= results/bundle
 BUNDLE_ARGS ?=
@@ -37,11 +41,11 @@ demo: $(VENV)/ready
 	$(BIN)/python -m labutils demo $(DEMO_ARGS)
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 # The tests in a real browser alone; screenshots go to results/browser/.
 test-browser: $(VENV)/ready-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --screenshots results/browser $(wildcard tests/test_browser*.py)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --screenshots results/browser $(wildcard tests/test_browser*.py)
 
 # The lecture's slides, into results/slides/; they need no network.
 slides: $(VENV)/ready

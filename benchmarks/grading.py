@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -78,7 +79,8 @@ def grade(submissions: Path, out: Path) -> float:
 
 def against_nbgrader(folder: Path, count: int) -> list[str]:
     """The same class, graded by one and by the other."""
-    students = classroom.honest()[:count]
+    honest = classroom.honest()[:count]
+    students = [replace(one, whole=True) for one in honest]
     submissions = classroom.hand_in(folder / "submissions", students)
     nbgrader_course(folder / "nbgrader", students)
     own = grade(submissions, folder / "out")

@@ -13,9 +13,9 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The course, with few epochs; nobody can tell it from a student's."""
+    """The course, at one epoch; nobody can tell it from a student's."""
     folder = tmp_path_factory.mktemp("lab")
-    with Lab(folder, LABUTILS_EPOCHS="2") as lab:
+    with Lab(folder, LABUTILS_EPOCHS="1") as lab:
         yield lab
 
 

@@ -1,33 +1,47 @@
 """A probe judges a function in a real kernel as its check does here."""
 
 import pytest
-from kernel import Kernel
+from kernel import SECONDS, Kernel
 from test_checks import MODULES
 
 from labutils.teaching.grading.judge import judge
+from labutils.teaching.grading.line import Line, expression
 from labutils.teaching.grading.results import Status
+from labutils.teaching.grading.values import UnreadableError
 
 SEED = 4_711
 
 
 @pytest.fixture(scope="module")
-def kernel():
+def evaluate(tmp_path_factory):
+    """Runs expressions in a kernel, in the way that grading does."""
+    line = Line(tmp_path_factory.mktemp("line") / "line")
     with Kernel(LABUTILS_DEVICE="cpu", OMP_NUM_THREADS="1") as kernel:
         kernel.run("import solutions, importlib")
-        yield kernel
+        kernel.begin(expression(line.path))  # ends with the line
+        assert line.connected(SECONDS)
+
+        def evaluate(code, seconds=SECONDS):
+            line.send(code)
+            reply = line.receive(seconds)
+            if reply is None:
+                raise TimeoutError
+            if not reply[0]:
+                raise UnreadableError(reply[1])
+            return reply[1]
+
+        yield evaluate
+        line.close()
 
 
-def define(kernel, name, label):
-    """Give the student's namespace a solution under the exercise's name."""
-    kernel.run(
+def judged(evaluate, name, label, seed=SEED):
+    """The judgement on a solution, put under the exercise's name."""
+    code = (
         f"{name} = importlib.import_module('solutions.{name}').{label}\n"
         f"{name}.__name__ = {name!r}"
     )
-
-
-def judged(kernel, name, label, seed=SEED):
-    define(kernel, name, label)
-    return judge(name, kernel.evaluate, seed)
+    evaluate(f"exec({code!r}, get_ipython().user_ns)")
+    return judge(name, evaluate, seed)
 
 
 def labels(kind):
@@ -39,14 +53,14 @@ def labels(kind):
 
 
 @pytest.mark.parametrize(("name", "label"), labels("right"))
-def test_a_right_solution_gets_its_points(kernel, name, label):
-    found = judged(kernel, name, label)
+def test_a_right_solution_gets_its_points(evaluate, name, label):
+    found = judged(evaluate, name, label)
     assert found.status is Status.PASSED, found
 
 
 @pytest.mark.parametrize(("name", "label"), labels("wrong"))
-def test_a_wrong_solution_gets_none_and_its_slip(kernel, name, label):
-    found = judged(kernel, name, label)
+def test_a_wrong_solution_gets_none_and_its_slip(evaluate, name, label):
+    found = judged(evaluate, name, label)
     assert found.status in (Status.FAILED, Status.ERROR), found
     slip = getattr(MODULES[name], label).slip
     words = " ".join(

@@ -14,9 +14,9 @@ from nbgrader.api import Gradebook
 from labutils import settings
 from labutils.teaching.release import STUB, student_notebook
 
-# Notebooks of the course that are graded here, next to the small lesson: at
-# one epoch each of them takes a few seconds, once for each student.
-REAL = ("01_text_preprocessing", "04_rnn_concise")
+# Notebooks of the course that are graded here, next to the small lesson: each
+# of them runs once for each student, and these train nothing.
+REAL = ("01_text_preprocessing", "02_long_sequence_sampling")
 CONFIG = f"""
 c = get_config()
 c.CourseDirectory.course_id = "rnn"
