@@ -144,12 +144,12 @@ def test_the_terminal_says_what_goes_on(start):
 
 def test_only_this_machine_is_served(start):
     process, address, _ = start
-    listening = {
-        connection.laddr.ip
-        for connection in psutil.Process(process.pid).net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening == {"127.0.0.1"}
+
+    def listening():
+        found = psutil.Process(process.pid).net_connections("tcp")
+        return {c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN}
+
+    assert wait_for(listening, "server") == {"127.0.0.1"}
     assert address.startswith("http://127.0.0.1:")
 
 

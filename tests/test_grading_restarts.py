@@ -9,10 +9,11 @@ import sys
 import time
 
 import classroom
+import psutil
 import pytest
 from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS, rows
 
-from labutils.teaching.grading import sandbox
+from labutils.teaching.grading import sandbox, watch
 from labutils.teaching.grading.classroom import (
     GradeError,
     Settings,
@@ -21,6 +22,7 @@ from labutils.teaching.grading.classroom import (
 
 # One who is right, one who is half done, two with a wrong function.
 SMALL = ("20230003", "20230011", "20230020", "20230022")
+SECONDS = 20  # for what was killed to be gone
 ONCE_MORE = ("20230003", "20230022")
 pytestmark = pytest.mark.skipif(
     sandbox.bubblewrap() is None,
@@ -49,6 +51,15 @@ def start(submissions, out, *more):
     )
 
 
+def kill_and_see_the_end(number):
+    """Kill a process; all that it has begun ends with it."""
+    family = psutil.Process(number).children(recursive=True)
+    os.kill(number, signal.SIGKILL)
+    watch.wait_for_end(family, SECONDS)
+    left = [one for one in family if not watch._has_ended(one)]
+    assert not left
+
+
 def test_killed_and_started_again_it_ends_with_the_same_table(
     small, tmp_path
 ):
@@ -57,7 +68,7 @@ def test_killed_and_started_again_it_ends_with_the_same_table(
     for _ in range(5):
         process = start(submissions, tmp_path / "out")
         time.sleep(chance.uniform(1, 6))
-        process.send_signal(signal.SIGKILL)
+        kill_and_see_the_end(process.pid)
         process.wait()
     assert start(submissions, tmp_path / "out").wait() == 0
     assert (tmp_path / "out" / "grades.csv").read_bytes() == table
@@ -101,7 +112,7 @@ def test_two_dask_workers_one_of_them_killed(small, tmp_path):
                         cluster.scheduler_address)
         time.sleep(6)
         worker = next(iter(cluster.workers.values()))
-        os.kill(worker.pid, signal.SIGKILL)
+        kill_and_see_the_end(worker.pid)
         assert process.wait(300) == 0
     assert (tmp_path / "out" / "grades.csv").read_bytes() == table
 
