@@ -1,5 +1,6 @@
 """A small class, graded: killed, again, in a cluster; nothing is lost."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ import classroom
 import psutil
 import pytest
 from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS, rows
+from page import wait_for
 
 from labutils.teaching.grading import sandbox, watch
 from labutils.teaching.grading.classroom import (
@@ -22,7 +24,6 @@ from labutils.teaching.grading.classroom import (
 
 # One who is right, one who is half done, two with a wrong function.
 SMALL = ("20230003", "20230011", "20230020", "20230022")
-SECONDS = 20  # for what was killed to be gone
 ONCE_MORE = ("20230003", "20230022")
 pytestmark = pytest.mark.skipif(
     sandbox.bubblewrap() is None,
@@ -51,15 +52,6 @@ def start(submissions, out, *more):
     )
 
 
-def kill_and_see_the_end(number):
-    """Kill a process; all that it has begun ends with it."""
-    family = psutil.Process(number).children(recursive=True)
-    os.kill(number, signal.SIGKILL)
-    watch.wait_for_end(family, SECONDS)
-    left = [one for one in family if not watch._has_ended(one)]
-    assert not left
-
-
 def test_killed_and_started_again_it_ends_with_the_same_table(
     small, tmp_path
 ):
@@ -68,10 +60,33 @@ def test_killed_and_started_again_it_ends_with_the_same_table(
     for _ in range(5):
         process = start(submissions, tmp_path / "out")
         time.sleep(chance.uniform(1, 6))
-        kill_and_see_the_end(process.pid)
+        process.send_signal(signal.SIGKILL)
         process.wait()
     assert start(submissions, tmp_path / "out").wait() == 0
     assert (tmp_path / "out" / "grades.csv").read_bytes() == table
+
+
+def is_kernel(process):
+    with contextlib.suppress(psutil.Error):  # it may have ended
+        return "ipykernel_launcher" in process.cmdline()
+    return False
+
+
+def test_what_is_killed_leaves_nothing_behind(tmp_path):
+    [sleeper] = [s for s in classroom.hostile() if "sleep" in s.name]
+    submissions = classroom.hand_in(tmp_path / "submissions", [sleeper])
+    process = start(submissions, tmp_path / "out")
+
+    def family():
+        found = psutil.Process(process.pid).children(recursive=True)
+        return any(map(is_kernel, found)) and found
+
+    found = wait_for(family, "kernel")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # Left alone, the cell that sleeps would go on for CELL_SECONDS.
+    watch.wait_for_end(found, CELL_SECONDS / 2)
+    assert all(map(watch._has_ended, found))
 
 
 def test_graded_twice_it_is_the_same(small, tmp_path):
@@ -112,7 +127,7 @@ def test_two_dask_workers_one_of_them_killed(small, tmp_path):
                         cluster.scheduler_address)
         time.sleep(6)
         worker = next(iter(cluster.workers.values()))
-        kill_and_see_the_end(worker.pid)
+        os.kill(worker.pid, signal.SIGKILL)
         assert process.wait(300) == 0
     assert (tmp_path / "out" / "grades.csv").read_bytes() == table
 
