@@ -20,9 +20,9 @@ from labutils.teaching.grading.values import UnreadableError
 
 # Enough for honest cells on a machine that runs other tests as well.
 LIMITS = Limits(cell=60, notebook=120, memory=2 * 2**30)
-# A user that no other test has, which may run at the same time.
-SLOT = 500
 HURRY = replace(LIMITS, cell=4)
+# Its user is no other test's, which may run at the same time.
+SLOT = 500
 sandboxed = pytest.mark.skipif(
     sandbox.bubblewrap() is None, reason="needs bubblewrap")
 

@@ -95,14 +95,20 @@ class Clock:
             raise self.kernel.gone()
 
 
-def wait_for_end(processes: list[psutil.Process], seconds: float) -> None:
+def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
     """Wait until processes have ended, taken notice of or not.
 
     psutil waits for that notice, too, which some systems take after seconds.
+
+    Returns:
+        Whether they all have ended in this time.
     """
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not all(map(_has_ended, processes)):
+    while not (ended := all(map(_has_ended, processes))):
+        if time.monotonic() > end:
+            break
         time.sleep(0.01)
+    return ended
 
 
 def _has_ended(process: psutil.Process) -> bool:
