@@ -20,8 +20,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 DEMO_ARGS ?=
 
-# Three test files at a time: on two cores one of them mostly waits. The slowest
-# go first, as conftest.py sorts them.
+# Three test files at a time, since some wait for limits of time to pass. The
+# slowest go first, as conftest.py sorts them.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 # Where `make bundle` writes, and more options for it: --for windows ...
