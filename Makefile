@@ -34,11 +34,11 @@ lab: $(VENV)/ready
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
 
 run: $(VENV)/ready
-	$(BIN)/python -m labutils run $(if $(EPOCHS),--epochs $(EPOCHS))
+	$(BIN)/python -m labkit run $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # The lecture's page; DEMO_ARGS="--port 8000 --no-browser".
 demo: $(VENV)/ready
-	$(BIN)/python -m labutils demo $(DEMO_ARGS)
+	$(BIN)/python -m labkit demo $(DEMO_ARGS)
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
@@ -49,11 +49,11 @@ test-browser: $(VENV)/ready-dev
 
 # The lecture's slides, into results/slides/; they need no network.
 slides: $(VENV)/ready
-	$(BIN)/python -m labutils slides
+	$(BIN)/python -m labkit slides
 
 # Re-execute the notebooks where they stand, at full epochs, for committing.
 notebooks: $(VENV)/ready
-	$(BIN)/python -m labutils run --in-place
+	$(BIN)/python -m labkit run --in-place
 
 check: $(VENV)/ready-dev
 	$(BIN)/ruff check
@@ -69,7 +69,7 @@ bench: $(VENV)/ready
 
 # A folder that installs a room without a network; its text is the book's.
 bundle: $(VENV)/ready
-	$(BIN)/python -m labutils bundle --out $(OUT) $(if $(filter cpu,$(TORCH)),--torch-index $(TORCH_CPU_INDEX)) $(BUNDLE_ARGS)
+	$(BIN)/python -m labkit bundle --out $(OUT) $(if $(filter cpu,$(TORCH)),--torch-index $(TORCH_CPU_INDEX)) $(BUNDLE_ARGS)
 
 # Removes the environment and results/; a text in data/ stays.
 clean:

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import nbformat
 
+from labstaff.execute import notebook_paths
+from labstaff.grading import sandbox
+from labstaff.grading.results import Graded
+from labstaff.publish.release import STUB, student_notebook
 from labutils import settings
 from labutils.results import save_text
-from labutils.teaching.execute import notebook_paths
-from labutils.teaching.grading import sandbox
-from labutils.teaching.grading.results import Graded
-from labutils.teaching.release import STUB, student_notebook
 
 sys.path.insert(0, str(settings.home() / "tests"))
 

@@ -1,74 +1,49 @@
 """Helpers for the course kit on recurrent neural networks.
 
 The notebooks build these things; each imports the finished ones from here.
+A name is looked up when it is first used: importing the package is quick and
+changes nothing.
 """
 
-import sys
+from importlib import import_module
 
-# `labutils doctor` has to speak where the imports below fail: it goes first,
-# and needs nothing but the standard library.
-if sys.argv[1:2] == ["doctor"] and sys.argv[0].endswith(
-    ("-m", "labutils", "labutils.exe")
-):
-    from labutils.doctor.command import main
-
-    sys.exit(main(sys.argv[1:]))
-
-from labutils.corpus import find_corpus
-from labutils.evaluation import bits_per_character, evaluate_perplexity
-from labutils.generation import longest_copy, predict
-from labutils.history import History, versions
-from labutils.loading import load_data_text, load_data_time_machine
-from labutils.models import RNNModel
-from labutils.recorded import replay
-from labutils.sampling import (
-    SeqDataLoader,
-    seq_data_iter_random,
-    seq_data_iter_sequential,
-)
-from labutils.scratch import RNNModelScratch
-from labutils.settings import device, set_seed
-from labutils.steps import grad_clipping, train_epoch
-from labutils.text import (
-    Vocab,
-    clean_line,
-    count_corpus,
-    load_corpus_time_machine,
-    read_time_machine,
-    tokenize,
-)
-from labutils.training import train
+from labutils import moved
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "History",
-    "RNNModel",
-    "RNNModelScratch",
-    "SeqDataLoader",
-    "Vocab",
-    "bits_per_character",
-    "clean_line",
-    "count_corpus",
-    "device",
-    "evaluate_perplexity",
-    "find_corpus",
-    "grad_clipping",
-    "load_corpus_time_machine",
-    "load_data_text",
-    "load_data_time_machine",
-    "longest_copy",
-    "predict",
-    "read_time_machine",
-    "replay",
-    "seq_data_iter_random",
-    "seq_data_iter_sequential",
-    "set_seed",
-    "tokenize",
-    "train",
-    "train_epoch",
-    "versions",
-]
+# Where each name is.
+_HOMES = {
+    "History": "history",
+    "RNNModel": "models",
+    "RNNModelScratch": "scratch",
+    "SeqDataLoader": "sampling",
+    "Vocab": "text",
+    "bits_per_character": "evaluation",
+    "clean_line": "text",
+    "count_corpus": "text",
+    "device": "settings",
+    "evaluate_perplexity": "evaluation",
+    "find_corpus": "corpus",
+    "grad_clipping": "steps",
+    "load_corpus_time_machine": "text",
+    "load_data_text": "loading",
+    "load_data_time_machine": "loading",
+    "longest_copy": "generation",
+    "predict": "generation",
+    "read_time_machine": "text",
+    "replay": "recorded",
+    "seq_data_iter_random": "sampling",
+    "seq_data_iter_sequential": "sampling",
+    "set_seed": "settings",
+    "tokenize": "text",
+    "train": "training",
+    "train_epoch": "steps",
+    "versions": "history",
+}
+_MODULES = (
+    "corpus", "plots", "recorded", "results", "scratch", "settings",
+)
+__all__ = [*_HOMES]
 
 # The book numbers these by chapter or keeps them in its own package.
 _BOOK_NAMES = {
@@ -80,6 +55,12 @@ _BOOK_NAMES = {
 
 
 def __getattr__(name: str):
+    if name in _HOMES:
+        found = getattr(import_module(f"labutils.{_HOMES[name]}"), name)
+        globals()[name] = found  # the next time it is found at once
+        return found
+    if name in _MODULES:
+        return import_module(f"labutils.{name}")
     if name in _BOOK_NAMES:
         # An AttributeError would lose its words in `from labutils import ...`.
         raise ImportError(
@@ -87,3 +68,10 @@ def __getattr__(name: str):
             f"labutils.{_BOOK_NAMES[name]} here."
         )
     raise AttributeError(f"module 'labutils' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_MODULES})
+
+
+moved.forward()

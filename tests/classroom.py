@@ -13,10 +13,10 @@ import lesson
 import nbformat
 from nbformat import NotebookNode
 
+from labstaff.grading.classroom import Settings
+from labstaff.grading.sandbox import Limits
+from labstaff.publish.release import student_notebook
 from labutils import settings
-from labutils.teaching.grading.classroom import Settings
-from labutils.teaching.grading.sandbox import Limits
-from labutils.teaching.release import student_notebook
 
 NOTEBOOK = "01_text_preprocessing"
 EXERCISES = ("tokenize", "Vocab", "load_corpus_time_machine")

@@ -122,7 +122,7 @@ class Course:
         """
         options = " ".join(f"--only {part}" for part in only)
         line = (
-            f".venv/bin/python -m labutils doctor --json --seconds 300 "
+            f".venv/bin/python -m labkit doctor --json --seconds 300 "
             f"{options}"
         )
         done = subprocess.run(
@@ -159,14 +159,15 @@ def new_course(folder: Path) -> Course:
     """A course folder as `labutils release` leaves it, installed."""
     course = Course(folder / "course", folder / "home")
     course.home.mkdir()
-    shutil.copytree(
-        ROOT / "labutils", course.folder / "labutils",
-        ignore=shutil.ignore_patterns("__pycache__", "teaching"),
-    )
+    for name in ("labutils", "labkit"):
+        shutil.copytree(
+            ROOT / name, course.folder / name,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, course.folder)
     shutil.copy(
-        ROOT / "labutils" / "teaching" / "student" / "Makefile", course.folder
+        ROOT / "labstaff" / "publish" / "student" / "Makefile", course.folder
     )
     (course.folder / "notebooks").mkdir()
     environment(course.folder / ".venv", course.folder)

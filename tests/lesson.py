@@ -104,7 +104,7 @@ def course(root: Path, notebook: NotebookNode) -> Path:
                  "environment.yml", "pyproject.toml"):
         write(root / name, (home / name).read_text(encoding="utf-8"))
     write(root / "labutils" / "__init__.py", '"""Nearly nothing."""\n')
-    write(root / "labutils" / "teaching" / "key.py", "SECRET = 42\n")
+    write(root / "labstaff" / "key.py", "SECRET = 42\n")
     write(root / "labutils" / "__pycache__" / "x.pyc", "of some Python\n")
     write(root / "notebooks" / "07_lesson.ipynb", nbformat.writes(notebook))
     return root

@@ -9,9 +9,9 @@ from nbformat import NotebookNode
 from small import VOCAB, make_data, make_model
 
 import labutils
+from labkit.course import LESSONS, Lesson
 from labutils import History, results
 from labutils.corpus import SHA256, TIME_MACHINE
-from labutils.report.lessons import LESSONS, Lesson
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 EPOCHS = 2

@@ -1,5 +1,6 @@
 """What holds the package and its three lists of requirements together."""
 
+import ast
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
 
@@ -19,17 +21,26 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from labkit.doctor import mends
 from labutils.corpus import SHA256, SIZE
-from labutils.doctor import mends
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted((ROOT / "labutils").rglob("*.py"))
+FLOORS = ("labutils", "labkit", "labstaff")  # from the ground up
+MODULES = sorted(
+    path for floor in FLOORS
+    for path in (ROOT / floor).rglob("*.py")
+)
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 
-# ---- the package
+# ---- the packages
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
 
 
 def imported_by(module, folder):
@@ -42,27 +53,57 @@ def imported_by(module, folder):
     return done.stdout.split()
 
 
-@pytest.mark.parametrize(
-    "modules",
-    ["labutils", "labutils.plots, labutils.results, labutils.training",
-     "labutils.checks, labutils.widgets"],
-)
-def test_an_import_pulls_in_nothing_that_only_teachers_need(modules, tmp_path):
+
+
+def imports_of(path):
+    """The modules that a file imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports by dots"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                yield inside if inside in NAMED else node.module
+
+
+NAMED = {module_name(path): path for path in MODULES}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_imports_go_down_only(name):
+    floor = FLOORS.index(name.partition(".")[0])
+    assert {
+        found.partition(".")[0] for found in imports_of(NAMED[name])
+    }.isdisjoint(FLOORS[floor + 1:])
+
+
+def test_no_circle_of_imports():
+    graph = TopologicalSorter({
+        name: NAMED.keys() & set(imports_of(path))
+        for name, path in NAMED.items()
+    })
+    graph.prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("modules", [
+    "labutils", "labutils.plots, labutils.results, labutils.training",
+    "labkit.checks, labkit.widgets", "labkit.doctor.examine",
+])
+def test_an_import_pulls_in_nothing_that_it_can_do_without(modules, tmp_path):
     found = imported_by(modules, tmp_path)
-    assert "labutils.text" in found
-    assert not [
-        name for name in found
-        if name.startswith(("labutils.teaching", "labutils.doctor"))
-    ]
+    assert not [name for name in found if name.startswith("labstaff")]
     kept_out = {
         "nbclient", "nbformat", "nbconvert", "nbval", "jupyter_client",
         "jupyter_core", "jupyterlab", "ipykernel", "nbgrader", "pooch",
         "requests", "pytest",
     }
+    if modules in ("labutils", "labkit.doctor.examine"):
+        kept_out |= {"torch", "numpy", "matplotlib"}
     assert kept_out.isdisjoint(name.split(".")[0] for name in found)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_a_module_says_what_it_is_for(path):
     assert path.read_text(encoding="utf-8").startswith('"""')
 

@@ -7,9 +7,9 @@ import nbformat
 import pytest
 from support import MACHINE_PATH
 
-from labutils import checks
-from labutils.reset import KEPT
-from labutils.teaching.exercises import EDGE, exercises, grader
+from labkit import checks
+from labkit.reset import KEPT
+from labstaff.exercises import EDGE, exercises, grader
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = (

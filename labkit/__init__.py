@@ -1,0 +1,1 @@
+"""What a student uses around a lesson: checks, widgets, report, doctor."""

@@ -1,0 +1,284 @@
+"""The command line: `labutils`, or python -m labkit where it is not there.
+
+The commands of instructors join it through the entry points of the group
+`labutils.commands`; an edition without them has nothing of that kind. What a
+command needs it imports when it runs: the others do without, and the doctor
+speaks where PyTorch does not import.
+"""
+
+import argparse
+import datetime
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+# Commands that a student may have read of, and that instructors alone have.
+INSTRUCTORS = ("run", "demo", "slides", "release", "grade", "record", "bundle")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 for success, 1 for a failure that the last line explains. (A
+        command that cannot be parsed ends with 2.)
+    """
+    # Names may be Chinese, and an old terminal may know no Chinese.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not a stand-in of pytest's
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    # On a terminal a warning is a sentence, not a place in the source.
+    warnings.formatwarning = lambda message, *_: f"labutils: {message}\n"
+    try:
+        return options.command(options)
+    except (RuntimeError, ValueError, OSError) as error:
+        print(f"labutils: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"labutils: {_missing(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("labutils: interrupted", file=sys.stderr)
+        return 130
+
+
+def count(text: str) -> int:
+    """An option's value: a whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 1 up"
+        )
+    return int(text)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """What to do about a package that a command needs and does not find."""
+    from labkit.doctor import mends, python
+
+    package = str(error.name).partition(".")[0]
+    if package in ("labutils", "labkit", "labstaff"):
+        raise error  # no package to install would help
+    extra = next(
+        (one.extra for one in python.requirements()
+         if python.plain(one.name) == python.plain(package)), "teach",
+    )
+    return (
+        f"this command needs {package}, which is not installed here. Type: "
+        f"{mends.install(extra or 'lab')}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="labutils",
+        description="Commands of the course kit on recurrent networks.",
+        epilog="example: labutils data (every command has its own --help)",
+    )
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", dest="name"
+    )
+    for add in (_add_data, _add_doctor, _add_report, _add_reset):
+        add(commands)
+    for point in entry_points(group="labutils.commands"):
+        try:
+            point.load()(commands)
+        except ModuleNotFoundError:  # removed since it was installed
+            continue
+    for name in INSTRUCTORS:
+        if name not in commands.choices:
+            # No help=, so that the list of commands leaves it out.
+            absent = commands.add_parser(name, add_help=False)
+            absent.set_defaults(command=_not_here)
+            absent.parse_args = absent.parse_known_args  # type: ignore
+    return parser
+
+
+def _not_here(options: argparse.Namespace) -> int:
+    words = (
+        f"{options.name} belongs to the instructors' edition of the course."
+    )
+    if options.name == "run":
+        words += (
+            " To run a whole notebook, open it and use the menu: Run, "
+            "Restart Kernel and Run All Cells."
+        )
+    raise RuntimeError(words)
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser(
+        "data",
+        help="show which text is used, or get The Time Machine",
+        description="Show which text the notebooks use, or get the book's.",
+        epilog="example: labutils data fetch --from ~/timemachine.txt",
+    )
+    data.add_argument("action", nargs="?", choices=("show", "fetch"),
+                      default="show")
+    data.add_argument("--from", dest="source", type=Path, metavar="FILE",
+                      help="with fetch: take this copy, do not download")
+    data.set_defaults(command=_data)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from labutils import corpus, settings
+
+    if options.source and options.action != "fetch":
+        raise ValueError("--from goes with fetch: labutils data fetch --from")
+    if options.action == "show":
+        cached = settings.data_dir() / corpus.FILE_NAME
+        print(f"LABUTILS_TEXT: {settings.text() or 'not set'}")
+        state = "there" if cached.exists() else "not there"
+        print(f"data folder:   {cached} ({state})")
+        print(corpus.find_corpus(download=False))
+        return 0
+    path: Path | None
+    if options.source:
+        path = corpus.adopt(options.source)
+    else:
+        from labutils import download
+
+        try:
+            path = download.fetch(again=True).path
+        except download.DownloadError as error:
+            raise RuntimeError(f"{error} {corpus.WAYS_TO_GET_IT}") from error
+    print(f"{corpus.TIME_MACHINE}: verified and stored as {path}")
+    return 0
+
+
+def _add_doctor(commands: Any) -> None:
+    from labkit.doctor import PARTS
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="check this machine, and say what mends it",
+        description="Check Python, packages, kernel, text, machine and "
+        "folders. Needs no network, changes nothing and takes less than ten "
+        "seconds. Where something is bad, the line below it mends it. Exit "
+        "code: 0 all is well, 1 works, with warnings, 2 something does not "
+        "work.",
+        epilog="example: labutils doctor --only notebooks",
+    )
+    doctor.add_argument("--json", action="store_true",
+                        help="print the same for a program")
+    doctor.add_argument("--seconds", type=_seconds, metavar="N", default=10,
+                        help="how long it may take; default: 10, which a "
+                        "slow or busy machine may exceed")
+    doctor.add_argument("--only", metavar="PART", action="append",
+                        choices=PARTS, help="look at this alone, such as "
+                        "once more after mending it; can be repeated: "
+                        f"{', '.join(PARTS)}")
+    doctor.set_defaults(command=_doctor)
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds in which something can be found out."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 5 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds from 5 to 3600"
+        )
+    return seconds
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from labkit.doctor import PARTS, page
+    from labkit.doctor.examine import examine
+
+    sections = examine(options.seconds, options.only or PARTS)
+    print(page.as_json(sections) if options.json else page.page(sections))
+    return page.exit_code(sections)
+
+
+def _add_reset(commands: Any) -> None:
+    reset = commands.add_parser(
+        "reset",
+        help="bring notebooks back to their committed state",
+        description="Take notebooks from git's last commit. What was there "
+        "is kept beside them, with the time in its name; no other file is "
+        "touched.",
+        epilog="example: labutils reset 03 04",
+    )
+    reset.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
+                       help="the beginning of a name in notebooks/")
+    reset.add_argument("--all", action="store_true",
+                       help="all the notebooks")
+    reset.set_defaults(command=_reset)
+
+
+def _reset(options: argparse.Namespace) -> int:
+    from labkit.reset import reset
+
+    if options.all == bool(options.notebooks):
+        raise ValueError(
+            "name the notebooks to reset, such as 03, or say --all, and not "
+            "both."
+        )
+    lines = reset(options.notebooks)
+    print("\n".join(lines))
+    if not all(line.endswith("nothing to do") for line in lines):
+        print("Where one is open in JupyterLab: menu File, Reload Notebook "
+              "from Disk.")
+    return 0
+
+
+def _add_report(commands: Any) -> None:
+    report = commands.add_parser(
+        "report",
+        help="write the lab report from the executed notebooks",
+        description="Write one document from the executed notebooks and "
+        "their results: <id>-<name>-Lab-<n>.html. What is missing is listed "
+        "first; then nothing is written, unless it is allowed.",
+        epilog='example: labutils report --id 20231234 --name "Name" --lab 4 '
+        "--pdf --zip",
+    )
+    report.add_argument("--id", required=True, metavar="NUMBER",
+                        help="your student number")
+    report.add_argument("--name", required=True, help="your name")
+    report.add_argument("--lab", required=True, type=count, metavar="N",
+                        help="the report's number")
+    report.add_argument("--major", default="", help="your major")
+    report.add_argument("--date", help="of the experiment; default: today")
+    report.add_argument("--lang", choices=("zh", "en"), default="zh",
+                        help="language of titles and labels; default: zh")
+    report.add_argument("--pdf", action="store_true",
+                        help="also as PDF, through Chromium, Chrome or Edge")
+    report.add_argument("--zip", action="store_true",
+                        help="also a zip file of report and notebooks, to "
+                        "hand in")
+    report.add_argument("--out", type=Path, metavar="DIR",
+                        help="where to write; default: report/ in the "
+                        "results folder")
+    report.add_argument("--notebooks", type=Path, metavar="DIR",
+                        help="take the notebooks from here alone; default: "
+                        "notebooks/ or the results folder, whichever was "
+                        "executed last")
+    report.add_argument("--allow-incomplete", action="store_true",
+                        help="write it although something is missing, with "
+                        "a list of it on the first page")
+    report.set_defaults(command=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from labkit.report.document import Student
+    from labkit.report.write import write_report
+
+    date = options.date or datetime.date.today().isoformat()
+    for path in write_report(
+        Student(options.id, options.name, options.lab, options.major, date),
+        options.lang, notebooks=options.notebooks, out=options.out,
+        pdf=options.pdf, archive=options.zip,
+        allow_incomplete=options.allow_incomplete,
+    ):
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

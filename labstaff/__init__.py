@@ -1,0 +1,1 @@
+"""What instructors and graders run: never part of the student edition."""

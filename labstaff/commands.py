@@ -1,0 +1,267 @@
+"""The commands of instructors and graders.
+
+What a command needs it imports when it runs, so that the others do without.
+"""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from labkit.__main__ import count
+
+
+def add(commands: Any) -> None:
+    """Describe them all to argparse; the entry point in pyproject.toml."""
+    for one in (
+        _add_run, _add_demo, _add_slides, _add_release, _add_grade,
+        _add_record, _add_bundle,
+    ):
+        one(commands)
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="execute the notebooks without a browser",
+        description="Execute notebooks into the results folder.",
+        epilog="example: labutils run 03 04 --epochs 5",
+    )
+    run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
+                     help="a path or the beginning of a name; default: all")
+    run.add_argument("--epochs", type=count, metavar="N",
+                     help="cap on every training's epochs")
+    run.add_argument("--out", type=Path, metavar="DIR",
+                     help="folder for executed copies and results; default: "
+                     "the results folder")
+    run.add_argument("--in-place", action="store_true",
+                     help="write full runs back into the notebooks")
+    run.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    # nbclient is an instructor's tool: the other commands do without it.
+    from labstaff.execute import run
+
+    done = run(
+        options.notebooks, options.epochs, options.out, options.in_place
+    )
+    return 0 if done else 1
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="a page for the lecture hall: models that write",
+        description="Open a page with the playground and the microscope over "
+        "an RNN, an LSTM and a GRU. They are trained at the first start, one "
+        "or two minutes, and kept in the results folder. No network needed.",
+        epilog="example: labutils demo --port 8866",
+    )
+    demo.add_argument("--port", type=count, metavar="N",
+                      help="default: 8866, or another one that is free")
+    demo.add_argument("--no-browser", action="store_true",
+                      help="only say the page's address")
+    demo.add_argument("--train-only", action="store_true",
+                      help="train and keep the models, open no page")
+    demo.set_defaults(command=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from labstaff.demo import models, page
+    from labutils import settings
+    from labutils.corpus import find_corpus
+
+    settings.check()
+    if not options.train_only:
+        import voila  # noqa: F401  # missed now, not after the training
+
+        port = page.free_port(options.port)
+    # Found once here, not once again by each page's kernel.
+    page.put_text(find_corpus())
+    models.prepare()
+    if not options.train_only:
+        page.serve(port, not options.no_browser)
+    return 0
+
+
+def _add_slides(commands: Any) -> None:
+    slides = commands.add_parser(
+        "slides",
+        help="write the lecture's slides from the notebooks",
+        description="Write reveal.js slides of the notebooks, a file for "
+        "each that needs no network, and an index.html.",
+        epilog="example: labutils slides 03 --no-solutions",
+    )
+    slides.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
+                        help="a path or the beginning of a name; default: all")
+    slides.add_argument("--out", type=Path, metavar="DIR",
+                        help="folder of the slides; default: slides/ among "
+                        "the results")
+    slides.add_argument("--no-solutions", action="store_true",
+                        help="show the stubs that students get")
+    slides.set_defaults(command=_slides)
+
+
+def _slides(options: argparse.Namespace) -> int:
+    # nbconvert and reveal.js are instructors' tools.
+    from labstaff.slides.decks import write
+
+    for line in write(
+        options.notebooks, options.out, not options.no_solutions
+    ):
+        print(line)
+    return 0
+
+
+def _add_release(commands: Any) -> None:
+    release = commands.add_parser(
+        "release",
+        help="write the student edition, without solutions",
+        description="Write the student edition: notebooks without solutions, "
+        "the package, a guide. DIR is new, empty or an earlier release, which "
+        "is replaced (a Git repository in it stays).",
+        epilog="example: labutils release --out ../students",
+    )
+    release.add_argument("--out", type=Path, metavar="DIR", required=True,
+                         help="folder of the student edition")
+    release.set_defaults(command=_release)
+
+
+def _release(options: argparse.Namespace) -> int:
+    # nbgrader is an instructor's tool as well.
+    from labstaff.publish.release import release
+
+    print(release(options.out))
+    return 0
+
+
+def _add_grade(commands: Any) -> None:
+    grade = commands.add_parser(
+        "grade",
+        help="grade a class of notebooks",
+        description="Grade what a class has handed in: each notebook in a "
+        "sandbox of its own, several at once. DIR is new, or that of an "
+        "earlier run, which goes on where it was.",
+        epilog="example: labutils grade submissions/ --out graded/",
+    )
+    grade.add_argument("submissions", type=Path, metavar="SUBMISSIONS",
+                       help="folder, or zip file, of folders, zip files or "
+                       "notebooks, one for each student")
+    grade.add_argument("--out", type=Path, metavar="DIR", required=True,
+                       help="folder of the results")
+    grade.add_argument("--epochs", type=count, metavar="N", default=1,
+                       help="cap on every training's epochs; default: 1")
+    grade.add_argument("--jobs", type=count, metavar="N",
+                       help="notebooks at the same time; default: as many as "
+                       "there are cores")
+    grade.add_argument("--again", action="append", default=[],
+                       metavar="STUDENT", help="number or key of a student, "
+                       "or the name as the table shows it, to grade once "
+                       "more; can be repeated")
+    grade.add_argument("--seed", type=int, metavar="N", default=0,
+                       help="from which the inputs of all probes follow; "
+                       "default: 0")
+    grade.add_argument("--cell-seconds", type=count, metavar="N",
+                       default=60, help="for a cell; default: 60")
+    grade.add_argument("--notebook-seconds", type=count, metavar="N",
+                       default=600, help="for a notebook; default: 600")
+    grade.add_argument("--memory", type=count, metavar="GIB", default=3,
+                       help="for a notebook; default: 3 GiB")
+    grade.add_argument("--scheduler", metavar="ADDRESS",
+                       help="of a Dask cluster, such as tcp://10.0.0.1:8786 "
+                       "(needs the extra `cluster`)")
+    grade.set_defaults(command=_grade)
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from labstaff.grading import forks
+
+    if options.scheduler is None:
+        forks.warm()
+    from labstaff.grading.classroom import Settings, grade_class
+    from labstaff.grading.sandbox import Limits
+
+    graded = grade_class(
+        options.submissions, options.out,
+        Settings(options.epochs, options.seed, Limits(
+            options.cell_seconds, options.notebook_seconds,
+            options.memory * 2**30)),
+        processes=options.jobs, scheduler=options.scheduler,
+        again=options.again,
+    )
+    students = {one.student for one in graded}
+    print(f"{len(students)} students. Open {options.out / 'index.html'}")
+    return 0
+
+
+def _add_record(commands: Any) -> None:
+    record = commands.add_parser(
+        "record",
+        help="keep the histories of full runs as recorded runs",
+        description="Write labutils/recorded from the results of full runs.",
+        epilog="example: labutils record results results-of-seed-1",
+    )
+    record.add_argument("folders", nargs="*", type=Path, metavar="FOLDER",
+                        help="results of full runs, one for each seed; the "
+                        "first one's can be replayed; default: results")
+    record.set_defaults(command=_record)
+
+
+def _record(options: argparse.Namespace) -> int:
+    from labstaff.record import record
+
+    for path in record(options.folders):
+        print(f"{path.name} ({path.stat().st_size:,} bytes)")
+    return 0
+
+
+# Keys of publish.systems.SYSTEMS and publish.bundle.EXTRAS.
+SYSTEMS = ("linux", "linux-arm", "macos", "windows")
+EDITIONS = ("student", "full")
+
+
+def _add_bundle(commands: Any) -> None:
+    bundle = commands.add_parser(
+        "bundle",
+        help="write a folder that installs a room without a network",
+        description="Write the course, the text and the wheels of every "
+        "package into a folder, for a USB stick. DIR is new, empty or an "
+        "earlier bundle, which is replaced.",
+        epilog="example: labutils bundle --out bundle --for linux --for "
+        "windows --python 3.11 --python 3.12",
+    )
+    bundle.add_argument("--out", type=Path, metavar="DIR", required=True,
+                        help="folder of the bundle")
+    bundle.add_argument("--edition", choices=EDITIONS, default="student",
+                        help="default: student")
+    bundle.add_argument("--for", dest="systems", choices=SYSTEMS,
+                        action="append", default=[],
+                        help="system of the room's computers; can be "
+                        "repeated; default: this computer's")
+    bundle.add_argument("--python", dest="pythons", type=_version,
+                        metavar="VERSION", action="append", default=[],
+                        help="the room's Python, such as 3.11; can be "
+                        "repeated; default: the running one's")
+    bundle.add_argument("--torch-index", metavar="ADDRESS",
+                        help="package index that torch for Linux is taken "
+                        "from (make bundle TORCH=cpu names PyTorch's own)")
+    bundle.set_defaults(command=_bundle)
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"3\.(1[1-9]|[2-9]\d)", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a version such as 3.11, from 3.11 up"
+        )
+    return text
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    from labstaff.publish.bundle import Options, bundle
+
+    print(bundle(options.out, Options(
+        options.edition, options.systems, options.pythons,
+        options.torch_index,
+    )))
+    return 0

@@ -1,0 +1,204 @@
+"""Run the notebooks from start to end without a browser."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from labkit.reset import without_copies
+from labutils import settings
+from labutils.corpus import Corpus, find_corpus
+from labutils.files import write_atomically
+from labutils.history import History
+
+
+class ExecuteError(RuntimeError):
+    """The run cannot start; the message says why and what to do."""
+
+
+def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
+    """The course's notebooks, in order, or those that are named.
+
+    Args:
+        names: paths, or the beginnings of file names in notebooks/ ("03").
+
+    Raises:
+        ExecuteError: there is no such notebook.
+    """
+    folder = settings.home() / "notebooks"
+    names_there = [path.name for path in folder.glob("[0-9]*.ipynb")]
+    course = [folder / name for name in without_copies(names_there)]
+    if not names:
+        if not course:
+            raise ExecuteError(f"No notebooks in {folder}.")
+        return course
+    return [path for name in names for path in _matching(name, course)]
+
+
+def _matching(name: str, course: list[Path]) -> list[Path]:
+    if Path(name).is_file():
+        return [Path(name).resolve()]
+    found = [path for path in course if path.name.startswith(name)]
+    if not found:
+        known = ", ".join(path.stem for path in course)
+        raise ExecuteError(
+            f"No notebook {name!r}: expected a path or the beginning of one "
+            f"of {known}."
+        )
+    return found
+
+
+def run(
+    names: Sequence[str] = (),
+    epochs: int | None = None,
+    out: Path | None = None,
+    in_place: bool = False,
+) -> bool:
+    """Execute notebooks one after the other; a failure does not stop the rest.
+
+    Args:
+        names: which, as for `notebook_paths`; none means all.
+        epochs: cap on every training's epochs.
+        out: folder for executed copies and results; None takes the settings'.
+        in_place: write the executed notebooks back, for committing. Only a
+            full run on The Time Machine may do that.
+
+    Returns:
+        Whether every notebook ran to its end.
+
+    Raises:
+        ExecuteError: a notebook is missing or `in_place` is not allowed.
+        SettingsError: an environment variable cannot be used.
+    """
+    paths = notebook_paths(names)
+    out = (settings.results_dir() if out is None else out).resolve()
+    with _environment(LABUTILS_EPOCHS=epochs, LABUTILS_RESULTS_DIR=out):
+        settings.check()
+        corpus = find_corpus()
+        targets = [p if in_place else out / p.name for p in paths]
+        # --out can lead to the sources as well.
+        if set(targets) & set(paths):
+            _check_in_place(corpus)
+        # Found once here, not once again in each kernel.
+        with _environment(LABUTILS_TEXT=_name(corpus)):
+            print(corpus)
+            print(f"Results: {out}")
+            start, began = time.monotonic(), time.time()
+            # A list, since all() on a generator would stop at a failure.
+            done = all([*map(_one, paths, targets)])
+            print(_cost(time.monotonic() - start, began, paths, out))
+            return done
+
+
+def _cost(
+    seconds: float, began: float, paths: Sequence[Path], out: Path
+) -> str:
+    """How much of the time went into training steps.
+
+    Args:
+        seconds: of the whole run.
+        began: when it began, as the file system's clock has it.
+        paths: the notebooks.
+        out: where their results are.
+    """
+    # Some file systems round a time down to two seconds.
+    trained = sum(
+        History.from_json(path.read_text(encoding="utf-8")).seconds
+        for notebook in paths
+        for path in (out / notebook.stem).glob("*.json")
+        if path.stat().st_mtime > began - 2
+    )
+    line = f"total {seconds:.0f} s"
+    if trained:
+        line += (
+            f", {seconds / trained:.3f} times the {trained:.0f} s of training "
+            "steps in the saved histories"
+        )
+    return line
+
+
+def _check_in_place(corpus: Corpus) -> None:
+    epochs, seconds = settings.epochs_cap(), settings.seconds_cap()
+    if epochs is not None or seconds is not None or not corpus.path:
+        raise ExecuteError(
+            "Notebooks are committed after full runs on The Time Machine: "
+            f"this run has {corpus.name}, its epochs are {epochs or 'not'} "
+            f"capped and its seconds {seconds or 'not'}. Unset "
+            "LABUTILS_EPOCHS and LABUTILS_SECONDS and get the text "
+            "(`labutils data` tells how)."
+        )
+
+
+def _name(corpus: Corpus) -> str:
+    return str(corpus.path or settings.PRACTICE)
+
+
+def _one(path: Path, target: Path) -> bool:
+    """Execute one notebook and say how it went."""
+    print(f"{path.stem} ...", end=" ", flush=True)
+    start = time.monotonic()
+    problem = _execute(path, target)
+    print(f"{problem or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
+    return problem is None
+
+
+def _execute(path: Path, target: Path) -> str | None:
+    """Execute one notebook and write it, with its error if there is one.
+
+    Returns:
+        What went wrong, in one line; None where nothing did.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as error:  # a file that is no notebook fails in many ways
+        return f"{type(error).__name__}: this is not a notebook"
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # no output of an earlier run may stay
+            cell.outputs, cell.execution_count = [], None
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        # The kernel's own log; what a cell writes is an output of the cell.
+        extra_arguments=["--log-level=CRITICAL"],
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    problem: str | None = "interrupted"
+    try:
+        # Cell by cell, since client.execute() takes Ctrl-C for itself.
+        with client.setup_kernel():
+            for index, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, index)
+            client.set_widgets_metadata()
+        problem = None
+    except CellExecutionError as error:
+        problem = f"{error.ename}: {error.evalue}".splitlines()[0]
+    except DeadKernelError as error:
+        problem = str(error)
+    finally:
+        # A run that fails or is interrupted never replaces the source.
+        if target != path or problem is None:
+            text = nbformat.writes(notebook) + "\n"
+            write_atomically(target, text.encode("utf-8"))
+    return problem
+
+
+@contextmanager
+def _environment(**variables: object) -> Iterator[None]:
+    """Environment variables for the kernels, put back afterwards."""
+    before = dict(os.environ)
+    os.environ.update(
+        {name: str(value) for name, value in variables.items() if value}
+    )
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

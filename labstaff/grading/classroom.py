@@ -1,0 +1,197 @@
+"""Grade a class: from a folder of submissions to a table and its pages."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from labstaff.grading import pool, sandbox
+from labstaff.grading.course import CourseNotebook, course
+from labstaff.grading.intake import Submission, find
+from labstaff.grading.notebook import Job
+from labstaff.grading.results import Graded, Status, Verdict
+from labstaff.grading.sandbox import Limits
+from labutils.corpus import find_corpus
+from labutils.files import write_atomically
+
+SETTINGS = "settings.json"
+LOCK = "lock"
+
+
+class GradeError(RuntimeError):
+    """The class cannot be graded so; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all the results of a folder have in common.
+
+    Attributes:
+        epochs: cap on every training.
+        seed: from which the probes' inputs follow.
+        limits: of a notebook.
+    """
+
+    epochs: int = 1
+    seed: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+
+def grade_class(
+    submissions: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    processes: int | None = None,
+    scheduler: str | None = None,
+    again: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> list[Graded]:
+    """Grade what is not graded yet, and write the reports.
+
+    Args:
+        submissions: folder, or a zip file, of what students handed in.
+        out: folder of results; that of an earlier run goes on.
+        settings: as in the earlier run, if there was one.
+        processes: notebooks at the same time; None: as many as cores.
+        scheduler: address of a Dask scheduler; None: this machine alone.
+        again: students (key, number or name) to grade once more.
+        say: shows a line of progress.
+
+    Returns:
+        What has become of each notebook of each student.
+
+    Raises:
+        GradeError, IntakeError: with what to do.
+    """
+    out = out.expanduser().resolve()
+    submissions = submissions.expanduser().resolve()
+    if out == submissions or submissions in out.parents:
+        raise GradeError(
+            f"{out} lies among the submissions. Name another folder for the "
+            "results."
+        )
+    with ExitStack() as stack:
+        _lock(out, stack)
+        _keep_settings(out, settings)
+        notebooks = course()
+        workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stems = [notebook.stem for notebook in notebooks]
+        students = find(submissions, stems, workspace)
+        _forget(out, students, again)
+        if sandbox.describe() == "none":
+            say("labutils: there is NO SANDBOX on this machine: what students "
+                "have written runs as you. On Linux install bubblewrap.")
+        jobs, others = _jobs(students, notebooks, settings)
+        submit = _submit(scheduler, processes, stack)
+        graded = [*pool.run(jobs, out, submit, say), *others]
+        from labstaff.grading.pages import write_reports
+
+        names = {student.key: student.name for student in students}
+        write_reports(out, names, graded, notebooks)
+    return graded
+
+
+def _lock(out: Path, stack: ExitStack) -> None:
+    """Two graders must not write into one folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        stack.enter_context(FileLock(out / LOCK, timeout=0))
+    except Timeout:
+        raise GradeError(
+            f"Another grading writes into {out} at this moment. Wait for its "
+            "end, or name another folder."
+        ) from None
+
+
+def _keep_settings(out: Path, settings: Settings) -> None:
+    """Results of different settings must not stand in one table."""
+    path = out / SETTINGS
+    own = json.loads(json.dumps(asdict(settings)))
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if any(p.name not in (LOCK, SETTINGS) for p in out.iterdir()):
+            raise GradeError(
+                f"{out} is not empty and no folder of an earlier grading. "
+                "Name a new folder."
+            ) from None
+        text = json.dumps(own, indent=1) + "\n"
+        write_atomically(path, text.encode("utf-8"))
+        return
+    except ValueError as error:
+        raise GradeError(f"{path} cannot be read: {error}.") from None
+    if before != own:
+        raise GradeError(
+            f"{out} was begun with other settings ({before}); these are "
+            f"{own}. Take the same ones, or a new folder."
+        )
+
+
+def _forget(
+    out: Path, students: list[Submission], again: Sequence[str]
+) -> None:
+    """Remove the results of the students to be graded once more."""
+    for wanted in again:
+        found = [
+            s for s in students
+            if wanted in (s.key, s.name) or s.key.startswith(f"{wanted}-")
+        ]
+        if len(found) != 1:
+            keys = ", ".join(s.key for s in found or students[:5])
+            raise GradeError(
+                f"--again {wanted}: {len(found) or 'no'} students match; "
+                f"expected one, such as {keys}."
+            )
+        shutil.rmtree(out / "graded" / found[0].key, ignore_errors=True)
+
+
+def _jobs(
+    students: list[Submission], notebooks: list[CourseNotebook],
+    settings: Settings,
+) -> tuple[list[Job], list[Graded]]:
+    """What is to be run, and the results of what cannot be."""
+    text = find_corpus().path
+    jobs, others = [], []
+    for student in students:
+        for notebook in notebooks:
+            path = student.files.get(notebook.stem)
+            if path is None:
+                others.append(_absent(student, notebook))
+                continue
+            jobs.append(Job(
+                student.key, notebook, path.read_bytes(), settings.limits,
+                settings.epochs, settings.seed, text,
+                notes=tuple(student.notes),
+            ))
+    return jobs, others
+
+
+def _absent(student: Submission, notebook: CourseNotebook) -> Graded:
+    """A notebook that was not handed in, or not in a form to be read."""
+    refused = student.refused.get(notebook.stem)
+    reason = refused or "It was not handed in."
+    return Graded(
+        student.key, notebook.stem, "", "refused" if refused else "missing",
+        [Verdict(x.name, Status.NOT_ATTEMPTED, 0.0, x.points, reason)
+         for x in notebook.exercises],
+        notes=[*student.notes, *(
+            f"{name}: {why}" for name, why in sorted(student.refused.items()))
+        ],
+    )
+
+
+def _submit(
+    scheduler: str | None, processes: int | None, stack: ExitStack
+) -> pool.Submit:
+    """Who runs the jobs: this machine's processes, or a Dask cluster."""
+    if scheduler is None:
+        return stack.enter_context(pool.Local(processes)).submit
+    from labstaff.grading.cluster import Cluster
+
+    return stack.enter_context(Cluster(scheduler)).submit

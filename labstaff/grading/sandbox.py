@@ -1,0 +1,183 @@
+"""Where a student's kernel runs: what it may see, and how much it may use."""
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from labstaff.grading import limits
+from labutils import settings
+
+# Home, temporary files and the course's results, all of them in memory.
+HOME = "/home/student"
+FONTS = f"{HOME}/.matplotlib"
+SCRATCH = 256 * 2**20  # bytes of such files
+LARGEST_FILE = 64 * 2**20  # bytes
+# As root each sandbox gets a user of its own, who owns nothing.
+FIRST_USER = 64_000
+USERS = 1_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one notebook may use.
+
+    Attributes:
+        cell, notebook: seconds for a cell, and for all of them.
+        memory: bytes that its processes hold together.
+        processes: at the same time.
+        output: bytes of all that its cells show.
+    """
+
+    cell: float = 60
+    notebook: float = 600
+    memory: int = 3 * 2**30
+    processes: int = 32
+    output: int = 10 * 2**20
+
+
+@cache
+def bubblewrap() -> str | None:
+    """Path of a bubblewrap that works here; None where there is none."""
+    path = shutil.which("bwrap") if sys.platform == "linux" else None
+    if path is None:
+        return None
+    tried = subprocess.run(
+        [path, "--ro-bind", "/", "/", *_namespaces(), "true"],
+        capture_output=True, timeout=30,
+    )
+    return path if tried.returncode == 0 else None
+
+
+def describe() -> str:
+    """The sandbox in words, for the report."""
+    if bubblewrap():
+        return "bubblewrap: no network, no files but the course's"
+    if settings.grading_container():
+        return "the container that the grader itself runs in"
+    return "none"
+
+
+def command(
+    program: list[str], sockets: Path, text: Path | None, limit: Limits,
+    slot: int,
+) -> list[str]:
+    """A command line that runs a program with limits, sandboxed if possible.
+
+    Args:
+        program: the kernel's own command line.
+        sockets: folder where the kernel puts its sockets; it alone is shared
+            with the grader and can be written.
+        text: of the corpus, to be seen in the sandbox at the same place.
+        limit: of the notebook.
+        slot: a small number, another one for each sandbox of a time.
+    """
+    own = json.dumps({
+        # Address space is more than memory: libraries map far more than they
+        # touch. What is really held is watched from outside.
+        "RLIMIT_AS": limit.memory + 4 * 2**30,
+        # Threads count as well.
+        "RLIMIT_NPROC": 4 * limit.processes,
+        "RLIMIT_FSIZE": LARGEST_FILE,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": 1024,
+    })
+    if bubblewrap() is None:
+        # Without namespaces a limit of processes would count all the user's.
+        own = json.dumps({**json.loads(own), "RLIMIT_NPROC": 4096})
+        return [sys.executable, "-I", limits.__file__, own, "0", *program]
+    inside = [sys.executable, "-I", limits.__file__, own, str(user(slot))]
+    return [*_wrap(sockets, text), *inside, *program]
+
+
+def user(slot: int) -> int:
+    """Number of the user that a sandbox runs as; 0 for the grader's own."""
+    drops = bubblewrap() and os.geteuid() == 0
+    return FIRST_USER + slot % USERS if drops else 0
+
+
+def _namespaces() -> list[str]:
+    """Which of the machine's things the sandbox has of its own."""
+    own = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
+           "--unshare-cgroup-try", "--die-with-parent", "--new-session"]
+    # Root needs no user namespace; it drops to another user instead.
+    return own if os.geteuid() == 0 else ["--unshare-user", *own]
+
+
+def _wrap(sockets: Path, text: Path | None) -> list[str]:
+    """bubblewrap's part of the command line."""
+    found = [str(bubblewrap()), *_namespaces(), "--clearenv"]
+    for name, value in environment(text).items():
+        found += ["--setenv", name, value]
+    # First: a virtual environment may lie below one of them.
+    for place in (HOME, "/tmp"):
+        found += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
+    found += ["--perms", "1777", "--dir", FONTS]
+    for path in _font_lists():
+        found += ["--ro-bind", str(path), f"{FONTS}/{path.name}"]
+    readable = _readable(text)
+    # Made without --dir, parents could be read by root alone.
+    for folder in sorted({str(f) for path in readable for f in path.parents}):
+        found += ["--perms", "0755", "--dir", folder]
+    for path in readable:
+        found += ["--ro-bind", str(path), str(path)]
+    # The one file of labstaff that the sandbox needs, to begin.
+    found += ["--ro-bind", limits.__file__, limits.__file__]
+    found += ["--proc", "/proc", "--dev", "/dev"]
+    found += ["--bind", str(sockets), str(sockets), "--chdir", HOME]
+    for link in ("bin", "sbin", "lib", "lib64", "lib32"):
+        if (path := Path("/", link)).is_symlink():
+            found += ["--symlink", str(path.readlink()), str(path)]
+    return [*found, "--"]
+
+
+@cache
+def _font_lists() -> list[Path]:
+    """matplotlib's list of fonts, which takes seconds to make anew."""
+    import matplotlib.font_manager  # makes it, if need be
+
+    return [*Path(matplotlib.get_cachedir()).glob("fontlist-*.json")]
+
+
+def environment(text: Path | None) -> dict[str, str]:
+    """Variables of the kernel: none of the grader's own."""
+    kept = {
+        name: os.environ[name]
+        for name in ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED")
+        if name in os.environ
+    }
+    return {
+        "PATH": os.pathsep.join(
+            [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
+        "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": FONTS,
+        "IPYTHONDIR": f"{HOME}/.ipython",
+        "LABUTILS_DEVICE": "cpu",
+        # Several kernels at once on as many cores: more threads only wait.
+        "OMP_NUM_THREADS": "1",
+        "LABUTILS_RESULTS_DIR": f"{HOME}/results",
+        "LABUTILS_DATA_DIR": f"{HOME}/data",
+        "LABUTILS_TEXT": str(text) if text else settings.PRACTICE,
+        "PYTHONDONTWRITEBYTECODE": "1", **kept,
+    }
+
+
+def _readable(text: Path | None) -> list[Path]:
+    """What Python and the course are made of; parents before children."""
+    found = [
+        Path("/usr"), *map(Path, ("/etc/ld.so.cache", "/etc/fonts")),
+        *(p for n in ("bin", "sbin", "lib", "lib64", "lib32")
+          if (p := Path("/", n)).is_dir() and not p.is_symlink()),
+        Path(sys.base_prefix), Path(sys.prefix),
+        *map(Path, site.getsitepackages()),
+        Path(sysconfig.get_path("stdlib")),
+        *(settings.home() / name for name in ("labutils", "labkit")),
+        settings.home() / "pyproject.toml",
+        *([text] if text else []),
+    ]
+    return sorted({path for path in found if path.exists()}, key=str)

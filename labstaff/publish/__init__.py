@@ -1,0 +1,1 @@
+"""The student edition, and the folder that installs it without a network."""

@@ -1,0 +1,226 @@
+"""Write the bundle: a folder that installs a room of computers offline."""
+
+import json
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labstaff.publish import folder, release, wheels
+from labstaff.publish.stick import install
+from labstaff.publish.systems import SYSTEMS, Target
+from labutils import corpus, settings
+
+STICK = Path(__file__).parent / "stick"
+ABOUT = "bundle.json"
+# By these a folder is known as an earlier bundle.
+MARKS = (install.SUMS, ABOUT)
+# Which of the package's extras an edition is installed with.
+EXTRAS = {"student": "lab", "full": "test"}
+# What the full edition has at its root. Named, because an instructor's folder
+# may hold other things, submissions for one.
+FULL = (
+    ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
+    ".gitignore", "LICENSE", "Makefile", "README.md", "benchmarks",
+    "conftest.py", "constraints.txt", "docs", "environment.yml", "labkit",
+    "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
+)
+LEFTOVERS = (*folder.LEFTOVERS, "*.egg-info")
+
+
+class BundleError(RuntimeError):
+    """The bundle cannot be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a bundle is made of.
+
+    Attributes:
+        edition: a key of EXTRAS.
+        systems: keys of SYSTEMS; none means this computer's.
+        pythons: versions such as "3.11"; none means the running one's.
+        torch_index: where torch for Linux is taken from; None is the place
+            of all the other packages.
+    """
+
+    edition: str = "student"
+    systems: Sequence[str] = ()
+    pythons: Sequence[str] = ()
+    torch_index: str | None = None
+
+    def targets(self) -> list[Target]:
+        """Each system with each Python."""
+        here = install.system()
+        if not self.systems and here not in SYSTEMS:
+            raise BundleError(
+                f"This computer ({here}) is none that a bundle can be made "
+                f"for. Name others with --for: {', '.join(SYSTEMS)}."
+            )
+        running = ".".join(map(str, sys.version_info[:2]))
+        return [
+            Target(system, python)
+            for system in dict.fromkeys(self.systems or [here])
+            for python in dict.fromkeys(self.pythons or [running])
+        ]
+
+
+def bundle(out: Path, options: Options) -> str:
+    """Write a bundle into a folder, whole or not at all.
+
+    Args:
+        out: a folder that is new, empty, or an earlier bundle.
+        options: what is in it.
+
+    Returns:
+        What was written, in lines.
+
+    Raises:
+        BundleError, ReleaseError, WheelError: it cannot be made.
+        CorpusError: LABUTILS_TEXT names something that is not the book.
+        FolderError: `out` holds something else.
+    """
+    out = out.expanduser().resolve()
+    release.check_place(out)
+    folder.check(out, MARKS)
+    targets, text = options.targets(), _text()
+    with folder.beside(out) as new:
+        course = new / "course"
+        _write_course(course, options.edition)
+        if text.path:
+            path = course / "data" / corpus.FILE_NAME
+            folder.write(path.parent, {path.name: text.text.encode("utf-8")})
+        extra = EXTRAS[options.edition]
+        about: dict[str, Any] = {
+            "edition": options.edition, "extra": extra, "text": text.name,
+            "targets": [
+                _add_wheels(new, target, extra, options.torch_index)
+                for target in targets
+            ],
+        }
+        folder.write(new, {
+            ABOUT: (json.dumps(about, indent=1) + "\n").encode("utf-8"),
+            **_papers(about),
+        })
+        sizes = _sizes(new, about["targets"])
+        kept = folder.put(new, out, install.SUMS)
+    return "\n".join([f"Bundle: {out}", *sizes, *_notes(text, kept)])
+
+
+def _text() -> corpus.Corpus:
+    """The text for the bundle; says loudly when it is not the book."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", corpus.PracticeTextWarning)
+        found = corpus.find_corpus()
+    for line in _text_notes(found):
+        print(line, file=sys.stderr, flush=True)
+    return found
+
+
+def _text_notes(text: corpus.Corpus) -> list[str]:
+    if text.path:
+        return []
+    return [
+        "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE: the room will work on "
+        f"the practice text. {corpus.WAYS_TO_GET_IT} Then make the bundle "
+        "again."
+    ]
+
+
+def _write_course(place: Path, edition: str) -> None:
+    print(f"The course ({edition} edition) ...", flush=True)
+    if edition == "student":
+        folder.write(place, release.edition()[0])
+        return
+    place.mkdir()
+    for name in FULL:
+        source = settings.home() / name
+        if source.is_dir():
+            shutil.copytree(source, place / name,
+                            ignore=shutil.ignore_patterns(*LEFTOVERS))
+        else:
+            shutil.copyfile(source, place / name)
+
+
+def _add_wheels(
+    new: Path, target: Target, extra: str, torch_index: str | None
+) -> dict[str, Any]:
+    """Collect a target's wheels; returns what bundle.json says of it."""
+    print(f"Wheels for {target} ...", flush=True)
+    course, all_wheels = new / "course", new / "wheels"
+    all_wheels.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=new) as name:
+        place = Path(name)
+        wheels.collect(
+            wheels.course_requirements(course / "pyproject.toml", extra),
+            target, course / "constraints.txt", place, torch_index,
+        )
+        found = sorted(place.glob("*.whl"))
+        about = {
+            "system": target.system, "python": target.python,
+            "release": wheels.first_release(place, target.python),
+            "title": str(target), "wheels": len(found),
+            "bytes": sum(path.stat().st_size for path in found),
+            "unpacked": wheels.unpacked(place),
+        }
+        for path in found:
+            # One for all systems may be there already: it is the same.
+            path.replace(all_wheels / path.name)
+    return about
+
+
+def _papers(about: dict[str, Any]) -> dict[str, bytes]:
+    """The install scripts and the page that explains them."""
+    pythons = dict.fromkeys(one["python"] for one in about["targets"])
+    values = {
+        "{versions}": " ".join(pythons),
+        "{edition}": about["edition"],
+        "{text}": about["text"],
+        "{space}": f"{max(x['unpacked'] for x in about['targets']) / 1e9:.1f}",
+        "{targets}": "\n".join(f"* {_needs(x)}" for x in about["targets"]),
+    }
+    files = {}
+    for name in ("README.md", "install.bat", "install.py", "install.sh"):
+        text = (STICK / name).read_text(encoding="utf-8")
+        if name != "install.py":
+            for word, value in values.items():
+                text = text.replace(word, value)
+        # cmd.exe misses a label in a file with line ends of Unix.
+        ends = "\r\n" if name.endswith(".bat") else "\n"
+        files[name] = text.replace("\n", ends).encode("utf-8")
+    return files
+
+
+def _sizes(new: Path, targets: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for name in ("course", "wheels"):
+        files = [path for path in (new / name).rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+        lines.append(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
+    for one in targets:
+        lines.append(
+            f"{_needs(one)}: {one['wheels']} wheels, "
+            f"{one['bytes'] / 1e6:.0f} MB; installed "
+            f"{one['unpacked'] / 1e9:.1f} GB"
+        )
+    return lines
+
+
+def _needs(target: dict[str, Any]) -> str:
+    """What a computer must be, as bundle.json says it."""
+    first = f"{target['python']}.{target['release']}"
+    return f"{target['title']} (from {first} on)"
+
+
+def _notes(text: corpus.Corpus, kept: Path | None) -> list[str]:
+    lines = [f"Text: {text.name}", *_text_notes(text)]
+    if kept:
+        lines.append(
+            f"The earlier bundle had been changed there; it is kept as {kept}."
+        )
+    return [*lines, "Copy the whole folder to a USB stick. Its README.md says "
+            "how to install from it."]

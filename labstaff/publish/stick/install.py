@@ -1,0 +1,247 @@
+"""Install the course from the folder of this file, with no network.
+
+install.sh and install.bat find a Python that fits and run this with it; it
+needs nothing but Python itself.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+SUMS = "SHA256SUMS"
+# Of the course's folder: what a student has worked on is not replaced.
+STUDENTS_OWN = "notebooks"
+START = "--LabApp.default_url=/lab/tree/notebooks"
+
+
+class InstallError(RuntimeError):
+    """The course cannot be installed; the message says why."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        if options.check:  # on any computer, above all the one that made it
+            verify(HERE)
+            print("This copy is whole.")
+            return 0
+        target = fitting(_about()["targets"])
+        verify(HERE, "1 of 3: ")
+        install(options.folder.expanduser().absolute(), target)
+    except (InstallError, OSError) as error:
+        print(f"install: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def system() -> str:
+    """The name of this kind of computer, as bundles use it."""
+    here = sysconfig.get_platform()
+    if here.startswith("macosx"):
+        # One Python for Macs of both kinds says "universal2".
+        here = f"macosx-{platform.machine()}"
+    return {
+        "linux-x86_64": "linux", "linux-aarch64": "linux-arm",
+        "macosx-arm64": "macos", "win-amd64": "windows",
+    }.get(here, here)
+
+
+def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
+    """The target of this bundle that this computer and Python are.
+
+    Raises:
+        InstallError: there is none.
+    """
+    major, minor, micro = sys.version_info[:3]
+    for target in targets:
+        fits = target["python"] == f"{major}.{minor}"
+        if (fits and target["system"] == system()
+                and micro >= target["release"]):
+            return target
+    served = "; ".join(
+        f"{x['title']} (from {x['python']}.{x['release']} on)"
+        for x in targets
+    )
+    raise InstallError(
+        f"this is Python {major}.{minor}.{micro} on {system()}, and the "
+        f"bundle is for: {served}. Install such a Python, or have a bundle "
+        "made for this one (labutils bundle --help)."
+    )
+
+
+def verify(folder: Path, step: str = "") -> None:
+    """Compare every file with the list of SHA-256 sums.
+
+    Args:
+        folder: of the bundle.
+        step: what the line that says so begins with.
+
+    Raises:
+        InstallError: a file is missing or damaged.
+    """
+    listed = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    print(f"{step}reading and verifying {len(listed)} files ...", flush=True)
+    bad = []
+    for line in listed:
+        expected, name = line.split("  ", 1)
+        try:
+            with (folder / name).open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except FileNotFoundError:
+            bad.append(f"{name} is missing")
+            continue
+        except OSError as error:
+            bad.append(f"{name} cannot be read ({error.strerror})")
+            continue
+        if found != expected:
+            bad.append(f"{name} is damaged")
+    if bad:
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise InstallError(
+            f"this copy of the bundle is not whole: {', '.join(bad[:3])}"
+            f"{more}. Nothing was installed. Copy the bundle again."
+        )
+
+
+def install(out: Path, target: dict[str, Any]) -> None:
+    """Copy the course into a folder and give it a Python environment.
+
+    Run again it repairs: the environment is made anew, files of the course
+    are brought back, notebooks that are there stay.
+
+    Args:
+        out: the folder.
+        target: from `fitting`.
+
+    Raises:
+        InstallError: the folder holds something else, the disk is too full,
+            or a step fails.
+    """
+    _check_folder(out)
+    _check_space(out, target["unpacked"])
+    kept = copy_course(HERE / "course", out)
+    words = f", keeping {kept} notebooks that are there" if kept else ""
+    print(f"2 of 3: the course is in {out}{words}", flush=True)
+    print(f"3 of 3: installing {target['wheels']} packages into "
+          f"{out / '.venv'}; this takes some minutes ...", flush=True)
+    bin_folder = _environment(out)
+    # For `make lab` in that folder: nothing is left to install.
+    for name in ("made", "ready"):
+        (out / ".venv" / name).touch()
+    _run([str(bin_folder / "python"), "-m", "labkit", "data"], out)
+    print(f"\nDone. To start:\n\n{_start(out, bin_folder)}\n")
+
+
+def copy_course(course: Path, out: Path) -> int:
+    """Copy a course's files.
+
+    Returns:
+        How many notebooks were there already, and stay as they are.
+    """
+    kept = 0
+    for path in sorted(course.rglob("*")):
+        inside = path.relative_to(course)
+        if not path.is_file():
+            continue
+        if inside.parts[0] == STUDENTS_OWN and (out / inside).exists():
+            kept += 1
+            continue
+        (out / inside).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, out / inside)
+    return kept
+
+
+def _about() -> dict[str, Any]:
+    return json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InstallError(f"{out} is a file. Name a folder.")
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    if found and not {"labutils", "notebooks", "pyproject.toml"} <= found:
+        raise InstallError(
+            f"{out} holds something else than this course. Name a new folder."
+        )
+
+
+def _check_space(out: Path, needed: int) -> None:
+    if (out / ".venv").exists():
+        return  # it is replaced
+    place = next(p for p in (out, *out.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise InstallError(
+            f"{out} needs {needed / 1e9:.1f} GB on its disk; "
+            f"{free / 1e9:.1f} GB are free. Make room, or name a folder on "
+            "another disk."
+        )
+
+
+def _environment(out: Path) -> Path:
+    """Make .venv and install into it; returns its folder of programs."""
+    wheels = HERE / "wheels"
+    # Not every Linux has ensurepip: pip comes from its wheel, which runs.
+    _run([sys.executable, "-m", "venv", "--clear", "--without-pip", ".venv"],
+         out)
+    bin_folder = out / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+    python = str(bin_folder / "python")
+    [pip] = wheels.glob("pip-*.whl")
+    offline = ["install", "--quiet", "--disable-pip-version-check",
+               "--no-index", f"--find-links={wheels}"]
+    _run([python, str(pip / "pip"), *offline, "pip"], out)
+    _run([python, "-m", "pip", *offline, "--constraint=constraints.txt",
+          "--editable", f".[{_about()['extra']}]"], out)
+    return bin_folder
+
+
+def _run(command: list[str], folder: Path) -> None:
+    """Run one step with nobody's settings of pip and Python."""
+    environment = {
+        name: value for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "PYTHON"))
+    }
+    environment["PIP_CONFIG_FILE"] = os.devnull
+    done = subprocess.run(command, cwd=folder, env=environment)
+    if done.returncode:
+        raise InstallError(
+            f"this step failed, and its message stands above: "
+            f"{shlex.join(command)}"
+        )
+
+
+def _start(out: Path, bin_folder: Path) -> str:
+    if os.name == "nt":
+        return (f'    cd "{out}"\n    .venv\\Scripts\\jupyter lab {START}')
+    root = " --allow-root" if os.geteuid() == 0 else ""
+    return (f"    cd {shlex.quote(str(out))}\n"
+            f"    {bin_folder.relative_to(out)}/jupyter lab{root} {START}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="install",
+        description="Install the course on this computer, with no network.",
+        epilog="example: sh install.sh ~/rnn-course",
+    )
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER",
+                        default=Path("~/rnn-course"),
+                        help="where the course goes; default: rnn-course in "
+                        "your home folder")
+    parser.add_argument("--check", action="store_true",
+                        help="verify this copy of the bundle, install nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

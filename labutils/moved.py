@@ -1,0 +1,42 @@
+"""Where things were in earlier releases: notebooks handed out then still run.
+
+`from labutils import checks` or `from labutils.widgets import playground`
+gets what it asks for, and a line that says where it is now. The old places
+are looked at only when Python has found nothing there: no module is left
+behind for each of them.
+"""
+
+import sys
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "labutils.checks": "labkit.checks",
+    "labutils.inspection": "labkit.widgets.inspection",
+    "labutils.widgets": "labkit.widgets",
+}
+
+
+class _Forward(MetaPathFinder, Loader):
+    """Finds a module of an earlier release in its new place."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname in MOVED:
+            return ModuleSpec(fullname, self)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Nothing of its own: a module as usual, replaced below."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        old, now = module.__name__, MOVED[module.__name__]
+        print(f"{old} is {now} now.")
+        # What stands here in the end is what the import gives back.
+        sys.modules[old] = import_module(now)
+
+
+def forward() -> None:
+    """Let the old places be found; called once, by the package."""
+    sys.meta_path.append(_Forward())

@@ -1,1 +1,0 @@
-"""What instructors and graders run; no notebook imports it."""

@@ -1,0 +1,296 @@
+"""The exercises' checks: right solutions pass, wrong ones are explained."""
+
+import importlib
+import inspect
+import io
+import os
+import pkgutil
+import random
+import subprocess
+import sys
+import threading
+import time
+import types
+from contextlib import redirect_stdout
+
+import numpy
+import pytest
+import solutions
+import torch
+
+from labkit import checks
+from labkit.checks.harness import SECONDS, NotWritten
+
+EXERCISES = [name for name in checks.__all__ if name != "CheckFailed"]
+MODULES = {
+    module.name: importlib.import_module(f"solutions.{module.name}")
+    for module in pkgutil.iter_modules(solutions.__path__)
+}
+
+
+def made(kind):
+    """Every solution of a kind: "right" or "wrong"."""
+    return [
+        pytest.param(name, solution, id=f"{name}-{label}")
+        for name, module in MODULES.items()
+        for label, solution in vars(module).items()
+        if label.startswith(kind)
+    ]
+
+
+def passed(name, solution):
+    """What a check prints of a solution."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        getattr(checks, name)(solution)
+    return printed.getvalue()
+
+
+def refused(name, solution):
+    """The message with which a check refuses a solution."""
+    with pytest.raises(checks.CheckFailed) as caught:
+        passed(name, solution)
+    return " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize(("name", "solution"), made("right"))
+def test_a_right_solution_passes(name, solution):
+    assert f"{name}: passed. " in passed(name, solution)
+
+
+@pytest.mark.parametrize(("name", "solution"), made("wrong"))
+def test_a_wrong_solution_is_explained(name, solution):
+    message = refused(name, solution)
+    assert message.startswith(f"{name}: not right yet.")
+    assert solution.slip in message
+
+
+def test_every_exercise_has_a_check_and_solutions():
+    assert sorted(MODULES) == sorted(EXERCISES)
+    for name, module in MODULES.items():
+        labels = [label.partition("_")[0] for label in vars(module)]
+        assert labels.count("right") >= 3, name
+        assert labels.count("wrong") >= 6, name
+
+
+def test_every_wrong_solution_names_a_slip():
+    for name, module in MODULES.items():
+        for label, solution in vars(module).items():
+            if label.startswith("wrong"):
+                assert getattr(solution, "slip", ""), f"{name}.{label}"
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_stub_is_met_kindly(name):
+    def stub(*arguments, **options):
+        raise NotImplementedError()
+
+    # A traceback knows a function by its code.
+    stub.__code__ = stub.__code__.replace(co_name=name)
+    message = refused(name, stub)
+    assert f"{name}: {name} is not written yet." in message
+    assert "run that cell, then this one again" in message
+
+
+def test_a_stub_behind_a_solution_is_named():
+    def sgd(params, lr):
+        raise NotImplementedError()
+
+    def train_epoch(model, train_iter, lr, device, use_random_iter):
+        sgd(model.parameters(), lr)
+
+    assert "sgd is not written yet" in refused("train_epoch", train_epoch)
+
+
+def test_a_method_that_is_a_stub_is_named():
+    class Half(torch.nn.Module):
+        def __init__(self, rnn_layer, vocab_size):
+            super().__init__()
+            self.rnn = rnn_layer
+            self.linear = torch.nn.Linear(rnn_layer.hidden_size, vocab_size)
+
+        def begin_state(self, batch_size, device):
+            raise NotImplementedError()
+
+    message = refused("RNNModel", Half)
+    assert "RNNModel: begin_state is not written yet." in message
+
+
+def test_an_error_is_shown_with_its_line():
+    def rnn(inputs, state, params):
+        return inputs.nothing_like_that
+
+    message = refused("rnn", rnn)
+    assert "AttributeError" in message
+    assert "return inputs.nothing_like_that" in message
+    assert "in line " in message
+
+
+def test_ipython_shows_the_message_alone():
+    with pytest.raises(checks.CheckFailed) as caught:
+        checks.interval(lambda values: (0.0, 0.0))
+    assert "\n".join(
+        caught.value._render_traceback_()) == str(caught.value)
+
+
+# ---- nothing is left behind
+
+
+class Anything:
+    """A network that lies about in a notebook."""
+
+    def __init__(self):
+        self.weight = torch.ones(2, requires_grad=True)
+        self.weight.grad = torch.full((2,), 5.0)
+
+    def parameters(self):
+        return [self.weight]
+
+
+def with_globals(function, **names):
+    """The function as a cell of a notebook with these names."""
+    return types.FunctionType(
+        function.__code__, {**function.__globals__, **names})
+
+
+def meddles(params, lr):
+    model.weight.data -= 1  # noqa: F821
+    model.weight.grad = None  # noqa: F821
+    loose[0].data *= 3  # noqa: F821
+
+
+def test_the_models_of_the_notebook_stay_as_they_are():
+    model, loose = Anything(), [torch.ones(1, requires_grad=True)]
+    refused("sgd", with_globals(meddles, model=model, loose=loose))
+    assert torch.equal(model.weight, torch.ones(2))
+    assert torch.equal(model.weight.grad, torch.full((2,), 5.0))
+    assert torch.equal(loose[0], torch.ones(1))
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_random_numbers_and_settings_stay(name):
+    def reckless(*arguments, **options):
+        random.seed(9)
+        numpy.random.seed(9)
+        torch.manual_seed(9)
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        raise RuntimeError("enough")
+
+    random.seed(1)
+    numpy.random.seed(1)
+    torch.manual_seed(1)
+    before = (random.getstate(), numpy.random.get_state()[1].tolist(),
+              torch.get_rng_state().tolist())
+    refused(name, reckless)
+    assert before == (
+        random.getstate(), numpy.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist())
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+
+
+def test_a_judgement_does_not_depend_on_the_random_state():
+    from solutions.seq_data_iter_random import wrong_with_replacement
+
+    messages = set()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        messages.add(refused("seq_data_iter_random", wrong_with_replacement))
+    assert len(messages) == 1
+
+
+# ---- nothing hangs
+
+
+def spins(*arguments):
+    while True:
+        pass
+
+
+def swallows(*arguments):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            if caught_often():
+                raise
+
+
+def sleeps(*arguments):
+    time.sleep(SECONDS + 1.5)
+
+
+def yields(*arguments):
+    while True:
+        yield torch.zeros(2, 5), torch.zeros(2, 5)
+
+
+def caught_often(calls=[0]):  # noqa: B006
+    calls[0] += 1
+    return calls[0] > 3
+
+
+@pytest.mark.parametrize(
+    ("name", "solution"),
+    [("rnn", spins), ("sgd", swallows), ("predict", sleeps),
+     ("one_hot", spins), ("seq_data_iter_random", spins)],
+)
+def test_a_solution_without_an_end_is_given_up(name, solution):
+    assert "no end after" in refused(name, solution)
+    # What can be stopped is stopped; a call that waits ends when it ends.
+    deadline = time.monotonic() + 30
+    while any(t.name == "solution" for t in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "name", ["seq_data_iter_random", "seq_data_iter_sequential"]
+)
+def test_a_sampler_without_an_end_is_refused(name):
+    assert "not right yet" in refused(name, yields)
+
+
+@pytest.fixture
+def busy():
+    """A machine with a few times more work than processors."""
+    count = 3 * (os.cpu_count() or 1)
+    hogs = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(count)]
+    yield
+    for hog in hogs:
+        hog.kill()
+        hog.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells")
+def test_on_a_busy_machine_a_right_solution_has_more_time(busy):
+    def works(X, vocab_size):
+        begin = time.thread_time()
+        while time.thread_time() < begin + 0.1:
+            pass
+        return torch.nn.functional.one_hot(X.T, vocab_size).float()
+
+    begin = time.monotonic()
+    assert "passed" in passed("one_hot", works)
+    assert time.monotonic() - begin > SECONDS, "it was not busy enough"
+    assert "no end after" in refused("one_hot", sleeps)
+
+
+def test_exit_is_explained():
+    assert "use return" in refused("rnn", lambda *arguments: exit())
+
+
+def test_checks_take_what_the_course_itself_uses():
+    for name, finished in inspect.getmembers(checks, callable):
+        if name in EXERCISES:
+            assert finished.__doc__, name
+
+
+def test_not_written_is_a_failed_check():
+    assert issubclass(NotWritten, checks.CheckFailed)
+    assert issubclass(checks.CheckFailed, AssertionError)

@@ -1,0 +1,192 @@
+"""Reports that show everything, run nothing and are the same each time."""
+
+import csv
+import io
+import json
+import random
+import re
+
+import nbformat
+import pytest
+
+from labstaff.grading.course import CourseNotebook, Exercise
+from labstaff.grading.pages import write_reports
+from labstaff.grading.results import Graded, Status, Verdict
+from labstaff.grading.similarity import fingerprints, pairs
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+COURSE = [
+    CourseNotebook("01_words", "1. Words", (
+        Exercise("tokenize", "a", 2, False, "def tokenize(): pass"),
+        Exercise("why", "b", 4, True, "YOUR ANSWER HERE"))),
+    CourseNotebook("02_rows", "2. Rows", (
+        Exercise("rows", "c", 3, False, ""),)),
+]
+NAMES = {"20230001": "20230001 李雷", "20230002": f"=1+1 {HOSTILE}",
+         "20230003": "Nobody"}
+
+
+def graded():
+    """Three students: right, wrong and hostile, and one with nothing."""
+    right = Verdict("tokenize", Status.PASSED, 2, 2, "Fine.", seed=5)
+    words = Verdict("why", Status.WRITTEN, 0, 4, "To be read.")
+    wrong = Verdict("tokenize", Status.FAILED, 0, 2, "Not right.", HOSTILE,
+                    HOSTILE, "2", "the slip of the day", "line 3")
+    lost = Verdict("rows", Status.KERNEL_DIED, 0, 3, "The kernel died.")
+    rows = Verdict("rows", Status.PASSED, 3, 3, "Fine.")
+    none = Verdict("rows", Status.NOT_ATTEMPTED, 0, 3, "Not handed in.")
+    return [
+        Graded("20230001", "01_words", "d", "graded", [right, words], [], 3,
+               "a box", {"tokenize": "def tokenize(): ..."},
+               {"why": HOSTILE}),
+        Graded("20230001", "02_rows", "d", "graded", [rows], [], 4, "a box"),
+        Graded("20230002", "01_words", "d", "graded", [wrong, words],
+               [HOSTILE], 9, "none", {"tokenize": HOSTILE}, {"why": "x"}),
+        Graded("20230002", "02_rows", "d", "graded", [lost],
+               ["The run ended early: the kernel died."], 60, "a box"),
+        Graded("20230003", "01_words", "", "missing", []),
+        Graded("20230003", "02_rows", "", "refused", [none]),
+    ]
+
+
+@pytest.fixture
+def out(tmp_path):
+    outputs = [
+        nbformat.v4.new_output("display_data", {
+            "text/html": HOSTILE, "text/plain": "plain " + HOSTILE,
+            "application/javascript": "alert(3)"}),
+        nbformat.v4.new_output("display_data", {
+            "image/png": "aHR0cDovL2V2aWwK", "text/plain": "no picture"}),
+        nbformat.v4.new_output("stream", text="line\n" * 500),
+    ]
+    cell = nbformat.v4.new_code_cell("x", outputs=outputs, metadata={
+        "nbgrader": {"grade_id": "tokenize"}})
+    path = tmp_path / "graded" / "20230002" / "01_words.ipynb"
+    path.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    write_reports(tmp_path, NAMES, graded(), COURSE)
+    return tmp_path
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_table(out):
+    data = (out / "grades.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf") and b"\r\n" in data
+    table = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
+    assert table == [
+        ["key", "name", "01 tokenize", "01 why", "02 rows", "total",
+         "possible", "state"],
+        ["20230001", "20230001 李雷", "2", "", "3", "5", "9",
+         "to be read: 1"],
+        ["20230002", f"'=1+1 {HOSTILE}", "0", "", "0", "0", "9",
+         "to be read: 1"],
+        ["20230003", "Nobody", "", "", "0", "0", "9",
+         "missing: 01; refused: 02"],
+    ]
+
+
+def test_the_same_as_json(out):
+    [first, *_] = json.loads(read(out / "grades.json"))
+    assert (first["name"], first["total"]) == ("20230001 李雷", 5)
+    assert first["notebooks"][0]["verdicts"][0]["seed"] == 5
+
+
+def test_the_order_of_the_results_does_not_matter(out, tmp_path):
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    results = graded()
+    random.Random(1).shuffle(results)
+    write_reports(out, dict(reversed(NAMES.items())), results, COURSE)
+    assert before == {p: p.read_bytes() for p in before}
+
+
+def test_nothing_of_a_students_is_run_or_loaded(out):
+    pages = [*out.glob("*.html"), *out.glob("feedback/*/*.html")]
+    assert len(pages) == 7
+    for path in pages:
+        page = read(path)
+        own = re.sub(r'<script nonce="sort">.*?</script>', "", page,
+                     flags=re.DOTALL)
+        assert "<script" not in own and "<img src=x" not in own
+        assert not re.search(r"(src|href)\s*=\s*\"?(https?:|//|javascript)",
+                             own)
+        assert "default-src 'none'" in page
+    assert "aHR0cDovL2V2aWwK" not in read(
+        out / "feedback" / "20230002" / "01_words.html")
+
+
+def test_a_feedback_page(out):
+    page = read(out / "feedback" / "20230002" / "01_words.html")
+    for words in ("the slip of the day", "line 3", "0 of 6 points", "failed",
+                  "plain &lt;script", "no picture", "(cut here)",
+                  "1 written answer that"):
+        assert words in page, words
+
+
+def test_the_graders_page(out):
+    page = read(out / "index.html")
+    for words in ("3 students", "1 notebooks ran without a sandbox",
+                  "李雷", "feedback/20230001/01_words.html",
+                  "1 of 2", "1 failed", "the slip of the day",
+                  "The run ended early", "aria-sort"):
+        assert words in page, words
+    # Answers are gathered, escaped.
+    assert page.count("&lt;script&gt;alert(1)") >= 2
+
+
+# ---- alike
+
+LONG = '''
+def evaluate(model, batches):
+    """Words of my own."""
+    total, count = 0.0, 0
+    for X, Y in batches:  # go on
+        state = model.begin_state(len(X), None)
+        logits, _ = model(X, state)
+        loss = torch.logsumexp(logits, 1) - logits.gather(1, Y[:, None])[:, 0]
+        total += float(loss.square().sqrt().sum())
+        count += Y.numel() // 1
+    return math.exp(total / count)
+'''
+RENAMED = re.sub(r"\btotal\b", "s", LONG).replace("count", "n").replace(
+    "batches", "data").replace("Words of my own.", "Others.").replace(
+    "# go on", "# nothing")
+OTHER = '''
+def evaluate(model, batches):
+    losses = []
+    with torch.no_grad():
+        state = None
+        while batches:
+            X, Y = batches.pop(0)
+            scores, state = model(X, state)
+            losses.extend(F.cross_entropy(scores, Y, reduction="none"))
+    return torch.stack(losses).mean().exp().item()
+'''
+
+
+def students(*sources):
+    return [
+        Graded(f"s{i}", "n", "d", "graded", [], sources={"evaluate": source})
+        for i, source in enumerate(sources)]
+
+
+def test_renamed_and_commented_code_is_alike():
+    [pair] = pairs(students(LONG, RENAMED, OTHER), {})
+    assert (pair.one, pair.other) == ("s0", "s1")
+    assert pair.likeness == 1
+
+
+def test_what_the_class_or_the_stub_has_does_not_count():
+    assert pairs(students(*[LONG] * 9), {}) == []
+    assert pairs(students(LONG, LONG, OTHER), {"evaluate": LONG}) == []
+    short = "def one_hot(X, V):\n    return F.one_hot(X.T, V).float()\n"
+    assert pairs(students(short, short), {}) == []
+
+
+@pytest.mark.parametrize("source", [
+    "", "def (", "(" * 20_000, "x" * 100_000, "\ud800 = 1", "'''", "\0",
+    "if 1:\n  x\n y", HOSTILE])
+def test_any_source_has_fingerprints(source):
+    assert isinstance(fingerprints(source), set)

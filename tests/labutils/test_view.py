@@ -1,0 +1,484 @@
+"""What a training shows while it runs: lines, or a picture that moves."""
+
+import base64
+import io
+import itertools
+import json
+import math
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from kernel import Kernel
+from matplotlib.image import imread
+from nbclient import NotebookClient
+from small import VOCAB, make_data, make_model
+
+from labutils import History, train, view
+from labutils.progress import Progress
+from labutils.view import SIZE, Curve, Lines, Live, Silent, new_view
+
+# What a training says before it begins.
+FORETOLD = re.compile(
+    r"(Less than a second|About [\d:]+ minutes) for \d[\d,]* epochs on this "
+    r"machine \(cpu\)\.\n"
+)
+BASELINES = {"unigram": 18.0, "bigram": 8.0, "trigram": 5.0}
+
+
+@pytest.fixture(autouse=True)
+def no_cap(monkeypatch):
+    monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
+
+
+def make_progress(epochs=0, num_epochs=100, baselines=None):
+    progress = Progress(num_epochs, dict(baselines or {}))
+    for _ in range(epochs):
+        go_on(progress)
+    return progress
+
+
+def go_on(progress, held_out=None):
+    """Half a second for an epoch of 1000 tokens."""
+    progress.add_epoch(20 / (progress.epoch + 1), 0.5, 1000)
+    if held_out is not None:
+        progress.add_held_out(held_out)
+    progress.samples.append((progress.epoch, f"sample {progress.epoch}"))
+
+
+def size(png):
+    """Width and height, once it has been decoded as a whole."""
+    height, width, _ = imread(io.BytesIO(png)).shape
+    return width, height
+
+
+# ---- Progress
+
+
+def test_a_line_of_progress():
+    progress = make_progress(num_epochs=3)
+    assert progress.line() == "epoch    0/3"
+    assert progress.sample() == ""
+    go_on(progress)
+    assert progress.line() == (
+        "epoch    1/3  perplexity  20.00  2,000 tokens/s  0:01 left"
+    )
+    go_on(progress, held_out=12.345)
+    assert progress.line() == (
+        "epoch    2/3  perplexity  10.00  held out   12.35  2,000 tokens/s"
+        "  0:00 left"
+    )
+    go_on(progress)
+    assert progress.line() == (
+        "epoch    3/3  perplexity   6.67  held out   12.35  2,000 tokens/s"
+    )
+    assert progress.sample() == "sample 3"
+
+
+def test_the_time_left_is_at_the_latest_pace():
+    progress = make_progress(num_epochs=1000)
+    progress.add_epoch(20.0, 500.0, 1000)  # a slow start
+    for _ in range(19):
+        progress.add_epoch(20.0, 0.5, 1000)
+    assert progress.seconds_left > 1000
+    progress.add_epoch(20.0, 0.5, 1000)
+    assert progress.seconds_left == pytest.approx(979 * 0.5)
+    assert progress.line().endswith("  8:10 left")
+
+
+def test_progress_of_a_clock_that_stands_still():
+    progress = make_progress(num_epochs=1)
+    progress.add_epoch(20.0, 0.0, 1000)
+    assert progress.line().endswith("nan tokens/s")
+
+
+def test_progress_goes_on_after_a_history():
+    data = make_data()
+    history = train(
+        make_model("concise"), data, VOCAB, 1.0, 4, eval_every=2,
+        verbose=False,
+    )
+    progress = Progress.after(history, 3, 9)
+    assert progress.epoch == 3 and progress.num_epochs == 9
+    assert progress.held_out_epochs == [1, 2]
+    assert progress.held_out_perplexity == list(
+        history.held_out_perplexity[:2]
+    )
+    assert [epoch for epoch, _ in progress.samples] == [1, 2, 3]
+    assert progress.tokens == 3 * history.tokens // 4
+    assert progress.baselines == history.baselines
+    go_on(progress, held_out=1.0)
+    assert history.num_epochs == 4 and len(history.samples) == 4
+
+
+# ---- in a terminal
+
+
+def test_outside_a_notebook_there_are_lines():
+    assert type(new_view()) is Lines
+    assert not new_view().picture
+    assert type(new_view(verbose=False)) is Silent
+
+
+@pytest.mark.parametrize(
+    ("num_epochs", "shown"),
+    [
+        (1, [1]),
+        (4, [1, 2, 3, 4]),
+        (100, list(range(10, 101, 10))),
+        (105, [*range(10, 101, 10), 105]),
+    ],
+)
+def test_about_ten_lines_with_a_sample_beneath(num_epochs, shown, capsys):
+    lines, progress = Lines(), make_progress(num_epochs=num_epochs)
+    expected = []
+    for epoch in range(1, num_epochs + 1):
+        go_on(progress)
+        lines.update(progress)
+        if epoch in shown:
+            expected += [progress.line(), f"  sample {epoch}"]
+    lines.finish(progress, "")
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_silence(capsys):
+    silent, progress = Silent(), make_progress(3)
+    silent.update(progress)
+    silent.finish(progress, "PARTIAL RUN")
+    assert capsys.readouterr() == ("", "")
+
+
+# ---- Curve
+
+
+def test_frames_differ_as_the_training_proceeds():
+    progress = make_progress(1)
+    curve = Curve(progress)
+    frames = []
+    for _ in range(20):
+        go_on(progress)
+        frames.append(curve.frame(progress))
+        assert curve.frame(progress) == frames[-1]
+    assert len(set(frames)) == 20
+    assert {size(frame) for frame in frames} == {SIZE}
+
+
+def test_a_frame_shows_no_more_than_the_training_so_far():
+    """The pixels of the frames before are not left behind."""
+    progress = make_progress(50)
+    curve = Curve(progress)
+    curve.frame(progress)
+    early = make_progress(5)
+    early_curve = Curve(early)
+    assert early_curve.top == curve.top
+    assert curve.frame(early) == early_curve.frame(early)
+
+
+def test_held_out_perplexity_is_in_the_frame():
+    progress = make_progress(3)
+    curve = Curve(progress)
+    without = curve.frame(progress)
+    progress.held_out_epochs += [1, 3]
+    progress.held_out_perplexity += [19.0, 9.0]
+    assert curve.frame(progress) != without
+
+
+def test_the_final_picture_has_twice_the_pixels_and_the_status():
+    progress = make_progress(3)
+    final = Curve(progress).final(progress, "")
+    assert size(final) == (2 * SIZE[0], 2 * SIZE[1])
+    curve = Curve(progress)
+    partial = curve.final(progress, "PARTIAL RUN")
+    assert size(partial) == size(final)
+    assert partial != final
+    assert curve.ax.get_title() == "PARTIAL RUN"
+
+
+def test_baselines_are_drawn():
+    curve = Curve(make_progress(1, baselines=BASELINES))
+    texts = [text.get_text() for text in curve.ax.texts]
+    assert texts == ["unigram 18.0", "bigram 8.0", "trigram 5.0"]
+    heights = [
+        line.get_ydata()[0] for line in curve.ax.lines
+        if len(set(line.get_ydata())) == 1
+    ]
+    assert heights == [18.0, 8.0, 5.0]
+    progress = make_progress(3)
+    curve.top = Curve(progress).top
+    assert curve.frame(progress) != Curve(progress).frame(progress)
+
+
+def test_all_values_lie_within_the_axes():
+    progress = make_progress(3, baselines={"unigram": 300.0})
+    assert Curve(progress).top > 300
+    curve = Curve(make_progress(3))
+    assert curve.holds(make_progress(50))
+    assert not curve.holds(progress)
+    rising = make_progress(3)
+    go_on(rising, held_out=1.01 * curve.top)
+    assert not curve.holds(rising)
+    assert Curve(rising).holds(rising)
+
+
+def test_the_axis_is_as_long_as_the_training():
+    curve = Curve(make_progress(3, num_epochs=70))
+    assert curve.ax.get_xlim() == (0, 70)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, 1e300])
+def test_a_training_that_diverges_can_be_drawn(value):
+    progress = make_progress(3)
+    progress.add_epoch(value, 0.5, 1000)
+    curve = Curve(progress)
+    assert curve.holds(progress)
+    assert size(curve.frame(progress)) == SIZE
+    assert size(curve.final(progress, "DIVERGED"))[0] == 2 * SIZE[0]
+
+
+def test_before_the_first_epoch_there_is_a_picture_as_well():
+    progress = make_progress()
+    assert size(Curve(progress).final(progress, "PARTIAL RUN"))
+
+
+# ---- Live, without a notebook
+
+
+class Clock:
+    """Time passes only where a test says so."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is displayed: pairs of a handle (None: a new one) and the data."""
+    pairs = []
+
+    def display(data, metadata, handle):
+        pairs.append((handle, data))
+        return handle or f"handle {len(pairs)}"
+
+    monkeypatch.setattr(view, "_display", display)
+    return pairs
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(view, "time", clock)
+    return clock
+
+
+def test_the_axis_grows_when_the_held_out_perplexity_rises(shown, clock):
+    live, progress = Live(), make_progress(1)
+    tops = []
+    for held_out in (20.0, 25.0, 50.0, 50.0, 500.0, 400.0):
+        go_on(progress, held_out)
+        clock.now += 1
+        live.update(progress)
+        assert live.curve.holds(progress)
+        assert live.curve.ax.get_ylim()[1] == live.curve.top
+        tops.append(live.curve.top)
+    assert tops == sorted(tops)
+    assert len(set(tops)) == 3
+
+
+def test_one_picture_and_one_text_changed_in_place(shown, clock):
+    live, progress = Live(), make_progress()
+    for _ in range(4):
+        go_on(progress)
+        clock.now += 1
+        live.update(progress)
+    live.finish(progress, "PARTIAL RUN")
+    handles = [handle for handle, _ in shown]
+    assert handles == [None, None] + 4 * ["handle 1", "handle 2"]
+    assert all("image/png" in data for _, data in shown[::2])
+    assert [data for _, data in shown[1::2]][-1] == {
+        "text/plain": f"{progress.line()}  sample 4"
+    }
+
+
+def test_a_training_without_an_update_is_displayed_at_its_end(shown):
+    live, progress = Live(), make_progress()
+    live.finish(progress, "PARTIAL RUN")
+    assert [handle for handle, _ in shown] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("cost", "pause"), [(0.0, 0.2), (0.001, 0.2), (0.03, 3.0)]
+)
+def test_never_too_often_and_never_too_costly(
+    shown, clock, monkeypatch, cost, pause
+):
+    frame = Curve.frame
+
+    def slow_frame(curve, progress):
+        # The axes are drawn once, and slowly.
+        clock.now += cost if curve.background is not None else 5.0
+        return frame(curve, progress)
+
+    monkeypatch.setattr(Curve, "frame", slow_frame)
+    live, progress = Live(), make_progress(1)
+    live.update(progress)
+    for _ in range(3):
+        go_on(progress)
+        before = len(shown)
+        clock.now += 0.99 * pause
+        live.update(progress)
+        assert len(shown) == before
+        clock.now += 0.02 * pause
+        live.update(progress)
+        assert len(shown) == before + 2
+
+
+# ---- in a kernel
+
+START = """
+import base64, json, os
+import torch
+from small import VOCAB, make_data, make_model
+from labutils import train
+from labutils.progress import Progress
+from labutils.view import Curve
+
+torch.set_num_threads(1)
+
+def trained(num_epochs, **options):
+    return train(
+        make_model("concise"), make_data(), VOCAB, 1.0, num_epochs, **options
+    )
+"""
+
+EXPECTED = """
+progress = Progress.after(
+    history, history.num_epochs, history.settings["num_epochs"]
+)
+status = "" if history.full else history.status
+png = Curve(progress).final(progress, status)
+print(json.dumps({
+    "history": history.to_json(), "png": base64.b64encode(png).decode(),
+    "text": f"{progress.line()}  {progress.sample()}",
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    with Kernel() as kernel:
+        kernel.run(START)
+        yield kernel
+
+
+def png_of(content):
+    return base64.b64decode(content["data"]["image/png"])
+
+
+def check_live(kernel, cell):
+    """The cell's displays are one picture and one text; their history."""
+    first = [m["content"] for m in cell.of("display_data")]
+    assert [set(content["data"]) for content in first] == [
+        {"image/png", "text/plain"}, {"text/plain"},
+    ]
+    picture, text = (c["transient"]["display_id"] for c in first)
+    assert picture != text
+    both = list(cell.of("display_data", "update_display_data"))
+    pictures = [m for m in both if "image/png" in m["content"]["data"]]
+    texts = [m for m in both if "image/png" not in m["content"]["data"]]
+    for messages, number in ((pictures, picture), (texts, text)):
+        assert {m["content"]["transient"]["display_id"] for m in messages} == {
+            number
+        }
+    # All but the last wait for their turn.
+    times = [m["header"]["date"] for m in pictures[:-1]]
+    for before, after in itertools.pairwise(times):
+        assert (after - before).total_seconds() >= 0.19
+    *frames, final = [png_of(m["content"]) for m in pictures]
+    assert {size(frame) for frame in frames} == {SIZE}
+    assert len(set(frames)) == len(frames)
+    assert size(final) == (2 * SIZE[0], 2 * SIZE[1])
+    for message in pictures:
+        assert message["content"]["metadata"] == {
+            "image/png": {"width": SIZE[0], "height": SIZE[1]}
+        }
+    lines = [m["content"]["data"]["text/plain"] for m in texts]
+    epochs = [int(line.split()[1].split("/")[0]) for line in lines]
+    assert epochs == sorted(epochs) and epochs[0] == 1
+    # And the last ones are of the history that was returned.
+    expected = json.loads(kernel.run(EXPECTED).text)
+    assert base64.b64encode(final).decode() == expected["png"]
+    assert lines[-1] == expected["text"]
+    return History.from_json(expected["history"])
+
+
+def test_a_whole_training_in_a_notebook(kernel):
+    cell = kernel.run("history = trained(40)")
+    history = check_live(kernel, cell)
+    assert history.full
+    assert FORETOLD.fullmatch(cell.text)
+    assert history.samples[-1][1].startswith("time traveller")
+
+
+def test_an_interrupted_training_in_a_notebook(kernel):
+    cell = kernel.begin("history = trained(2000)")
+    for _ in range(4):
+        cell.until("update_display_data")  # a picture
+        cell.until("update_display_data")  # its text
+    kernel.interrupt()
+    cell.read()
+    assert not cell.error
+    history = check_live(kernel, cell)
+    assert history.interrupted
+    foretold, status = cell.text.splitlines(keepends=True)
+    assert FORETOLD.fullmatch(foretold)
+    assert status == history.status + "\n"
+
+
+def check_lines(cell, num_epochs):
+    assert not list(cell.of("update_display_data"))
+    [message] = cell.of("display_data")
+    assert size(png_of(message["content"])) == (2 * SIZE[0], 2 * SIZE[1])
+    foretold, *lines = cell.text.splitlines(keepends=True)
+    assert FORETOLD.fullmatch(foretold)
+    assert len(lines) == 20
+    assert lines[0].startswith(f"epoch {num_epochs // 10:4d}/{num_epochs}  ")
+    assert lines[1].startswith("  time traveller")
+
+
+def test_where_nobody_can_answer_there_are_lines(kernel):
+    cell = kernel.run("history = trained(20)", allow_stdin=False)
+    check_lines(cell, 20)
+
+
+@pytest.mark.parametrize("name", ["CI", "PYTEST_VERSION"])
+def test_where_tests_run_there_are_lines(kernel, name):
+    kernel.run(f"os.environ[{name!r}] = '1'")
+    try:
+        check_lines(kernel.run("history = trained(20)"), 20)
+    finally:
+        kernel.run(f"del os.environ[{name!r}]")
+    check_live(kernel, kernel.run("history = trained(2)"))
+
+
+def test_silence_in_a_notebook(kernel):
+    cell = kernel.run("history = trained(2, verbose=False)")
+    assert not list(cell.of("display_data", "update_display_data", "stream"))
+
+
+def test_a_notebook_run_by_a_program(monkeypatch):
+    for name in ("CI", "PYTEST_VERSION"):  # it is not for their sake
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(START + "history = trained(20)")]
+    )
+    NotebookClient(
+        notebook, kernel_name="python3", coalesce_streams=True
+    ).execute()
+    lines, picture = notebook.cells[0].outputs
+    assert len(lines.text.splitlines()) == 21
+    assert size(png_of(picture)) == (2 * SIZE[0], 2 * SIZE[1])
