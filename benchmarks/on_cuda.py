@@ -37,7 +37,7 @@ from variants import (
 import labutils
 from labutils import settings
 from labutils.corpus import find_corpus
-from labutils.protocol import as_targets
+from labutils.models import as_targets
 from labutils.results import save_text
 
 SIZE = 4096  # of the square matrices whose product is timed

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 import labutils
 from labutils import scratch
-from labutils.protocol import as_targets, detach
+from labutils.models import as_targets, detach
 
 BATCH_SIZE, NUM_STEPS, VOCAB_SIZE = 32, 35, 28
 TOKENS = 10_000  # at the beginning of the text

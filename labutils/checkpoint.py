@@ -16,7 +16,7 @@ import torch
 
 from labutils.files import write_atomically
 from labutils.history import History
-from labutils.protocol import LanguageModel, check_fit
+from labutils.models import LanguageModel, check_fit
 
 MAGIC = b"labutils checkpoint 1"
 

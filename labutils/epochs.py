@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from labutils.batches import SeqDataLoader
 from labutils.evaluation import evaluate_perplexity
 from labutils.generation import predict
 from labutils.interrupts import Interrupts
+from labutils.models import LanguageModel, device_of
 from labutils.progress import Progress
-from labutils.protocol import LanguageModel, device_of
-from labutils.sampling import SeqDataLoader
 from labutils.steps import train_epoch
 from labutils.text import Vocab
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from labutils import epochs
+from labutils.batches import Batch, SeqDataLoader
 from labutils.checkpoint import Snapshot
 from labutils.epochs import Work
 from labutils.evaluation import evaluate_perplexity
 from labutils.generation import predict
 from labutils.interrupts import Interrupts
-from labutils.protocol import device_of
-from labutils.sampling import Batch, SeqDataLoader
+from labutils.models import device_of
 from labutils.steps import train_epoch
 
 LONG_ENOUGH = 0.1  # seconds of steps in a row, for their pace to be known

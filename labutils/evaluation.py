@@ -1,11 +1,17 @@
-"""How surprised a model is by a text."""
+"""How surprised a model is by a text, and what counting alone achieves.
+
+An n-gram model predicts a token from the n - 1 tokens before it, by how often
+each followed them in the training text.
+"""
 
 import math
 
+import numpy
 import torch
 from torch.nn import functional as F
 
-from labutils.protocol import (
+from labutils.batches import SeqDataLoader
+from labutils.models import (
     Batches,
     LanguageModel,
     as_targets,
@@ -47,3 +53,92 @@ def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
             nats += float(F.cross_entropy(logits, y, reduction="sum"))
             tokens += y.numel()
     return perplexity(nats / tokens)
+
+
+NAMES = ("unigram", "bigram", "trigram")
+
+
+def baselines(train_iter: SeqDataLoader, vocab_size: int) -> dict[str, float]:
+    """Held-out perplexity of the unigram, bigram and trigram model.
+
+    Args:
+        train_iter: its corpus is counted, its `held_out` text measured.
+        vocab_size: V.
+
+    Returns:
+        The perplexity for each name; nothing where no text is held out.
+    """
+    if train_iter.held_out is None:
+        return {}
+    return {
+        name: ngram_perplexity(
+            train_iter.corpus, train_iter.held_out.corpus, n, vocab_size
+        )
+        for n, name in enumerate(NAMES, start=1)
+    }
+
+
+def ngram_perplexity(
+    corpus: torch.Tensor, held_out: torch.Tensor, n: int, vocab_size: int
+) -> float:
+    """Perplexity of an n-gram model with Witten-Bell smoothing.
+
+    The more different tokens have followed a context, the more it trusts the
+    context that is one token shorter:
+
+        P(w | h) = (c(hw) + t(h) P(w | h')) / (c(h) + t(h))
+
+    with counts c, the number t(h) of different tokens seen after h, and h'
+    without its oldest token. The shortest context of all falls back on equal
+    probabilities.
+
+    Args:
+        corpus: token indices to count, `(N,)`.
+        held_out: the tokens that follow them, `(M,)`; every one is predicted.
+        n: length of the n-grams, 1 or more.
+        vocab_size: V.
+
+    Source: I. Witten and T. Bell, The zero-frequency problem (1991),
+        method C; S. Chen and J. Goodman, An empirical study of smoothing
+        techniques for language modeling (1999).
+    """
+    seen = corpus.numpy()
+    n = min(n, len(seen))  # a longer context was seen nowhere
+    # The first held-out tokens have the end of the corpus for context.
+    text = numpy.concatenate([seen[len(seen) - n + 1 :], held_out.numpy()])
+    probability = numpy.full(len(held_out), 1 / vocab_size)
+    for order in range(1, n + 1):
+        asked = _ngrams(text[n - order :], order, vocab_size)
+        grams, counts = numpy.unique(
+            _ngrams(seen, order, vocab_size), return_counts=True
+        )
+        contexts = grams // vocab_size
+        times, kinds = _tally(contexts, counts, asked // vocab_size)
+        count, _ = _tally(grams, counts, asked)
+        known = times > 0  # a context never seen leaves the estimate alone
+        probability[known] = (
+            count[known] + kinds[known] * probability[known]
+        ) / (times[known] + kinds[known])
+    return perplexity(-float(numpy.log(probability).mean()))
+
+
+def _ngrams(text: numpy.ndarray, n: int, vocab_size: int) -> numpy.ndarray:
+    """Each run of n tokens as one number, its last token the last digit."""
+    windows = numpy.lib.stride_tricks.sliding_window_view(text, n)
+    return windows @ (vocab_size ** numpy.arange(n)[::-1])
+
+
+def _tally(
+    keys: numpy.ndarray, counts: numpy.ndarray, asked: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """For each number asked for: its total count, and its lines in `keys`.
+
+    Args:
+        keys: in ascending order; one may stand there several times.
+        counts: the count of each.
+        asked: the numbers to look up.
+    """
+    totals = numpy.concatenate([[0], counts.cumsum()])
+    first = numpy.searchsorted(keys, asked, side="left")
+    last = numpy.searchsorted(keys, asked, side="right")
+    return totals[last] - totals[first], last - first

@@ -2,7 +2,7 @@
 
 import torch
 
-from labutils.protocol import LanguageModel, device_of, evaluation_mode
+from labutils.models import LanguageModel, device_of, evaluation_mode
 from labutils.text import Vocab
 
 

@@ -13,8 +13,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "labutils.baselines": "labutils.evaluation",
     "labutils.checks": "labkit.checks",
     "labutils.inspection": "labkit.widgets.inspection",
+    "labutils.loading": "labutils.batches",
+    "labutils.protocol": "labutils.models",
+    "labutils.sampling": "labutils.batches",
     "labutils.widgets": "labkit.widgets",
 }
 

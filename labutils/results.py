@@ -9,14 +9,14 @@ import torch
 from matplotlib.figure import Figure
 
 from labutils import settings
+from labutils.batches import SeqDataLoader
 from labutils.evaluation import bits_per_character
 from labutils.files import write_atomically
 from labutils.generation import longest_copy, predict
 from labutils.history import History
+from labutils.models import LanguageModel, check_fit
 from labutils.plots import plot_perplexity
-from labutils.protocol import LanguageModel, check_fit
 from labutils.recorded import compare
-from labutils.sampling import SeqDataLoader
 from labutils.text import Vocab
 
 PREFIXES = ("time traveller", "traveller")

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from labutils.evaluation import perplexity
-from labutils.protocol import (
+from labutils.models import (
     Batches,
     LanguageModel,
     as_targets,

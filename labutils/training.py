@@ -10,16 +10,16 @@ from typing import Any
 import torch
 
 from labutils import settings
-from labutils.baselines import baselines
+from labutils.batches import SeqDataLoader
 from labutils.checkpoint import Snapshot, resume_from, save_checkpoint
 from labutils.epochs import Work
 from labutils.estimate import announcement
+from labutils.evaluation import baselines
 from labutils.generation import predict
 from labutils.history import History, time_limit
 from labutils.interrupts import Interrupts
+from labutils.models import LanguageModel, device_of
 from labutils.progress import Progress
-from labutils.protocol import LanguageModel, device_of
-from labutils.sampling import SeqDataLoader
 from labutils.text import Vocab
 from labutils.view import new_view
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import labutils
 from labutils import recorded, scratch, settings
-from labutils.protocol import as_targets, detach
+from labutils.models import as_targets, detach
 
 BATCH_SIZE, NUM_STEPS, VOCAB_SIZE = 32, 35, 28
 ROUNDS = 7  # at the most; the quickest counts, others were disturbed

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from labutils.protocol import LanguageModel
+from labutils.models import LanguageModel
 from labutils.text import Vocab
 
 Models = Mapping[str, LanguageModel]

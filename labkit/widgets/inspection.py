@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from labutils.models import RNNModel
-from labutils.protocol import (
+from labutils.models import (
     LanguageModel,
+    RNNModel,
     State,
     device_of,
     evaluation_mode,

@@ -18,8 +18,8 @@ from labkit.widgets.inspection import (
 )
 from labkit.widgets.marks import HEAT, label, label_characters, visible
 from labkit.widgets.panel import Page, new_figure
+from labutils.models import LanguageModel
 from labutils.plots import COLOURS, STYLES
-from labutils.protocol import LanguageModel
 from labutils.text import Vocab
 
 IN_A_LINE = 16  # characters of the coloured text

@@ -23,7 +23,7 @@ from labkit.widgets.panel import (
     show,
 )
 from labutils.generation import predict
-from labutils.protocol import LanguageModel
+from labutils.models import LanguageModel
 from labutils.text import Vocab
 
 

@@ -16,7 +16,7 @@ from labkit.widgets.panel import (
     show,
 )
 from labutils import plots
-from labutils.sampling import (
+from labutils.batches import (
     Batch,
     seq_data_iter_random,
     seq_data_iter_sequential,

@@ -14,12 +14,10 @@ from torch import nn
 
 from labkit.widgets.drawing import cell, header, table
 from labutils import results, settings
+from labutils.batches import SeqDataLoader, load_data_time_machine
 from labutils.corpus import TIME_MACHINE
 from labutils.history import History
-from labutils.loading import load_data_time_machine
-from labutils.models import RNNModel
-from labutils.protocol import LanguageModel
-from labutils.sampling import SeqDataLoader
+from labutils.models import LanguageModel, RNNModel
 from labutils.text import Vocab
 from labutils.training import train
 

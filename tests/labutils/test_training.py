@@ -28,7 +28,7 @@ from labutils import (
     train,
     train_epoch,
 )
-from labutils.baselines import baselines
+from labutils.evaluation import baselines
 
 LETTERS = Vocab("abcdefgh")
 every_kind = pytest.mark.parametrize("kind", ["scratch", "concise"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small import V, make_data
 
 from labutils import SeqDataLoader, bits_per_character
-from labutils.baselines import baselines, ngram_perplexity
+from labutils.evaluation import baselines, ngram_perplexity
 
 V_MAX = 7
 token_lists = st.lists(st.integers(0, V_MAX - 1), min_size=1, max_size=40)
