@@ -206,7 +206,7 @@ def stopping(name: str, folder: Path, runs: int) -> str:
     optimizer = torch.optim.SGD(model.parameters(), 1.0)
     loader, vocab = labutils.load_data_time_machine(BATCH_SIZE, NUM_STEPS)
     history = labutils.train(
-        model, loader, vocab, 1.0, 1, optimizer=optimizer, verbose=False
+        model, loader, vocab, None, 1, optimizer=optimizer, verbose=False
     )
     history = dataclasses.replace(  # as long as that of a whole training
         history, train_perplexity=history.train_perplexity * 500,

@@ -139,11 +139,9 @@ def _data(options: argparse.Namespace) -> int:
     if options.source:
         path = corpus.adopt(options.source)
     else:
-        from labutils import download
-
         try:
-            path = download.fetch(again=True).path
-        except download.DownloadError as error:
+            path = corpus.fetch(again=True).path
+        except corpus.DownloadError as error:
             raise RuntimeError(f"{error} {corpus.WAYS_TO_GET_IT}") from error
     print(f"{corpus.TIME_MACHINE}: verified and stored as {path}")
     return 0

@@ -24,7 +24,7 @@ _HOMES = {
     "device": "settings",
     "evaluate_perplexity": "evaluation",
     "find_corpus": "corpus",
-    "grad_clipping": "steps",
+    "grad_clipping": "training",
     "load_corpus_time_machine": "text",
     "load_data_text": "batches",
     "load_data_time_machine": "batches",
@@ -37,7 +37,7 @@ _HOMES = {
     "set_seed": "settings",
     "tokenize": "text",
     "train": "training",
-    "train_epoch": "steps",
+    "train_epoch": "training",
     "versions": "history",
 }
 _MODULES = (

@@ -9,6 +9,7 @@ import torch
 
 from labutils import settings
 from labutils.corpus import read_corpus
+from labutils.files import say
 from labutils.text import Vocab, check_max_tokens, clean_line, encode_lines
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -145,9 +146,10 @@ class SeqDataLoader:
         offset: int | None = None,
     ) -> None:
         self.corpus = _check(corpus, batch_size, num_steps, offset)
-        self.batch_size, self.num_steps = batch_size, num_steps
-        self.use_random_iter, self.offset = use_random_iter, offset
-        self.seed = settings.seed() if seed is None else seed
+        # Plain numbers, whatever library's: a saved history holds them.
+        self.batch_size, self.num_steps = int(batch_size), int(num_steps)
+        self.use_random_iter, self.offset = bool(use_random_iter), offset
+        self.seed = settings.seed() if seed is None else int(seed)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.held_out: SeqDataLoader | None = None
         self.record: dict[str, object] | None = None
@@ -228,7 +230,7 @@ def load_data_text(
         ValueError: the file is not UTF-8, or too short for one batch.
         OSError: the file cannot be read.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -240,21 +242,43 @@ def load_data_text(
             f"{line}. Save the text as UTF-8 and load it again."
         ) from error
     lines = [clean(line) for line in text.splitlines()]
+    cleaning = _cleaning(path, text, "".join(lines))
     record: dict[str, object] = {
         "name": path.name,
         "source": "a file of your own",
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     try:
-        return _load(
+        loader, vocab = _load(
             lines, record, batch_size, num_steps, use_random_iter,
             max_tokens, held_out_tokens, seed,
         )
     except ValueError as error:
-        raise ValueError(
-            f"{path}, {len(text)} characters and {sum(map(len, lines))} of "
-            f"them left after cleaning: {error}"
-        ) from error
+        raise ValueError(f"{cleaning} {error}") from error
+    say(f"Corpus: {cleaning}")
+    if loader.held_out is None and held_out_tokens:
+        say(
+            f"Nothing is held out: after {len(loader.corpus):,} tokens to "
+            "train on, too few are left for a batch. A smaller max_tokens "
+            "leaves some."
+        )
+    return loader, vocab
+
+
+def _cleaning(path: Path, text: str, cleaned: str) -> str:
+    """What cleaning has left of a text, in words."""
+    words = (
+        f"{path.name}, {len(text):,} characters, {len(cleaned):,} of them "
+        "left after cleaning."
+    )
+    letters = sum(map(str.isalpha, text))
+    dropped = letters - sum(map(str.isalpha, cleaned))
+    if dropped > 0:
+        words += (
+            f" {dropped:,} of {letters:,} letters were dropped, since only a "
+            "to z are kept; clean=str.strip keeps every script."
+        )
+    return words
 
 
 def _load(

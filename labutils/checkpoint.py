@@ -1,15 +1,21 @@
-"""Where a training stands: kept in memory each epoch, and in a file.
+"""Stopping a training, and going on from where it stands.
 
-Together with the number of epochs this is all that a training needs to go on
-as if it had never stopped: batches and dropout follow from the seed and the
+A snapshot is kept in memory after each epoch, and in a file now and then.
+Together with the number of epochs it is all that a training needs to go on as
+if it had never stopped: batches and dropout follow from the seed and the
 epoch alone.
 """
 
 import copy
 import hashlib
 import io
-from dataclasses import dataclass
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -19,6 +25,55 @@ from labutils.history import History
 from labutils.models import LanguageModel, check_fit
 
 MAGIC = b"labutils checkpoint 1"
+
+
+class Interrupts:
+    """Holds interrupts back, except where the work can be taken back.
+
+    Within `with Interrupts() as interrupts:` an interrupt is noted in
+    `asked`, to be looked at when nothing is half done. Only within
+    `interrupts.at_once()` does it raise KeyboardInterrupt, as it always does
+    elsewhere.
+
+    Signals reach the main thread alone, so in any other one there is nothing
+    to hold back.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._raise = False
+
+    def __enter__(self) -> "Interrupts":
+        # A process in the background ignores interrupts, and still shall.
+        self._hold = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        )
+        if self._hold:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._hold:
+            # None: the handler before was not installed from Python.
+            signal.signal(signal.SIGINT, self._before or signal.SIG_DFL)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.asked = True
+        if self._raise:
+            self._raise = False  # once: a second one must not stop the rescue
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Interrupts raise here, one that was held back included."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self._raise = True
+        try:
+            yield
+        finally:
+            self._raise = False
 
 
 @dataclass
@@ -93,7 +148,8 @@ def save_checkpoint(
     torch.save(saved, buffer)
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest().encode()
-    write_atomically(Path(path), b"\n".join([MAGIC, digest, data]))
+    contents = b"\n".join([MAGIC, digest, data])
+    write_atomically(Path(path).expanduser(), contents)
 
 
 def read_checkpoint(path: str | Path) -> tuple[Snapshot, History]:
@@ -103,7 +159,7 @@ def read_checkpoint(path: str | Path) -> tuple[Snapshot, History]:
         ValueError: the file is no checkpoint, or is damaged.
         OSError: the file cannot be read.
     """
-    magic, _, rest = Path(path).read_bytes().partition(b"\n")
+    magic, _, rest = Path(path).expanduser().read_bytes().partition(b"\n")
     digest, _, data = rest.partition(b"\n")
     if magic != MAGIC:
         raise ValueError(
@@ -126,8 +182,7 @@ def resume_from(
     resume: History | str | Path,
     model: LanguageModel,
     optimizer: torch.optim.Optimizer,
-    record: dict[str, Any],
-    corpus: dict[str, Any],
+    new: History,
 ) -> History:
     """The history to go on from, once everything is known to fit.
 
@@ -135,8 +190,7 @@ def resume_from(
         resume: a history, or a checkpoint's path.
         model: from a path, it is given the saved parameters.
         optimizer: from a path, it is given the saved state.
-        record: the settings of the training that is to go on.
-        corpus: the record of its text.
+        new: the history of the training that is to go on, still empty.
 
     Raises:
         ValueError: something differs from the training that was begun.
@@ -150,13 +204,14 @@ def resume_from(
             f"This training {before.status}: there is nothing to go on from. "
             "Make a new model and train it with a smaller learning rate."
         )
-    if record["num_epochs"] < before.num_epochs:
+    if new.settings["num_epochs"] < before.num_epochs:
         raise ValueError(
-            f"num_epochs is {record['num_epochs']}, but this training has "
-            f"{before.num_epochs} epochs already: expected as many or more."
+            f"num_epochs is {new.settings['num_epochs']}, but this training "
+            f"has {before.num_epochs} epochs already: expected as many or "
+            "more."
         )
     begun = {**before.settings, "text": before.corpus}
-    now = {**record, "text": corpus}
+    now = {**new.settings, "text": new.corpus}
     # More epochs, more time and another device are what one may well want.
     free = (
         "num_epochs", "epochs_cap", "max_seconds", "seconds_cap", "device",
@@ -177,4 +232,7 @@ def resume_from(
             "you had passed one, the same optimizer; or go on from a "
             "checkpoint's path."
         )
-    return before
+    return replace(
+        before, settings=new.settings, versions=new.versions,
+        baselines=new.baselines, interrupted=False, out_of_time=False,
+    )

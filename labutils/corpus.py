@@ -6,23 +6,34 @@ none of these has it, the bundled practice text stands in, with a warning.
 Every copy of The Time Machine is verified before each use.
 """
 
-# The doctor imports this under older Pythons as well.
 from __future__ import annotations
 
 import hashlib
 import os
+import time
 import warnings
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from labutils import settings
-from labutils.files import write_atomically
+from labutils.files import say, write_atomically
 
 TIME_MACHINE = "The Time Machine"
 FILE_NAME = "timemachine.txt"
 SIZE = 178_979
 SHA256 = "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516"
+URLS = (
+    # The address in the book.
+    "http://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
+    # The book's repository at one commit.
+    "https://raw.githubusercontent.com/d2l-ai/d2l-zh/"
+    "592fbef84a684e752393edbf267c07dbc53e082b/data/timemachine.txt",
+)
+CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS = 5.0, 10.0, 60.0
+# Why the last download of this process failed. A notebook loads its text
+# several times; without a network it should wait for that only once.
+_failed: str | None = None
 
 WAYS_TO_GET_IT = (
     "Three ways to get The Time Machine: "
@@ -35,6 +46,10 @@ WAYS_TO_GET_IT = (
 
 class CorpusError(RuntimeError):
     """A text cannot be used; the message says why and what to do."""
+
+
+class DownloadError(CorpusError):
+    """No address gave The Time Machine."""
 
 
 class PracticeTextWarning(UserWarning):
@@ -91,7 +106,7 @@ def find_corpus(*, download: bool = True) -> Corpus:
         except CorpusError as error:
             warnings.warn(f"{error} {set_aside(cached)}", stacklevel=2)
     try:
-        return _fetch() if download else _no_copy(cached)
+        return fetch() if download else _no_copy(cached)
     except CorpusError as error:
         warnings.warn(
             f"TRAINING ON THE PRACTICE TEXT, not on The Time Machine: {error} "
@@ -102,13 +117,6 @@ def find_corpus(*, download: bool = True) -> Corpus:
         return practice_text()
 
 
-def _fetch() -> Corpus:
-    # requests and pooch take a while to import: only a download needs them.
-    from labutils import download
-
-    return download.fetch()
-
-
 def _no_copy(cached: Path) -> Corpus:
     raise CorpusError(f"there is no copy in {cached.parent}.")
 
@@ -116,7 +124,7 @@ def _no_copy(cached: Path) -> Corpus:
 def read_corpus() -> Corpus:
     """`find_corpus`, and say on the standard output which text it is."""
     corpus = find_corpus()
-    print(corpus)
+    say(corpus)
     return corpus
 
 
@@ -219,6 +227,96 @@ def store(data: bytes) -> Path:
             "writable or set LABUTILS_DATA_DIR to another one."
         ) from error
     return path
+
+
+def fetch(*, again: bool = False) -> Corpus:
+    """Download The Time Machine into the data folder.
+
+    Args:
+        again: try even where this process has tried before and failed.
+
+    Returns:
+        The text, which is stored at `Corpus.path`.
+
+    Raises:
+        DownloadError: no address gave the text; says why for each.
+        CorpusError: the data folder cannot be written.
+    """
+    global _failed
+    if _failed and not again:
+        raise DownloadError(_failed)
+    reasons = []
+    for url in URLS:
+        try:
+            data = _download(url)
+            sha256 = verify(data, url)
+        except _NoAnswerError as error:
+            reasons.append(f"{url}: {error}.")
+        except CorpusError as error:
+            reasons.append(f"{error} {_keep(data)}")
+        else:
+            _failed = None
+            # Not read again: another process may be busy in this folder.
+            source = "a download into the data folder"
+            text = data.decode("utf-8")
+            return Corpus(TIME_MACHINE, source, sha256, text, store(data))
+    _failed = f"{TIME_MACHINE} could not be downloaded. " + " ".join(reasons)
+    raise DownloadError(_failed)
+
+
+class _NoAnswerError(Exception):
+    """An address gave nothing; says why in a few words."""
+
+
+def _download(url: str) -> bytes:
+    """The bytes at `url`, within TOTAL_SECONDS and ten times the text's size.
+
+    The timeouts of requests count from one packet to the next; a server that
+    drips would hold the notebook for hours, so the time is looked at after
+    each packet.
+    """
+    # They take a while to import: only a download needs them.
+    import requests
+    from urllib3 import exceptions
+
+    end, data = time.monotonic() + TOTAL_SECONDS, b""
+    try:
+        with requests.get(
+            url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
+        ) as answer:
+            answer.raise_for_status()
+            while packet := answer.raw.read1(2**16, decode_content=True):
+                data += packet
+                if time.monotonic() > end:
+                    raise _NoAnswerError(
+                        f"too slow (not complete after {TOTAL_SECONDS:.0f} s)"
+                    )
+                if len(data) > 10 * SIZE:
+                    raise _NoAnswerError("it sends far more than the text")
+    except requests.HTTPError as error:
+        code = error.response.status_code
+        raise _NoAnswerError(f"the server answered {code}") from error
+    except (requests.Timeout, exceptions.TimeoutError) as error:
+        raise _NoAnswerError(f"too slow ({error})") from error
+    except requests.ConnectionError as error:
+        raise _NoAnswerError("no connection") from error
+    except exceptions.ProtocolError as error:
+        raise _NoAnswerError(
+            "the connection broke off in the middle of the text"
+        ) from error
+    except (requests.RequestException, exceptions.HTTPError) as error:
+        raise _NoAnswerError(str(error)) from error
+    return data
+
+
+def _keep(data: bytes) -> str:
+    """Keep what came in place of the text, for someone to look at."""
+    path = settings.data_dir() / f"{FILE_NAME}.part"
+    try:
+        write_atomically(path, data)
+    except OSError:
+        return ""
+    return set_aside(path)
 
 
 def practice_text() -> Corpus:

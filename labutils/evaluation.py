@@ -44,6 +44,15 @@ def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
     Source: Dive into Deep Learning, 8.5 and 9.2.
     """
     device = device_of(model)
+    V, corpus = getattr(model, "vocab_size", None), getattr(
+        data_iter, "corpus", None
+    )
+    if V is not None and corpus is not None and int(corpus.max()) >= V:
+        raise ValueError(
+            f"The model was made for a vocabulary of {V} tokens, and these "
+            f"batches hold the index {int(corpus.max())}: they are another "
+            "text's. Load them with the text that the model is for."
+        )
     nats, tokens, state = 0.0, 0, None
     with evaluation_mode(model):
         for X, Y in data_iter:

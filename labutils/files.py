@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""What is written: files whole or not at all, lines on any terminal."""
 
 import contextlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -42,3 +43,15 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def say(*words: object) -> None:
+    """Print a line; what the terminal cannot show is shown as its escape.
+
+    Python would raise a UnicodeEncodeError where the standard output is not
+    UTF-8 (an older Windows, a file), and a training would be lost by it.
+    """
+    text = " ".join(map(str, words))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(text, flush=True)

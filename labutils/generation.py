@@ -1,6 +1,9 @@
 """Text from a trained model, and how much of it is only copied."""
 
+import math
+
 import torch
+from torch.nn import functional as F
 
 from labutils.models import LanguageModel, device_of, evaluation_mode
 from labutils.text import Vocab
@@ -37,17 +40,121 @@ def predict(
 
     Source: Dive into Deep Learning, 8.5.
     """
-    _check(prefix, num_preds, temperature, top_k)
-    device = device_of(model)
-    indices = vocab[list(prefix)]
+    if num_preds < 0:
+        raise ValueError(f"num_preds is {num_preds}: expected 0 or more.")
+    if temperature is not None and not temperature > 0:
+        raise ValueError(
+            f"temperature is {temperature}: expected a number above 0, or "
+            "None for the likeliest character every time."
+        )
+    greedy = temperature is None and top_k is None
+    X = encode(prefix, model, vocab)  # (1, T): the whole prefix
+    _check_choice(temperature or 0.0, top_k)
+    written = []
     with evaluation_mode(model):
-        state = model.begin_state(1, device)
-        X = torch.tensor([indices], device=device)  # (1, T): the whole prefix
+        state = model.begin_state(1, X.device)
         for _ in range(num_preds):
             logits, state = model(X, state)
-            indices.append(_pick(logits[-1], temperature, top_k, generator))
-            X = torch.tensor([indices[-1:]], device=device)  # (1, 1)
-    return prefix + "".join(vocab.to_tokens(indices[len(prefix):]))
+            chances = probabilities(
+                logits[-1], 0.0 if greedy else temperature or 1.0, top_k
+            )
+            index = chances.argmax() if greedy else torch.multinomial(
+                chances, 1, generator=generator
+            )
+            written.append(int(index))
+            X = torch.tensor([written[-1:]], device=X.device)  # (1, 1)
+    return prefix + "".join(vocab.to_tokens(written))
+
+
+def next_distribution(
+    prefix: str,
+    model: LanguageModel,
+    vocab: Vocab,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+) -> torch.Tensor:
+    """The probabilities of the character after `prefix`, as for `predict`.
+
+    Args:
+        prefix: one or more characters.
+        model: a model over the characters of `vocab`.
+        temperature: softmax(logits / temperature); 1 gives the model's own
+            probabilities, 0 everything to the likeliest character.
+        top_k: only the k likeliest keep a probability; None is all of them.
+
+    Returns:
+        Probabilities, `(V,)` float32 on the CPU.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    _check_choice(temperature, top_k)
+    X = encode(prefix, model, vocab)
+    with evaluation_mode(model):
+        logits, _ = model(X, model.begin_state(1, X.device))
+    return probabilities(logits[-1], temperature, top_k)
+
+
+def probabilities(
+    logits: torch.Tensor, temperature: float, top_k: int | None
+) -> torch.Tensor:
+    """softmax(logits / temperature) over the k largest of `(V,)` logits.
+
+    On the CPU, so that a seed draws the same text from a model on any device.
+
+    Raises:
+        ValueError: a score is no number: the model has diverged.
+    """
+    scores = logits.detach().float().cpu()
+    if not (scores < math.inf).all():  # false for what is no number, too
+        raise ValueError(
+            "The model's scores are no finite numbers: it diverged in its "
+            "training. Make a new model and use a smaller learning rate."
+        )
+    if temperature == 0:
+        return F.one_hot(scores.argmax(), len(scores)).float()
+    kept, places = scores.topk(min(top_k or len(scores), len(scores)))
+    # The largest is 0 now: near temperature 0 the others vanish, as they
+    # should, in place of all overflowing together.
+    kept = (kept - kept[0]) / max(temperature, 1e-30)
+    return torch.zeros_like(scores).index_copy(0, places, kept.softmax(0))
+
+
+def encode(
+    text: str, model: LanguageModel, vocab: Vocab, least: int = 1
+) -> torch.Tensor:
+    """The text as indices for the model, `(1, T)` on its device.
+
+    Raises:
+        ValueError: the text has fewer than `least` characters, or the model
+            was made for another vocabulary.
+    """
+    if not text:
+        raise ValueError(
+            "The prefix is empty: expected at least one character, such as "
+            "'time traveller'."
+        )
+    if len(text) < least:
+        raise ValueError(
+            f"The text {text!r} has {len(text)} characters: expected at "
+            f"least {least}."
+        )
+    made_for = getattr(model, "vocab_size", len(vocab))
+    if made_for != len(vocab):
+        raise ValueError(
+            f"The model was made for a vocabulary of {made_for} tokens, and "
+            f"this one has {len(vocab)}. Pass the vocabulary of the text that "
+            "the model is for."
+        )
+    return torch.tensor([vocab[list(text)]], device=device_of(model))
+
+
+def _check_choice(temperature: float, top_k: int | None) -> None:
+    if not temperature >= 0:
+        raise ValueError(f"temperature is {temperature}: expected 0 or more.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}: expected 1 or more, or None.")
 
 
 def longest_copy(text: str, source: str) -> str:
@@ -70,37 +177,3 @@ def longest_copy(text: str, source: str) -> str:
         ):
             longest = text[start : start + len(longest) + 1]
     return longest
-
-
-def _check(prefix, num_preds, temperature, top_k) -> None:
-    if not prefix:
-        raise ValueError(
-            "The prefix is empty: expected at least one character, such as "
-            "'time traveller'."
-        )
-    if num_preds < 0:
-        raise ValueError(f"num_preds is {num_preds}: expected 0 or more.")
-    if temperature is not None and not temperature > 0:
-        raise ValueError(
-            f"temperature is {temperature}: expected a number above 0, or "
-            "None for the likeliest character every time."
-        )
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}: expected 1 or more, or None.")
-
-
-def _pick(
-    logits: torch.Tensor,
-    temperature: float | None,
-    top_k: int | None,
-    generator: torch.Generator | None,
-) -> int:
-    """An index drawn as the options say; `logits` is (V,)."""
-    if temperature is None and top_k is None:
-        return int(logits.argmax())
-    # On the CPU a seed gives the same text whatever device the model is on.
-    logits = logits.cpu() / (1.0 if temperature is None else temperature)
-    scores, choices = logits.topk(min(top_k or len(logits), len(logits)))
-    probabilities = torch.softmax(scores, dim=0)
-    drawn = torch.multinomial(probabilities, 1, generator=generator)
-    return int(choices[drawn])

@@ -1,10 +1,10 @@
-"""The record of one training."""
+"""The record of one training, while it runs and after it."""
 
 import dataclasses
 import json
 import math
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy
@@ -14,6 +14,9 @@ import torch
 @dataclass(frozen=True)
 class History:
     """What happened in a training, epoch by epoch.
+
+    A history never changes: while the training runs, each epoch makes a
+    longer one (`with_epoch`, `with_held_out`, `with_sample`).
 
     Attributes:
         train_perplexity: one for each epoch, measured while it trained.
@@ -34,20 +37,57 @@ class History:
         out_of_time: it stopped because its seconds were over.
     """
 
-    train_perplexity: tuple[float, ...]
-    train_seconds: tuple[float, ...]
-    held_out_perplexity: tuple[float, ...]
-    held_out_epochs: tuple[int, ...]
-    samples: tuple[tuple[int, str], ...]
-    tokens: int
-    settings: dict[str, Any]
-    corpus: dict[str, Any]
-    versions: dict[str, str]
-    baselines: dict[str, float]
-    fingerprint: str
+    train_perplexity: tuple[float, ...] = ()
+    train_seconds: tuple[float, ...] = ()
+    held_out_perplexity: tuple[float, ...] = ()
+    held_out_epochs: tuple[int, ...] = ()
+    samples: tuple[tuple[int, str], ...] = ()
+    tokens: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    corpus: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    baselines: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
     interrupted: bool = False
     diverged: bool = False
     out_of_time: bool = False
+
+    def with_epoch(
+        self, perplexity: float, seconds: float, tokens: int
+    ) -> "History":
+        """One epoch longer; it took so many seconds for so many tokens."""
+        return replace(
+            self,
+            train_perplexity=(*self.train_perplexity, perplexity),
+            train_seconds=(*self.train_seconds, self.seconds + seconds),
+            tokens=self.tokens + tokens,
+            diverged=not math.isfinite(perplexity),
+        )
+
+    def with_held_out(self, perplexity: float) -> "History":
+        """With a measurement on the held-out text after the last epoch."""
+        return replace(
+            self,
+            held_out_perplexity=(*self.held_out_perplexity, perplexity),
+            held_out_epochs=(*self.held_out_epochs, self.num_epochs),
+        )
+
+    def with_sample(self, text: str) -> "History":
+        """With a text generated after the last epoch."""
+        return replace(self, samples=(*self.samples, (self.num_epochs, text)))
+
+    def until(self, epoch: int) -> "History":
+        """As it was after an earlier epoch."""
+        held_out = sum(e <= epoch for e in self.held_out_epochs)
+        return replace(
+            self,
+            train_perplexity=self.train_perplexity[:epoch],
+            train_seconds=self.train_seconds[:epoch],
+            held_out_perplexity=self.held_out_perplexity[:held_out],
+            held_out_epochs=self.held_out_epochs[:held_out],
+            samples=tuple(pair for pair in self.samples if pair[0] <= epoch),
+            tokens=self.tokens * epoch // max(1, self.num_epochs),
+        )
 
     @property
     def num_epochs(self) -> int:
@@ -91,6 +131,81 @@ class History:
         return self.tokens / self.seconds if self.seconds else math.nan
 
     @property
+    def last_epoch(self) -> int:
+        """The epoch that this training ends with, if nothing stops it."""
+        asked = self.settings["num_epochs"]
+        return max(
+            self.num_epochs, min(asked, self.settings["epochs_cap"] or asked)
+        )
+
+    @property
+    def stopped(self) -> bool:
+        """Whether something ended it before its last epoch."""
+        return self.interrupted or self.diverged or self.out_of_time
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds to the last epoch, at the pace of the last twenty."""
+        seconds = (0.0, *self.train_seconds)[-21:]
+        pace = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
+        return pace * (self.last_epoch - self.num_epochs)
+
+    @property
+    def time_limit(self) -> float | None:
+        """Most seconds that it may take."""
+        limits = self._time_limits()
+        return limits[0][1] if limits else None
+
+    def _time_limits(self) -> list[tuple[str, float]]:
+        """The limits that were set, the smallest first, by their names.
+
+        Histories from before there were such limits know nothing of them.
+        """
+        limits = (
+            ("LABUTILS_SECONDS", self.settings.get("seconds_cap")),
+            ("max_seconds", self.settings.get("max_seconds")),
+        )
+        found = [(name, value) for name, value in limits if value is not None]
+        return sorted(found, key=lambda limit: limit[1])
+
+    @property
+    def sample(self) -> str:
+        """The latest sample; empty where there is none yet."""
+        return self.samples[-1][1] if self.samples else ""
+
+    def line(self) -> str:
+        """Epoch, perplexities, speed and time left, on one line."""
+        if not self.num_epochs:
+            return f"epoch    0/{self.last_epoch}"
+        line = f"epoch {self.num_epochs:4d}/{self.last_epoch}"
+        line += f"  perplexity {self.perplexity:6.2f}"
+        if self.held_out_epochs:
+            line += f"  held out {self.held_out:7.2f}"
+        line += f"  {self.tokens_per_second:,.0f} tokens/s"
+        if self.num_epochs < self.last_epoch:
+            minutes, rest = divmod(round(self.seconds_left), 60)
+            line += f"  {minutes}:{rest:02d} left"
+        return line
+
+    def time_needed(self) -> str:
+        """A sentence on how long the epochs that are left will take."""
+        left = self.last_epoch - self.num_epochs
+        minutes, rest = divmod(round(self.seconds_left), 60)
+        how_long = f"About {minutes}:{rest:02d} minutes"
+        if minutes >= 60:
+            how_long = f"About {minutes // 60}:{minutes % 60:02d} hours"
+        if self.seconds_left < 1:
+            how_long = "Less than a second"
+        sentence = (
+            f"{how_long} for the {f'{left:,} epochs' if left > 1 else 'epoch'}"
+            f" left on this machine ({self.settings['device']})"
+        )
+        limit = self.time_limit
+        if limit is not None and self.seconds_left > limit:
+            sentence += f"; it stops after {limit:g} seconds"
+        return f"{sentence}."
+
+    @property
     def full(self) -> bool:
         """Whether every epoch that was asked for was trained, and well."""
         done = self.num_epochs == self.settings["num_epochs"]
@@ -107,7 +222,7 @@ class History:
         if self.diverged:
             return f"DIVERGED after {so_far}"
         if self.out_of_time:
-            name, value = _time_limits(self.settings)[0]
+            name, value = self._time_limits()[0]
             return f"CAPPED RUN, {so_far} ({name}={value:g})"
         if not self.full:
             return f"CAPPED RUN, {so_far} (LABUTILS_EPOCHS={cap})"
@@ -133,25 +248,6 @@ class History:
                     if isinstance(x, list) else x for x in value
                 )
         return cls(**record)
-
-
-def time_limit(settings: dict[str, Any]) -> float | None:
-    """Most seconds that a training with these settings may take."""
-    limits = _time_limits(settings)
-    return limits[0][1] if limits else None
-
-
-def _time_limits(settings: dict[str, Any]) -> list[tuple[str, float]]:
-    """The limits that were set, the smallest first, by their names.
-
-    Histories from before there were such limits know nothing of them.
-    """
-    limits = (
-        ("LABUTILS_SECONDS", settings.get("seconds_cap")),
-        ("max_seconds", settings.get("max_seconds")),
-    )
-    found = [(name, value) for name, value in limits if value is not None]
-    return sorted(found, key=lambda limit: limit[1])
 
 
 def versions() -> dict[str, str]:

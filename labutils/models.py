@@ -4,6 +4,7 @@ Both kinds of model, from scratch and built on `torch.nn`, keep to it, so none
 of the three asks which kind it has. Shapes: B batch, T steps, V vocabulary.
 """
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
@@ -54,6 +55,21 @@ def device_of(model: LanguageModel) -> torch.device:
     return next(iter(model.parameters())).device
 
 
+def check_batch_size(batch_size: Any) -> int:
+    """Refuse what is no batch size, such as a device in its place.
+
+    Raises:
+        TypeError: says which of the two arguments of `begin_state` is first.
+    """
+    try:
+        return operator.index(batch_size)
+    except TypeError:
+        raise TypeError(
+            f"The batch size is {batch_size!r}: expected a whole number. The "
+            "order is begin_state(batch_size, device)."
+        ) from None
+
+
 def check_fit(
     model: LanguageModel, parameters: Sequence[torch.Tensor], source: str
 ) -> None:
@@ -81,7 +97,7 @@ def detach(state: State) -> State:
     """The same numbers, cut off from the steps that computed them."""
     if torch.is_tensor(state):
         return state.detach()
-    return tuple(tensor.detach() for tensor in state)
+    return tuple(detach(part) for part in state)
 
 
 def next_state(
@@ -171,6 +187,7 @@ class RNNModel(nn.Module):
         self, batch_size: int, device: torch.device | None = None
     ) -> State:
         """Zeros: `(L*D, B, H)` for L layers and D directions; two for LSTM."""
+        batch_size = check_batch_size(batch_size)
         layers = self.num_directions * self.rnn.num_layers
         weight = self.linear.weight
         device = weight.device if device is None else device

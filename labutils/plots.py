@@ -6,6 +6,7 @@ them. Curves differ by line style as well as by colour.
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -30,22 +31,29 @@ CHINESE = (
 )
 
 
-def use_chinese_font() -> str | None:
-    """Let all figures have Chinese letters, where some font has them.
+@cache
+def set_style() -> str | None:
+    """Chinese letters in all figures, and sharp ones in a notebook.
 
-    A font that is not there is not named to matplotlib, which would warn.
+    Called by whatever here draws first; once, so that what the reader sets
+    afterwards stays. A font that is not there is not named to matplotlib,
+    which would warn.
 
     Returns:
-        The font's name.
+        The font's name; None where no font has Chinese letters.
     """
     known = {font.name for font in font_manager.fontManager.ttflist}
     found = next((name for name in CHINESE if name in known), None)
     if found and found not in plt.rcParams["font.family"]:
         plt.rcParams["font.family"] = [*plt.rcParams["font.family"], found]
+    if kernel := notebook_kernel():
+        from matplotlib_inline.config import InlineBackend
+
+        inline = InlineBackend.instance(parent=kernel.shell)
+        # Twice the pixels, for a projector; a reader's own choice stays.
+        if inline.figure_formats == {"png"}:
+            inline.figure_formats = {"retina"}
     return found
-
-
-use_chinese_font()
 
 
 def notebook_kernel() -> Any:
@@ -55,26 +63,9 @@ def notebook_kernel() -> Any:
     return getattr(shell, "kernel", None)
 
 
-def use_sharp_pictures() -> None:
-    """Let a notebook's figures have twice the pixels, for a projector.
-
-    A format that the reader's own settings choose stays.
-    """
-    kernel = notebook_kernel()
-    if kernel is None:
-        return
-    from matplotlib_inline.config import InlineBackend
-
-    inline = InlineBackend.instance(parent=kernel.shell)
-    if inline.figure_formats == {"png"}:
-        inline.figure_formats = {"retina"}
-
-
-use_sharp_pictures()
-
-
 def new_axes(width: float = 1.0, height: float = 1.0) -> Axes:
     """Axes of their own in a figure of the usual size, times two factors."""
+    set_style()
     size = (FIGURE_SIZE[0] * width, FIGURE_SIZE[1] * height)
     return plt.subplots(figsize=size, layout="constrained")[1]
 

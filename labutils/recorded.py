@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from labutils.checkpoint import Interrupts
+from labutils.files import say
 from labutils.history import History
-from labutils.interrupts import Interrupts
-from labutils.progress import Progress
-from labutils.view import Live, new_view
+from labutils.view import new_view
 
 FOLDER = Path(__file__).parent / "recorded"
 SECONDS = 10.0  # of a replay
@@ -59,20 +59,17 @@ def replay(
     """
     _check_pace(seconds, speed)
     history = load(name)
-    print(f"RECORDED RUN {name}, {history.status}")
-    print(_circumstances(history))
+    say(f"RECORDED RUN {name}, {history.status}")
+    say(_circumstances(history))
     view = new_view()
-    last = history.num_epochs
-    due = _due(history, seconds, speed)
+    due = _due(history, seconds, speed) if view.is_live else None
     start = time.monotonic()
-    progress = Progress(last)
     with Interrupts() as interrupts:
-        for epoch in range(1, last + 1):
-            progress = Progress.after(history, epoch, last)
-            view.update(progress)
-            if isinstance(view, Live):
+        for epoch in range(1, history.num_epochs + 1):
+            view.update(history.until(epoch))
+            if due:
                 _wait(start + due[epoch - 1], interrupts)
-        view.finish(progress, "recorded run")
+        view.finish(history, "recorded run")
     return history
 
 

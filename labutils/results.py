@@ -110,6 +110,9 @@ def summarize(
     lines.append(compare(name, history))
     source = "".join(vocab.to_tokens(train_iter.corpus))
     for prefix in PREFIXES:
+        if history.diverged:
+            lines.append("prediction: none, the model has diverged")
+            break
         text = predict(prefix, SAMPLE_LENGTH, model, vocab)
         copied = longest_copy(text[len(prefix):], source)
         lines.append(f"prediction: {text}")
@@ -151,7 +154,7 @@ def load_weights(path: Path, model: LanguageModel) -> None:
 
 
 def _read_weights(path: Path) -> list[torch.Tensor]:
-    data = io.BytesIO(path.read_bytes())
+    data = io.BytesIO(Path(path).expanduser().read_bytes())
     try:
         saved = torch.load(data, map_location="cpu", weights_only=True)
     except (

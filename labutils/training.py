@@ -1,34 +1,110 @@
-"""Training, one way for every model."""
+"""Training, one way for every model: a step, an epoch, a training."""
 
 import math
+import operator
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from labutils import settings
 from labutils.batches import SeqDataLoader
-from labutils.checkpoint import Snapshot, resume_from, save_checkpoint
-from labutils.epochs import Work
-from labutils.estimate import announcement
-from labutils.evaluation import baselines
+from labutils.checkpoint import (
+    Interrupts,
+    Snapshot,
+    resume_from,
+    save_checkpoint,
+)
+from labutils.evaluation import baselines, evaluate_perplexity, perplexity
+from labutils.files import say
 from labutils.generation import predict
-from labutils.history import History, time_limit
-from labutils.interrupts import Interrupts
-from labutils.models import LanguageModel, device_of
-from labutils.progress import Progress
+from labutils.history import History, versions
+from labutils.models import (
+    Batches,
+    LanguageModel,
+    as_targets,
+    device_of,
+    next_state,
+    training_mode,
+)
 from labutils.text import Vocab
 from labutils.view import new_view
+
+SAMPLE_LENGTH = 50
+SAMPLES = 20  # in a whole training
+
+
+def grad_clipping(model: LanguageModel, theta: float) -> torch.Tensor:
+    """Scale the gradients so that their common norm is at most `theta`.
+
+    Args:
+        model: its parameters' gradients are changed in place.
+        theta: the largest norm, over all parameters together.
+
+    Returns:
+        The norm before clipping, a tensor without dimensions.
+
+    Source: Dive into Deep Learning, 8.5.
+    """
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in grads]))
+    # No `if norm > theta`: a GPU would have to wait for the answer.
+    scale = (theta / norm).clamp(max=1.0)
+    for grad in grads:
+        grad.mul_(scale)
+    return norm
+
+
+def train_epoch(
+    model: LanguageModel,
+    train_iter: Batches,
+    optimizer: torch.optim.Optimizer,
+    grad_clip: float = 1.0,
+) -> tuple[float, int]:
+    """Train on every batch once.
+
+    Args:
+        model: its parameters are trained in place.
+        train_iter: sequential batches carry the state on, random ones start
+            anew.
+        optimizer: over the model's parameters.
+        grad_clip: largest norm of the gradients.
+
+    Returns:
+        Perplexity over the epoch, while it trained, and the tokens read.
+
+    Source: Dive into Deep Learning, 8.5.
+    """
+    training_mode(model)
+    device = device_of(model)
+    nats = torch.zeros((), device=device)
+    tokens = 0
+    state = None
+    for X, Y in train_iter:
+        X, y = X.to(device), as_targets(Y).to(device)
+        state = next_state(model, state, len(X), train_iter)
+        logits, state = model(X, state)
+        loss = F.cross_entropy(logits, y)
+        optimizer.zero_grad()
+        loss.backward()
+        grad_clipping(model, grad_clip)
+        optimizer.step()
+        nats += loss.detach() * y.numel()
+        tokens += y.numel()
+    return perplexity(float(nats) / tokens), tokens
 
 
 def train(
     model: LanguageModel,
     train_iter: SeqDataLoader,
     vocab: Vocab,
-    lr: float,
+    lr: float | None,
     num_epochs: int,
     *,
     optimizer: torch.optim.Optimizer | None = None,
@@ -54,10 +130,10 @@ def train(
         model: from scratch or on `torch.nn`; trained in place.
         train_iter: the batches; its `held_out` text is only ever read.
         vocab: to write the samples.
-        lr: learning rate of the stochastic gradient descent.
+        lr: learning rate of the stochastic gradient descent; None beside an
+            `optimizer`, which has its own.
         num_epochs: epochs in all; LABUTILS_EPOCHS caps them.
-        optimizer: another one, over the model's parameters, in place of
-            stochastic gradient descent (`lr` is then its own affair).
+        optimizer: another one, over the model's parameters.
         grad_clip: largest norm of the gradients; math.inf clips nothing.
         eval_every: epochs from one held-out measurement to the next.
         prefix: what the samples begin with.
@@ -70,7 +146,8 @@ def train(
         max_seconds: stop before an epoch that would not end within so many
             seconds from now, after one epoch at least; LABUTILS_SECONDS caps
             them.
-        verbose: say how long it will take, and show the progress.
+        verbose: show the progress, and after the first epoch say how long
+            the rest will take.
 
     Returns:
         The history of this training, of all its parts together.
@@ -81,81 +158,119 @@ def train(
 
     Source: Dive into Deep Learning, 8.5.
     """
-    _check(num_epochs, eval_every, save_every, grad_clip, max_seconds)
+    eval_every = _whole_number("eval_every", eval_every)
+    save_every = _whole_number("save_every", save_every)
+    grad_clip = _above_zero("grad_clip", grad_clip)
     predict(prefix, 0, model, vocab)  # a bad prefix is refused now
-    if optimizer is None:
-        optimizer = torch.optim.SGD(model.parameters(), lr)
-    record = _settings(
-        model, train_iter, optimizer, num_epochs, grad_clip, max_seconds
+    optimizer = _optimizer(optimizer, lr, model)
+    history = History(
+        settings=_settings(
+            model, train_iter, optimizer, num_epochs, grad_clip, max_seconds
+        ),
+        corpus=train_iter.record or {},
+        versions=versions(),
+        baselines=baselines(train_iter, len(vocab)),
     )
-    corpus = train_iter.record or {}
-    epochs = min(num_epochs, record["epochs_cap"] or num_epochs)
-    progress = Progress(epochs)
     if resume is not None:
-        before = resume_from(resume, model, optimizer, record, corpus)
-        epochs = max(epochs, before.num_epochs)
-        progress = Progress.after(before, before.num_epochs, epochs)
-    progress.baselines = baselines(train_iter, len(vocab))
-    train_iter.restart(progress.epoch)
-    work = Work(
-        model, train_iter, vocab, optimizer, grad_clip, eval_every, prefix,
-        progress,
-    )
-    view = new_view(verbose)
+        history = resume_from(resume, model, optimizer, history)
+    train_iter.restart(history.num_epochs)
+    sample_every = max(1, history.last_epoch // SAMPLES)
+    first = history.num_epochs + 1
+    clock, view = _Clock(history.time_limit), new_view(verbose)
     snapshot = Snapshot.of(model, optimizer)
-    stopped: dict[str, bool] = {}
-    limit = time_limit(record)
     with Interrupts() as interrupts:
-
-        def history() -> History:
-            return progress.history(
-                record, corpus, snapshot.fingerprint(), **stopped
-            )
-
-        if verbose and progress.epoch < epochs:
-            # The first epoch will find that one was asked for.
-            with suppress(KeyboardInterrupt):
-                print(announcement(work, interrupts, limit), flush=True)
-        clock = _Clock(limit)
-        while progress.epoch < epochs and not stopped:
+        while history.num_epochs < history.last_epoch and not history.stopped:
             try:
-                work.train_epoch(interrupts)
+                # An interrupt can hit the optimizer with its gradients off.
+                with (
+                    _seeded(model, train_iter.seed, history.num_epochs),
+                    torch.enable_grad(), interrupts.at_once(),
+                ):
+                    start = time.perf_counter()
+                    value, tokens = train_epoch(
+                        model, train_iter, optimizer, grad_clip
+                    )
+                    seconds = time.perf_counter() - start
             except KeyboardInterrupt:
                 snapshot.restore(model, optimizer)
-                stopped = {"interrupted": True}
+                history = replace(history, interrupted=True)
                 break
+            # What happens after an epoch:
             snapshot = Snapshot.of(model, optimizer)
-            work.note_epoch()
-            if not math.isfinite(progress.train_perplexity[-1]):
-                stopped = {"diverged": True}
+            history = history.with_epoch(value, seconds, tokens)
+            if history.diverged:
                 break
-            last = progress.epoch == epochs
-            if not last and clock.is_over():
-                stopped = {"out_of_time": True}
-            work.measure(last or bool(stopped))
-            view.update(progress)
-            if checkpoint and progress.epoch % save_every == 0:
-                _keep(checkpoint, snapshot, history())
-        result = history()
-        if checkpoint and not result.diverged:
-            _keep(checkpoint, snapshot, result)
-        view.finish(progress, "" if result.full else result.status)
-        if not result.full:
-            print(result.status)
-    if result.diverged:
+            epoch, last = history.num_epochs, history.last_epoch
+            if clock.is_over() and epoch < last:
+                history = replace(history, out_of_time=True)
+            at_end = epoch == last or history.stopped
+            if train_iter.held_out is not None and (
+                at_end or epoch == 1 or epoch % eval_every == 0
+            ):
+                value = evaluate_perplexity(model, train_iter.held_out)
+                history = history.with_held_out(value)
+            if at_end or epoch % sample_every == 0:
+                text = predict(prefix, SAMPLE_LENGTH, model, vocab)
+                history = history.with_sample(text)
+            if verbose and epoch == first and not at_end:
+                say(history.time_needed())
+            view.update(history)
+            if checkpoint and epoch % save_every == 0 and not at_end:
+                _save(checkpoint, snapshot, history)
+        history = replace(history, fingerprint=snapshot.fingerprint())
+        if checkpoint and not history.diverged:
+            _save(checkpoint, snapshot, history)
+        view.finish(history, "" if history.full else history.status)
+        if not history.full:
+            say(history.status)
+    if history.diverged:
         warnings.warn(
             "The perplexity is no finite number any more, so the training "
             "stopped. Make a new model and use a smaller learning rate or "
             "a smaller grad_clip.",
             stacklevel=2,
         )
-    return result
+    return history
 
 
-def _keep(
+@contextmanager
+def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
+    """Dropout that follows from the seed and the epoch's number alone.
+
+    The random numbers of the rest of the notebook are left as they are.
+    """
+    device = device_of(model)
+    on_cpu = device.type == "cpu"
+    with torch.random.fork_rng(
+        [] if on_cpu else [device.index or 0],
+        device_type="cuda" if on_cpu else device.type,
+    ):
+        number = (seed + 1_000_003 * epoch) % 2**63
+        if on_cpu:  # a GPU's generator is none of our business
+            torch.default_generator.manual_seed(number)
+        else:
+            torch.manual_seed(number)
+        yield
+
+
+class _Clock:
+    """Knows when the next epoch would end too late."""
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = math.inf if limit is None else limit
+        self.start = self.before = time.monotonic()
+
+    def is_over(self) -> bool:
+        """To be asked after each epoch; the next may take as long."""
+        now = time.monotonic()
+        epoch, self.before = now - self.before, now
+        return now - self.start + epoch > self.limit
+
+
+def _save(
     checkpoint: str | Path, snapshot: Snapshot, history: History
 ) -> None:
-    """Save; a full disk must not end a training."""
+    """Keep the state in a file; a full disk must not end a training."""
     try:
         save_checkpoint(checkpoint, snapshot, history)
     except OSError as error:
@@ -167,41 +282,36 @@ def _keep(
         )
 
 
-class _Clock:
-    """Knows when the next epoch would end too late."""
-
-    def __init__(self, limit: float | None) -> None:
-        self.limit = limit
-        self.start = self.before = time.monotonic()
-
-    def is_over(self) -> bool:
-        """To be asked after each epoch; the next may take as long."""
-        now = time.monotonic()
-        epoch, self.before = now - self.before, now
-        if self.limit is None:
-            return False
-        return now - self.start + epoch > self.limit
-
-
-def _check(
-    num_epochs: int, eval_every: int, save_every: int, grad_clip: float,
-    max_seconds: float | None,
-) -> None:
-    if min(num_epochs, eval_every, save_every) < 1:
+def _optimizer(
+    optimizer: torch.optim.Optimizer | None,
+    lr: float | None,
+    model: LanguageModel,
+) -> torch.optim.Optimizer:
+    """The one that was given, if it is this model's, or plain SGD."""
+    parameters = list(model.parameters())
+    if optimizer is None:
+        if lr is None:
+            raise ValueError(
+                "lr is None and there is no optimizer: expected one of them."
+            )
+        return torch.optim.SGD(parameters, _above_zero("lr", lr))
+    own = {id(p) for p in parameters}
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    foreign = sum(id(p) not in own for p in trained)
+    if foreign:
         raise ValueError(
-            f"num_epochs is {num_epochs}, eval_every {eval_every} and "
-            f"save_every {save_every}: expected 1 or more of each."
+            f"{foreign} of the optimizer's {len(trained)} parameters are not "
+            "this model's, and training would leave the model as it is. Make "
+            "the optimizer anew from model.parameters()."
         )
-    if not grad_clip > 0:
-        raise ValueError(
-            f"grad_clip is {grad_clip}: expected a number above 0; with "
-            "math.inf nothing is clipped."
+    used = optimizer.param_groups[0]["lr"]
+    if lr is not None and float(lr) != float(used):
+        warnings.warn(
+            f"lr={float(lr):g} is not used: the optimizer has its own "
+            f"learning rate, {float(used):g}. Pass None in its place.",
+            stacklevel=3,
         )
-    if max_seconds is not None and not 0 < max_seconds < math.inf:
-        raise ValueError(
-            f"max_seconds is {max_seconds}: expected a number above 0, or "
-            "None for no limit."
-        )
+    return optimizer
 
 
 def _settings(
@@ -213,13 +323,17 @@ def _settings(
     max_seconds: float | None,
 ) -> dict[str, Any]:
     """All that a training was asked to do, for its history."""
+    if max_seconds is not None:
+        max_seconds = _above_zero("max_seconds", max_seconds)
+    if max_seconds == math.inf:
+        raise ValueError("max_seconds is inf: expected None for no limit.")
     return {
-        "num_epochs": num_epochs,
+        "num_epochs": _whole_number("num_epochs", num_epochs),
         "epochs_cap": settings.epochs_cap(),
         "max_seconds": max_seconds,
         "seconds_cap": settings.seconds_cap(),
         "optimizer": type(optimizer).__name__,
-        "lr": optimizer.param_groups[0]["lr"],
+        "lr": float(optimizer.param_groups[0]["lr"]),
         "grad_clip": grad_clip if math.isfinite(grad_clip) else None,
         "batch_size": train_iter.batch_size,
         "num_steps": train_iter.num_steps,
@@ -228,3 +342,26 @@ def _settings(
         "device": str(device_of(model)),
         "num_parameters": sum(p.numel() for p in model.parameters()),
     }
+
+
+def _whole_number(name: str, value: Any) -> int:
+    """An argument from 1 up, NumPy's and tensors' numbers included."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(
+            f"{name} is {value!r}: expected a whole number, 1 or more."
+        )
+    return number
+
+
+def _above_zero(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number > 0:
+        raise ValueError(f"{name} is {value!r}: expected a number above 0.")
+    return number

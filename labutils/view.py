@@ -9,6 +9,8 @@ either case.
 import io
 import os
 import time
+import warnings
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy
@@ -18,7 +20,8 @@ from matplotlib.image import imsave
 from PIL import Image
 
 from labutils import plots
-from labutils.progress import Progress
+from labutils.files import say
+from labutils.history import History
 
 LINES = 10
 # At most five pictures a second, and no more of them than take this share of
@@ -32,10 +35,12 @@ DPI = 100
 class View(Protocol):
     """What `train` tells of its progress."""
 
-    def update(self, progress: Progress) -> None:
+    is_live: bool  # somebody watches it
+
+    def update(self, history: History) -> None:
         """After each epoch."""
 
-    def finish(self, progress: Progress, status: str) -> None:
+    def finish(self, history: History, status: str) -> None:
         """Once, at the end; `status` is empty after a full run."""
 
 
@@ -45,8 +50,10 @@ def new_view(verbose: bool = True) -> View:
         return Silent()
     kernel = plots.notebook_kernel()
     if kernel is None:
-        return Lines()
-    return Live() if _somebody_watches(kernel) else Lines(picture=True)
+        return Unfailing(Lines())
+    plots.set_style()
+    watched = _somebody_watches(kernel)
+    return Unfailing(Live() if watched else Lines(picture=True))
 
 
 def _somebody_watches(kernel: Any) -> bool:
@@ -60,31 +67,65 @@ def _somebody_watches(kernel: Any) -> bool:
 class Silent:
     """Nothing at all."""
 
-    def update(self, progress: Progress) -> None: ...
+    is_live = False
 
-    def finish(self, progress: Progress, status: str) -> None: ...
+    def update(self, history: History) -> None: ...
+
+    def finish(self, history: History, status: str) -> None: ...
+
+
+class Unfailing:
+    """Another view, as long as it can be seen.
+
+    A training must not end because of an error of its display: a terminal
+    that was closed, a full disk below it, a broken picture.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view, self.is_live = view, view.is_live
+
+    def update(self, history: History) -> None:
+        self._try(self.view.update, history)
+
+    def finish(self, history: History, status: str) -> None:
+        self._try(self.view.finish, history, status)
+
+    def _try(self, show: Callable[..., None], *what: Any) -> None:
+        try:
+            show(*what)
+        except Exception as error:
+            self.view = Silent()
+            warnings.warn(
+                f"The training goes on, but cannot be shown any more "
+                f"({type(error).__name__}: {error}).", stacklevel=4,
+            )
 
 
 class Lines:
     """About ten lines of text, and at the end a picture in a notebook."""
 
+    is_live = False
+
     def __init__(self, picture: bool = False) -> None:
         self.picture = picture
 
-    def update(self, progress: Progress) -> None:
-        every = max(1, progress.num_epochs // LINES)
-        if progress.epoch % every and progress.epoch != progress.num_epochs:
+    def update(self, history: History) -> None:
+        every = max(1, history.last_epoch // LINES)
+        epoch, last = history.num_epochs, history.last_epoch
+        if epoch % every and epoch != last:
             return
-        print(progress.line())
-        print(f"  {progress.sample()}", flush=True)
+        say(history.line())
+        say(f"  {history.sample}")
 
-    def finish(self, progress: Progress, status: str) -> None:
+    def finish(self, history: History, status: str) -> None:
         if self.picture:
-            show_picture(Curve(progress).final(progress, status))
+            show_picture(Curve(history).final(history, status))
 
 
 class Live:
     """One picture and one line of text, changed in place."""
+
+    is_live = True
 
     def __init__(self) -> None:
         self.curve: Curve | None = None
@@ -92,23 +133,23 @@ class Live:
         self.picture: Any = None  # the handles of what is displayed
         self.text: Any = None
 
-    def update(self, progress: Progress) -> None:
+    def update(self, history: History) -> None:
         if time.perf_counter() < self.next_time:
             return
-        if self.curve is None or not self.curve.holds(progress):
-            self.curve = Curve(progress)
-            self.curve.frame(progress)  # slow but once: not counted below
+        if self.curve is None or not self.curve.holds(history):
+            self.curve = Curve(history)
+            self.curve.frame(history)  # slow but once: not counted below
         start = time.perf_counter()
-        self._show(self.curve.frame(progress), progress)
+        self._show(self.curve.frame(history), history)
         end = time.perf_counter()
         self.next_time = end + max(SHORTEST_PAUSE, (end - start) / SHARE)
 
-    def finish(self, progress: Progress, status: str) -> None:
-        self._show(Curve(progress).final(progress, status), progress)
+    def finish(self, history: History, status: str) -> None:
+        self._show(Curve(history).final(history, status), history)
 
-    def _show(self, png: bytes, progress: Progress) -> None:
+    def _show(self, png: bytes, history: History) -> None:
         self.picture = show_picture(png, self.picture)
-        text = f"{progress.line()}  {progress.sample()}"
+        text = f"{history.line()}  {history.sample}"
         self.text = _display({"text/plain": text}, {}, self.text)
 
 
@@ -120,12 +161,12 @@ class Curve:
     a second.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, history: History) -> None:
         width, height = (pixels / DPI for pixels in SIZE)
         self.figure = Figure((width, height), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         self.ax = self.figure.add_subplot()
-        self.top = 1.4 * max(_values(progress), default=20.0)
+        self.top = 1.4 * max(_values(history), default=20.0)
         self.curves = [
             self.ax.semilogy(
                 [], [], color=plots.COLOURS[0], linestyle=style, label=label
@@ -133,21 +174,21 @@ class Curve:
             for label, style in (("training", "-"), ("held out", "-."))
         ]
         plots.label_perplexity(self.ax, "epoch")
-        self.ax.set(xlim=(0, progress.num_epochs), ylim=(0.95, self.top))
-        plots.draw_baselines(self.ax, progress.baselines)
+        self.ax.set(xlim=(0, history.last_epoch), ylim=(0.95, self.top))
+        plots.draw_baselines(self.ax, history.baselines)
         self.background: Any = None
 
-    def holds(self, progress: Progress) -> bool:
+    def holds(self, history: History) -> bool:
         """Whether all the values lie within the axes."""
-        return max(_values(progress), default=0.0) < self.top
+        return max(_values(history), default=0.0) < self.top
 
-    def frame(self, progress: Progress) -> bytes:
+    def frame(self, history: History) -> bytes:
         """A PNG of the training so far."""
         if self.background is None:
             self.canvas.draw()
             self.background = self.canvas.copy_from_bbox(self.figure.bbox)
         self.canvas.restore_region(self.background)
-        self._set(progress)
+        self._set(history)
         for curve in self.curves:
             self.ax.draw_artist(curve)
         buffer = io.BytesIO()
@@ -155,9 +196,9 @@ class Curve:
         imsave(buffer, pixels, format="png", pil_kwargs={"compress_level": 1})
         return buffer.getvalue()
 
-    def final(self, progress: Progress, status: str) -> bytes:
+    def final(self, history: History, status: str) -> bytes:
         """A PNG with twice the pixels, and what the reader must know."""
-        self._set(progress)
+        self._set(history)
         self.ax.set_title(status, fontsize="small")
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=2 * DPI)
@@ -167,20 +208,20 @@ class Curve:
         picture.quantize(256, dither=Image.Dither.NONE).save(small, "png")
         return small.getvalue()
 
-    def _set(self, progress: Progress) -> None:
+    def _set(self, history: History) -> None:
         training, held_out = self.curves
-        epochs = range(1, progress.epoch + 1)
-        training.set_data(epochs, progress.train_perplexity)
+        epochs = range(1, history.num_epochs + 1)
+        training.set_data(epochs, history.train_perplexity)
         held_out.set_data(
-            progress.held_out_epochs, progress.held_out_perplexity
+            history.held_out_epochs, history.held_out_perplexity
         )
 
 
-def _values(progress: Progress) -> list[float]:
+def _values(history: History) -> list[float]:
     """Everything that has a place on the vertical axis."""
     values = [
-        *progress.train_perplexity, *progress.held_out_perplexity,
-        *progress.baselines.values(),
+        *history.train_perplexity, *history.held_out_perplexity,
+        *history.baselines.values(),
     ]
     return [value for value in values if value < float("inf")]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support import STAND_IN, Server, take_stand_in
 
-from labutils import download
+from labutils import corpus
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     failed download behind it."""
     monkeypatch.delenv("LABUTILS_TEXT", raising=False)
     monkeypatch.setenv("LABUTILS_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(download, "_failed", None)
+    monkeypatch.setattr(corpus, "_failed", None)
     take_stand_in(monkeypatch.setattr)
     return tmp_path / "data" / "timemachine.txt"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from labutils import History, corpus, download, settings
+from labutils import History, corpus, settings
 
 # What a committed output must not hold: somebody's folders.
 MACHINE_PATH = re.compile(r"/(?:home|root|tmp|work|Users)/|[A-Z]:\\")
@@ -36,15 +36,14 @@ def take_stand_in(set_attribute: Callable = setattr) -> None:
     """
     sha256 = hashlib.sha256(STAND_IN).hexdigest()
     set_attribute(corpus, "SHA256", sha256)
-    for module in (corpus, download):
-        set_attribute(module, "SIZE", len(STAND_IN))
+    set_attribute(corpus, "SIZE", len(STAND_IN))
 
 
 def use_corpus(url: str) -> None:
     """Get the stand-in from `url`; for a process of its own."""
     take_stand_in()
-    download.URLS = (url,)
-    download.READ_SECONDS = 60.0
+    corpus.URLS = (url,)
+    corpus.READ_SECONDS = 60.0
     warnings.simplefilter("error")
     assert corpus.find_corpus().text.encode() == STAND_IN
 

@@ -17,7 +17,7 @@ from support import STAND_IN, body, closed_address, finish, names
 
 from labkit import __main__ as cli
 from labkit.doctor import mends
-from labutils import corpus, download, settings
+from labutils import corpus, settings
 from labutils.corpus import WAYS_TO_GET_IT
 
 # labutils, with the stand-in text in the place of the book.
@@ -240,7 +240,7 @@ def test_fetch_without_a_network(tmp_path):
         HTTP_PROXY=nobody, HTTPS_PROXY=nobody,
     )
     assert (code, out) == (1, "")
-    for url in download.URLS:
+    for url in corpus.URLS:
         assert f"{url}: no connection." in one_line(err)
     assert err.endswith(WAYS_TO_GET_IT + "\n")
     assert names(tmp_path) == []
@@ -248,7 +248,7 @@ def test_fetch_without_a_network(tmp_path):
 
 def test_fetch_asks_again_after_a_failure(main, monkeypatch, cached, server):
     url = server.at("/timemachine.txt", body(b"", status=404))
-    monkeypatch.setattr(download, "URLS", (url,))
+    monkeypatch.setattr(corpus, "URLS", (url,))
     assert main("data", "fetch")[0] == 1
     server.at("/timemachine.txt", body(STAND_IN))
     code, out, err = main("data", "fetch")

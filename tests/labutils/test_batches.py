@@ -376,7 +376,7 @@ def test_a_text_in_another_encoding_is_refused(tmp_path, mark):
 def test_a_text_too_short_is_refused(tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("a1b2c3\n", encoding="utf-8")
-    words = r"short.txt, 7 characters and 5 of them left.*at least 11 "
+    words = r"short.txt, 7 characters, 5 of them left.*at least 11 "
     with pytest.raises(ValueError, match=words):
         load_data_text(path, 2, 5)
 

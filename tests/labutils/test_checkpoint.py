@@ -59,8 +59,9 @@ class Part:
         self.data = make_data(use_random_iter)
 
     def train(self, num_epochs=EPOCHS, **options):
+        lr = None if self.optimizer else 1.0
         return train(
-            self.model, self.data, VOCAB, 1.0, num_epochs,
+            self.model, self.data, VOCAB, lr, num_epochs,
             **{
                 "optimizer": self.optimizer, "eval_every": 2,
                 "verbose": False, **options,

@@ -12,7 +12,7 @@ import pytest
 import support
 from support import STAND_IN, body, closed_address, names
 
-from labutils import corpus, download
+from labutils import corpus
 from labutils.corpus import (
     WAYS_TO_GET_IT,
     CorpusError,
@@ -59,14 +59,14 @@ BAD = {
 
 @pytest.fixture
 def no_network(monkeypatch):
-    monkeypatch.setattr(download, "URLS", (closed_address(),))
+    monkeypatch.setattr(corpus, "URLS", (closed_address(),))
 
 
 @pytest.fixture
 def network(monkeypatch, server):
     """The right text is on the network."""
     url = server.at("/timemachine.txt", body(STAND_IN))
-    monkeypatch.setattr(download, "URLS", (url,))
+    monkeypatch.setattr(corpus, "URLS", (url,))
     return server
 
 
@@ -321,7 +321,7 @@ def test_the_warning_has_the_reason_and_the_three_ways(cached, no_network):
         find_corpus()
     [message] = seen
     assert message.startswith("TRAINING ON THE PRACTICE TEXT, not on The Time")
-    assert f"{download.URLS[0]}: no connection." in message
+    assert f"{corpus.URLS[0]}: no connection." in message
     assert message.count(WAYS_TO_GET_IT) == 1
     assert "`labutils data fetch`" in WAYS_TO_GET_IT
     assert "`labutils data fetch --from FILE`" in WAYS_TO_GET_IT
@@ -338,7 +338,7 @@ def test_one_network_answer_that_is_bad_is_told_with_the_ways_once(
     monkeypatch, cached, server
 ):
     url = server.at("/page", body(WEB_PAGE))
-    monkeypatch.setattr(download, "URLS", (url,))
+    monkeypatch.setattr(corpus, "URLS", (url,))
     with warned(PracticeTextWarning) as seen:
         assert find_corpus() == practice_text()
     assert f"{url} is not The Time Machine: it is a web" in seen[0]
@@ -433,7 +433,7 @@ def test_adopt_says_where_it_cannot_write(monkeypatch, cached, good_copy):
 LOOK = """
 import json, os, sys, warnings
 import support
-from labutils import corpus, download
+from labutils import corpus
 
 support.take_stand_in()
 url, *folders = sys.argv[1:]
@@ -451,13 +451,13 @@ def look(folder):
     }
 
 # What is imported on first use is imported now: nobody may not read it.
-download.URLS = (support.closed_address(),)
+corpus.URLS = (support.closed_address(),)
 look(folders.pop(0))
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-download.URLS, download._failed = (url,), None
+corpus.URLS, corpus._failed = (url,), None
 print(json.dumps([look(folder) for folder in folders]))
 """
 

@@ -5,9 +5,13 @@ import pytest
 import support
 from support import STAND_IN, Handler, body, closed_address, names
 
-from labutils import corpus, download
-from labutils.corpus import CorpusError, PracticeTextWarning, find_corpus
-from labutils.download import DownloadError
+from labutils import corpus
+from labutils.corpus import (
+    CorpusError,
+    DownloadError,
+    PracticeTextWarning,
+    find_corpus,
+)
 
 WEB_PAGE = b"<!DOCTYPE html>\n<html><title>Please log in</title></html>\n"
 SAME_LENGTH = STAND_IN[:-1] + b"#"
@@ -19,7 +23,7 @@ def only(monkeypatch, server):
 
     def serve(answer) -> str:
         url = server.at("/timemachine.txt", answer)
-        monkeypatch.setattr(download, "URLS", (url,))
+        monkeypatch.setattr(corpus, "URLS", (url,))
         return url
 
     return serve
@@ -59,7 +63,7 @@ def hang_up(handler: Handler) -> None:
 def refuse(*reasons: str) -> str:
     """A download fails for these reasons; returns the message."""
     with pytest.raises(DownloadError) as caught:
-        download.fetch()
+        corpus.fetch()
     message = str(caught.value)
     assert message.startswith("The Time Machine could not be downloaded. ")
     for reason in reasons:
@@ -74,7 +78,7 @@ def refuse(*reasons: str) -> str:
 @pytest.mark.parametrize("length", [None, len(STAND_IN)])
 def test_good_text_is_stored_as_it_is(cached, only, length):
     only(body(STAND_IN, length=length))
-    assert download.fetch().path == cached
+    assert corpus.fetch().path == cached
     assert cached.read_bytes() == STAND_IN
     assert names(cached.parent) == ["timemachine.txt"]
 
@@ -87,7 +91,7 @@ def test_text_that_the_server_compressed(cached, only):
         handler.wfile.write(gzip.compress(STAND_IN))
 
     only(compressed)
-    assert download.fetch().text.encode() == STAND_IN
+    assert corpus.fetch().text.encode() == STAND_IN
 
 
 def test_redirect_is_followed(cached, only, server):
@@ -99,7 +103,7 @@ def test_redirect_is_followed(cached, only, server):
 
     only(moved)
     server.at("/elsewhere.txt", body(STAND_IN))
-    assert download.fetch().text.encode() == STAND_IN
+    assert corpus.fetch().text.encode() == STAND_IN
     assert server.asked == ["/timemachine.txt", "/elsewhere.txt"]
 
 
@@ -107,11 +111,11 @@ def test_good_text_replaces_what_is_cached(cached, only):
     cached.parent.mkdir()
     cached.write_bytes(WEB_PAGE)
     only(body(STAND_IN))
-    assert download.fetch().text.encode() == STAND_IN
+    assert corpus.fetch().text.encode() == STAND_IN
 
 
 def test_the_addresses_are_the_books_and_one_of_a_fixed_commit():
-    book, mirror = download.URLS
+    book, mirror = corpus.URLS
     assert book == (
         "http://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt"
     )
@@ -141,7 +145,7 @@ def test_the_addresses_are_the_books_and_one_of_a_fixed_commit():
 )
 def test_failure_leaves_nothing(monkeypatch, cached, only, answer, reason):
     if reason == "too slow":
-        monkeypatch.setattr(download, "READ_SECONDS", 0.3)
+        monkeypatch.setattr(corpus, "READ_SECONDS", 0.3)
     url = only(answer)
     refuse(f"{url}: ", reason)
     assert not cached.parent.exists()
@@ -149,13 +153,13 @@ def test_failure_leaves_nothing(monkeypatch, cached, only, answer, reason):
 
 def test_connection_refused(monkeypatch, cached):
     url = closed_address()
-    monkeypatch.setattr(download, "URLS", (url,))
+    monkeypatch.setattr(corpus, "URLS", (url,))
     refuse(f"{url}: no connection.")
     assert not cached.parent.exists()
 
 
 def test_the_total_time_counts_when_a_server_drips(monkeypatch, cached, only):
-    monkeypatch.setattr(download, "TOTAL_SECONDS", 1.0)
+    monkeypatch.setattr(corpus, "TOTAL_SECONDS", 1.0)
     only(drip)
     refuse("too slow (not complete after 1 s)")
     assert not cached.parent.exists()
@@ -223,7 +227,7 @@ def test_good_text_that_cannot_be_stored(monkeypatch, cached, only, good_copy):
     monkeypatch.setenv("LABUTILS_DATA_DIR", str(good_copy / "data"))
     only(body(STAND_IN))
     with pytest.raises(CorpusError, match="set LABUTILS_DATA_DIR") as caught:
-        download.fetch()
+        corpus.fetch()
     assert not isinstance(caught.value, DownloadError)
 
 
@@ -243,9 +247,9 @@ def test_the_second_address_serves_where_the_first_does_not(
     monkeypatch, cached, server, answer, left
 ):
     urls = server.at("/first", answer), server.at("/second", body(STAND_IN))
-    monkeypatch.setattr(download, "URLS", urls)
-    monkeypatch.setattr(download, "READ_SECONDS", 1.0)
-    assert download.fetch().text.encode() == STAND_IN
+    monkeypatch.setattr(corpus, "URLS", urls)
+    monkeypatch.setattr(corpus, "READ_SECONDS", 1.0)
+    assert corpus.fetch().text.encode() == STAND_IN
     assert server.asked == ["/first", "/second"]
     assert names(cached.parent) == ["timemachine.txt", *left]
 
@@ -254,8 +258,8 @@ def test_the_second_address_is_not_asked_without_need(
     monkeypatch, cached, server
 ):
     urls = server.at("/first", body(STAND_IN)), server.at("/second", never)
-    monkeypatch.setattr(download, "URLS", urls)
-    download.fetch()
+    monkeypatch.setattr(corpus, "URLS", urls)
+    corpus.fetch()
     assert server.asked == ["/first"]
 
 
@@ -267,7 +271,7 @@ def test_the_error_names_each_address_with_its_reason(
         server.at("/page", body(WEB_PAGE)),
         server.at("/gone", body(b"", status=410)),
     )
-    monkeypatch.setattr(download, "URLS", urls)
+    monkeypatch.setattr(corpus, "URLS", urls)
     message = refuse(
         f"{urls[0]}: no connection.",
         f"{urls[1]} is not The Time Machine: it is a web page",
@@ -293,10 +297,10 @@ def test_again_tries_again(cached, only, server):
     only(body(b"", status=404))
     refuse("404")
     with pytest.raises(DownloadError, match="404"):
-        download.fetch(again=True)
+        corpus.fetch(again=True)
     assert len(server.asked) == 2
     only(body(STAND_IN))
-    assert download.fetch(again=True).path == cached
+    assert corpus.fetch(again=True).path == cached
     assert len(server.asked) == 3
 
 
@@ -304,7 +308,7 @@ def test_a_success_is_the_end_of_a_failure(cached, only):
     only(body(b"", status=404))
     refuse("404")
     only(body(STAND_IN))
-    download.fetch(again=True)
+    corpus.fetch(again=True)
     cached.unlink()
     assert find_corpus().path == cached
 

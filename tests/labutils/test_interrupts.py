@@ -20,12 +20,8 @@ from small import VOCAB, V, make_data, make_model, make_optimizer, weights
 from support import consistent, finish, python
 
 import labutils
-from labutils import History, SeqDataLoader, epochs, train, training
-from labutils.checkpoint import read_checkpoint
-from labutils.epochs import Work
-from labutils.estimate import measured
-from labutils.interrupts import Interrupts
-from labutils.progress import Progress
+from labutils import History, SeqDataLoader, train
+from labutils.checkpoint import Interrupts, read_checkpoint
 
 posix = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows has no such signals"
@@ -186,7 +182,7 @@ class Short:
 
     def train(self, **options):
         return train(
-            self.model, self.data, VOCAB, 1.0, LINES_EPOCHS,
+            self.model, self.data, VOCAB, None, LINES_EPOCHS,
             optimizer=self.optimizer, **options,
         )
 
@@ -268,56 +264,6 @@ def test_interrupted_in_any_line_it_can_go_on(monkeypatch, tmp_path):
     assert count["after its end"] <= 1
 
 
-def test_interrupted_in_any_line_an_estimate_changes_nothing(monkeypatch):
-    monkeypatch.setattr(epochs, "SAMPLE_LENGTH", 1)
-    whole, count = Short(), Counter()
-    whole.train(verbose=False)
-    for number in itertools.count(random.randrange(17), 17):
-        part = Short()
-        work = Work(
-            part.model, part.data, VOCAB, part.optimizer, 1.0, 10, "time",
-            Progress(LINES_EPOCHS),
-        )
-        random_state = torch.get_rng_state()
-        print("line", number)  # read where the test has failed
-
-        def estimate(work=work):
-            with Interrupts() as interrupts:
-                try:
-                    return measured(work, interrupts)
-                except KeyboardInterrupt:
-                    count["interrupted"] += 1
-                    raise
-
-        _, reached = interrupted_before_line(number, estimate)
-        assert torch.is_grad_enabled()
-        assert torch.equal(torch.get_rng_state(), random_state)
-        assert not part.model.W.any() and part.model.W.grad is None
-        assert not part.optimizer.state
-        if not reached:
-            break
-        part.train(verbose=False)
-        assert torch.equal(part.model.W, whole.model.W)
-    assert count["interrupted"] > 10
-
-
-def test_interrupted_in_the_estimate_a_training_does_not_begin(
-    monkeypatch, capsys
-):
-    def stopped(work, interrupts, limit):
-        with interrupts.at_once():
-            interrupt()
-
-    monkeypatch.setattr(training, "announcement", stopped)
-    part = Short()
-    history = part.train()
-    assert history.interrupted and history.num_epochs == 0
-    assert not part.model.W.any()
-    assert "PARTIAL RUN, interrupted after 0 of 2" in capsys.readouterr().out
-    monkeypatch.undo()
-    assert part.train(resume=history, verbose=False).full
-
-
 # ---- a notebook kernel
 
 START = """
@@ -326,7 +272,7 @@ import torch
 from small import VOCAB, make_data, make_model, make_optimizer, weights
 from labutils import train
 from labutils.checkpoint import read_checkpoint
-from labutils.interrupts import Interrupts
+from labutils.checkpoint import Interrupts
 
 torch.set_num_threads(1)
 
@@ -337,7 +283,7 @@ class Part:
 
     def train(self, num_epochs=10**6, **options):
         return train(
-            self.model, self.data, VOCAB, 1.0, num_epochs, eval_every=7,
+            self.model, self.data, VOCAB, None, num_epochs, eval_every=7,
             optimizer=self.optimizer, **options
         )
 
@@ -532,7 +478,7 @@ def go_on(way):
         Path.replace = hang
     model = make_model("concise")
     train(
-        model, make_data(), VOCAB, 1.0, 10**6, eval_every=7,
+        model, make_data(), VOCAB, None, 10**6, eval_every=7,
         optimizer=make_optimizer("adam", model), checkpoint=path,
         save_every=1, resume=path if path.exists() else None, verbose=False,
     )
@@ -611,7 +557,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     def trained(**options):
         model = make_model("concise")
         return train(
-            model, make_data(), VOCAB, 1.0, history.num_epochs + 2,
+            model, make_data(), VOCAB, None, history.num_epochs + 2,
             eval_every=7, optimizer=make_optimizer("adam", model),
             verbose=False, **options,
         ), weights(model)

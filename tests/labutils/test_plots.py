@@ -29,12 +29,13 @@ from labutils.plots import (
     plot_batches,
     plot_frequencies,
     plot_perplexity,
-    use_chinese_font,
+    set_style,
 )
 
 
 @pytest.fixture(autouse=True)
 def no_windows():
+    set_style.cache_clear()
     plt.close("all")
     plt.switch_backend("agg")
     yield
@@ -356,7 +357,7 @@ def figure_with(words):
 
 
 def test_chinese_letters_are_drawn_where_a_font_has_them():
-    if use_chinese_font() is None:
+    if set_style() is None:
         pytest.skip("needs a font with Chinese letters, fonts-noto-cjk")
     # A letter that no font has warns, which fails the test, and is a box;
     # boxes look all the same.
@@ -372,7 +373,8 @@ def test_without_such_a_font_nothing_is_said_and_nothing_changes(
              if f.name.startswith("DejaVu")]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", latin)
     monkeypatch.setitem(plt.rcParams, "font.family", ["sans-serif"])
-    assert use_chinese_font() is None
+    set_style.cache_clear()
+    assert set_style() is None
     assert plt.rcParams["font.family"] == ["sans-serif"]
     figure_with("words")
     with pytest.warns(UserWarning, match="missing from font"):
@@ -381,9 +383,21 @@ def test_without_such_a_font_nothing_is_said_and_nothing_changes(
 
 
 def test_a_font_is_asked_for_once():
+    set_style()
     before = [*plt.rcParams["font.family"]]
-    use_chinese_font()
+    set_style.cache_clear()
+    set_style()
     assert plt.rcParams["font.family"] == before
+
+
+def test_an_import_changes_no_style():
+    script = (
+        "import matplotlib; before = dict(matplotlib.rcParams);"
+        "from labutils import plots, results, view;"
+        "assert dict(matplotlib.rcParams) == before"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script])
+    assert done.returncode == 0
 
 
 # In a notebook.

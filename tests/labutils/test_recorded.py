@@ -211,10 +211,10 @@ class Watched(Live):
         super().__init__()
         self.clock, self.seen = clock, []
 
-    def update(self, progress):
-        self.seen.append((progress.epoch, self.clock.now))
+    def update(self, history):
+        self.seen.append((history.num_epochs, self.clock.now))
 
-    def finish(self, progress, status):
+    def finish(self, history, status):
         self.seen.append((status, self.clock.now))
 
 

@@ -16,13 +16,12 @@ from nbclient import NotebookClient
 from small import VOCAB, make_data, make_model
 
 from labutils import History, train, view
-from labutils.progress import Progress
 from labutils.view import SIZE, Curve, Lines, Live, Silent, new_view
 
-# What a training says before it begins.
+# What a training says after its first epoch.
 FORETOLD = re.compile(
-    r"(Less than a second|About [\d:]+ minutes) for \d[\d,]* epochs on this "
-    r"machine \(cpu\)\.\n"
+    r"(Less than a second|About [\d:]+ minutes) for the "
+    r"(\d[\d,]* epochs|epoch) left on this machine \(cpu\)\.\n"
 )
 BASELINES = {"unigram": 18.0, "bigram": 8.0, "trigram": 5.0}
 
@@ -32,19 +31,20 @@ def no_cap(monkeypatch):
     monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
 
 
-def make_progress(epochs=0, num_epochs=100, baselines=None):
-    progress = Progress(num_epochs, dict(baselines or {}))
+def make_history(epochs=0, num_epochs=100, baselines=None):
+    settings = {"num_epochs": num_epochs, "epochs_cap": None, "device": "cpu"}
+    history = History(settings=settings, baselines=baselines or {})
     for _ in range(epochs):
-        go_on(progress)
-    return progress
+        history = go_on(history)
+    return history
 
 
-def go_on(progress, held_out=None):
+def go_on(history, held_out=None):
     """Half a second for an epoch of 1000 tokens."""
-    progress.add_epoch(20 / (progress.epoch + 1), 0.5, 1000)
+    history = history.with_epoch(20 / (history.num_epochs + 1), 0.5, 1000)
     if held_out is not None:
-        progress.add_held_out(held_out)
-    progress.samples.append((progress.epoch, f"sample {progress.epoch}"))
+        history = history.with_held_out(held_out)
+    return history.with_sample(f"sample {history.num_epochs}")
 
 
 def size(png):
@@ -53,71 +53,68 @@ def size(png):
     return width, height
 
 
-# ---- Progress
+# ---- the record while it grows
 
 
 def test_a_line_of_progress():
-    progress = make_progress(num_epochs=3)
-    assert progress.line() == "epoch    0/3"
-    assert progress.sample() == ""
-    go_on(progress)
-    assert progress.line() == (
+    history = make_history(num_epochs=3)
+    assert history.line() == "epoch    0/3"
+    assert history.sample == ""
+    history = go_on(history)
+    assert history.line() == (
         "epoch    1/3  perplexity  20.00  2,000 tokens/s  0:01 left"
     )
-    go_on(progress, held_out=12.345)
-    assert progress.line() == (
+    history = go_on(history, held_out=12.345)
+    assert history.line() == (
         "epoch    2/3  perplexity  10.00  held out   12.35  2,000 tokens/s"
         "  0:00 left"
     )
-    go_on(progress)
-    assert progress.line() == (
+    history = go_on(history)
+    assert history.line() == (
         "epoch    3/3  perplexity   6.67  held out   12.35  2,000 tokens/s"
     )
-    assert progress.sample() == "sample 3"
+    assert history.sample == "sample 3"
 
 
 def test_the_time_left_is_at_the_latest_pace():
-    progress = make_progress(num_epochs=1000)
-    progress.add_epoch(20.0, 500.0, 1000)  # a slow start
+    history = make_history(num_epochs=1000)
+    history = history.with_epoch(20.0, 500.0, 1000)  # a slow start
     for _ in range(19):
-        progress.add_epoch(20.0, 0.5, 1000)
-    assert progress.seconds_left > 1000
-    progress.add_epoch(20.0, 0.5, 1000)
-    assert progress.seconds_left == pytest.approx(979 * 0.5)
-    assert progress.line().endswith("  8:10 left")
+        history = history.with_epoch(20.0, 0.5, 1000)
+    assert history.seconds_left > 1000
+    history = history.with_epoch(20.0, 0.5, 1000)
+    assert history.seconds_left == pytest.approx(979 * 0.5)
+    assert history.line().endswith("  8:10 left")
 
 
 def test_progress_of_a_clock_that_stands_still():
-    progress = make_progress(num_epochs=1)
-    progress.add_epoch(20.0, 0.0, 1000)
-    assert progress.line().endswith("nan tokens/s")
+    history = make_history(num_epochs=1)
+    history = history.with_epoch(20.0, 0.0, 1000)
+    assert history.line().endswith("nan tokens/s")
 
 
-def test_progress_goes_on_after_a_history():
-    data = make_data()
+def test_a_history_as_it_was_after_an_earlier_epoch():
     history = train(
-        make_model("concise"), data, VOCAB, 1.0, 4, eval_every=2,
+        make_model("concise"), make_data(), VOCAB, 1.0, 4, eval_every=2,
         verbose=False,
     )
-    progress = Progress.after(history, 3, 9)
-    assert progress.epoch == 3 and progress.num_epochs == 9
-    assert progress.held_out_epochs == [1, 2]
-    assert progress.held_out_perplexity == list(
-        history.held_out_perplexity[:2]
-    )
-    assert [epoch for epoch, _ in progress.samples] == [1, 2, 3]
-    assert progress.tokens == 3 * history.tokens // 4
-    assert progress.baselines == history.baselines
-    go_on(progress, held_out=1.0)
-    assert history.num_epochs == 4 and len(history.samples) == 4
+    early = history.until(3)
+    assert early.num_epochs == 3 and early.last_epoch == 4
+    assert early.held_out_epochs == (1, 2)
+    assert early.held_out_perplexity == history.held_out_perplexity[:2]
+    assert [epoch for epoch, _ in early.samples] == [1, 2, 3]
+    assert early.tokens == 3 * history.tokens // 4
+    assert early.baselines == history.baselines
+    assert go_on(early, held_out=1.0).held_out_epochs == (1, 2, 4)
+    assert early.num_epochs == 3
 
 
 # ---- in a terminal
 
 
 def test_outside_a_notebook_there_are_lines():
-    assert type(new_view()) is Lines
-    assert not new_view().picture
+    assert type(new_view().view) is Lines
+    assert not new_view().view.picture
     assert type(new_view(verbose=False)) is Silent
 
 
@@ -131,21 +128,21 @@ def test_outside_a_notebook_there_are_lines():
     ],
 )
 def test_about_ten_lines_with_a_sample_beneath(num_epochs, shown, capsys):
-    lines, progress = Lines(), make_progress(num_epochs=num_epochs)
+    lines, history = Lines(), make_history(num_epochs=num_epochs)
     expected = []
     for epoch in range(1, num_epochs + 1):
-        go_on(progress)
-        lines.update(progress)
+        history = go_on(history)
+        lines.update(history)
         if epoch in shown:
-            expected += [progress.line(), f"  sample {epoch}"]
-    lines.finish(progress, "")
+            expected += [history.line(), f"  sample {epoch}"]
+    lines.finish(history, "")
     assert capsys.readouterr().out.splitlines() == expected
 
 
 def test_silence(capsys):
-    silent, progress = Silent(), make_progress(3)
-    silent.update(progress)
-    silent.finish(progress, "PARTIAL RUN")
+    silent, history = Silent(), make_history(3)
+    silent.update(history)
+    silent.finish(history, "PARTIAL RUN")
     assert capsys.readouterr() == ("", "")
 
 
@@ -153,50 +150,49 @@ def test_silence(capsys):
 
 
 def test_frames_differ_as_the_training_proceeds():
-    progress = make_progress(1)
-    curve = Curve(progress)
+    history = make_history(1)
+    curve = Curve(history)
     frames = []
     for _ in range(20):
-        go_on(progress)
-        frames.append(curve.frame(progress))
-        assert curve.frame(progress) == frames[-1]
+        history = go_on(history)
+        frames.append(curve.frame(history))
+        assert curve.frame(history) == frames[-1]
     assert len(set(frames)) == 20
     assert {size(frame) for frame in frames} == {SIZE}
 
 
 def test_a_frame_shows_no_more_than_the_training_so_far():
     """The pixels of the frames before are not left behind."""
-    progress = make_progress(50)
-    curve = Curve(progress)
-    curve.frame(progress)
-    early = make_progress(5)
+    history = make_history(50)
+    curve = Curve(history)
+    curve.frame(history)
+    early = make_history(5)
     early_curve = Curve(early)
     assert early_curve.top == curve.top
     assert curve.frame(early) == early_curve.frame(early)
 
 
 def test_held_out_perplexity_is_in_the_frame():
-    progress = make_progress(3)
-    curve = Curve(progress)
-    without = curve.frame(progress)
-    progress.held_out_epochs += [1, 3]
-    progress.held_out_perplexity += [19.0, 9.0]
-    assert curve.frame(progress) != without
+    history = make_history(3)
+    curve = Curve(history)
+    without = curve.frame(history)
+    history = go_on(go_on(make_history(1), held_out=19.0), held_out=9.0)
+    assert curve.frame(history) != without
 
 
 def test_the_final_picture_has_twice_the_pixels_and_the_status():
-    progress = make_progress(3)
-    final = Curve(progress).final(progress, "")
+    history = make_history(3)
+    final = Curve(history).final(history, "")
     assert size(final) == (2 * SIZE[0], 2 * SIZE[1])
-    curve = Curve(progress)
-    partial = curve.final(progress, "PARTIAL RUN")
+    curve = Curve(history)
+    partial = curve.final(history, "PARTIAL RUN")
     assert size(partial) == size(final)
     assert partial != final
     assert curve.ax.get_title() == "PARTIAL RUN"
 
 
 def test_baselines_are_drawn():
-    curve = Curve(make_progress(1, baselines=BASELINES))
+    curve = Curve(make_history(1, baselines=BASELINES))
     texts = [text.get_text() for text in curve.ax.texts]
     assert texts == ["unigram 18.0", "bigram 8.0", "trigram 5.0"]
     heights = [
@@ -204,41 +200,41 @@ def test_baselines_are_drawn():
         if len(set(line.get_ydata())) == 1
     ]
     assert heights == [18.0, 8.0, 5.0]
-    progress = make_progress(3)
-    curve.top = Curve(progress).top
-    assert curve.frame(progress) != Curve(progress).frame(progress)
+    history = make_history(3)
+    curve.top = Curve(history).top
+    assert curve.frame(history) != Curve(history).frame(history)
 
 
 def test_all_values_lie_within_the_axes():
-    progress = make_progress(3, baselines={"unigram": 300.0})
-    assert Curve(progress).top > 300
-    curve = Curve(make_progress(3))
-    assert curve.holds(make_progress(50))
-    assert not curve.holds(progress)
-    rising = make_progress(3)
-    go_on(rising, held_out=1.01 * curve.top)
+    history = make_history(3, baselines={"unigram": 300.0})
+    assert Curve(history).top > 300
+    curve = Curve(make_history(3))
+    assert curve.holds(make_history(50))
+    assert not curve.holds(history)
+    rising = make_history(3)
+    rising = go_on(rising, held_out=1.01 * curve.top)
     assert not curve.holds(rising)
     assert Curve(rising).holds(rising)
 
 
 def test_the_axis_is_as_long_as_the_training():
-    curve = Curve(make_progress(3, num_epochs=70))
+    curve = Curve(make_history(3, num_epochs=70))
     assert curve.ax.get_xlim() == (0, 70)
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan, 1e300])
 def test_a_training_that_diverges_can_be_drawn(value):
-    progress = make_progress(3)
-    progress.add_epoch(value, 0.5, 1000)
-    curve = Curve(progress)
-    assert curve.holds(progress)
-    assert size(curve.frame(progress)) == SIZE
-    assert size(curve.final(progress, "DIVERGED"))[0] == 2 * SIZE[0]
+    history = make_history(3)
+    history = history.with_epoch(value, 0.5, 1000)
+    curve = Curve(history)
+    assert curve.holds(history)
+    assert size(curve.frame(history)) == SIZE
+    assert size(curve.final(history, "DIVERGED"))[0] == 2 * SIZE[0]
 
 
 def test_before_the_first_epoch_there_is_a_picture_as_well():
-    progress = make_progress()
-    assert size(Curve(progress).final(progress, "PARTIAL RUN"))
+    history = make_history()
+    assert size(Curve(history).final(history, "PARTIAL RUN"))
 
 
 # ---- Live, without a notebook
@@ -275,13 +271,13 @@ def clock(monkeypatch):
 
 
 def test_the_axis_grows_when_the_held_out_perplexity_rises(shown, clock):
-    live, progress = Live(), make_progress(1)
+    live, history = Live(), make_history(1)
     tops = []
     for held_out in (20.0, 25.0, 50.0, 50.0, 500.0, 400.0):
-        go_on(progress, held_out)
+        history = go_on(history, held_out)
         clock.now += 1
-        live.update(progress)
-        assert live.curve.holds(progress)
+        live.update(history)
+        assert live.curve.holds(history)
         assert live.curve.ax.get_ylim()[1] == live.curve.top
         tops.append(live.curve.top)
     assert tops == sorted(tops)
@@ -289,23 +285,23 @@ def test_the_axis_grows_when_the_held_out_perplexity_rises(shown, clock):
 
 
 def test_one_picture_and_one_text_changed_in_place(shown, clock):
-    live, progress = Live(), make_progress()
+    live, history = Live(), make_history()
     for _ in range(4):
-        go_on(progress)
+        history = go_on(history)
         clock.now += 1
-        live.update(progress)
-    live.finish(progress, "PARTIAL RUN")
+        live.update(history)
+    live.finish(history, "PARTIAL RUN")
     handles = [handle for handle, _ in shown]
     assert handles == [None, None] + 4 * ["handle 1", "handle 2"]
     assert all("image/png" in data for _, data in shown[::2])
     assert [data for _, data in shown[1::2]][-1] == {
-        "text/plain": f"{progress.line()}  sample 4"
+        "text/plain": f"{history.line()}  sample 4"
     }
 
 
 def test_a_training_without_an_update_is_displayed_at_its_end(shown):
-    live, progress = Live(), make_progress()
-    live.finish(progress, "PARTIAL RUN")
+    live, history = Live(), make_history()
+    live.finish(history, "PARTIAL RUN")
     assert [handle for handle, _ in shown] == [None, None]
 
 
@@ -317,22 +313,22 @@ def test_never_too_often_and_never_too_costly(
 ):
     frame = Curve.frame
 
-    def slow_frame(curve, progress):
+    def slow_frame(curve, history):
         # The axes are drawn once, and slowly.
         clock.now += cost if curve.background is not None else 5.0
-        return frame(curve, progress)
+        return frame(curve, history)
 
     monkeypatch.setattr(Curve, "frame", slow_frame)
-    live, progress = Live(), make_progress(1)
-    live.update(progress)
+    live, history = Live(), make_history(1)
+    live.update(history)
     for _ in range(3):
-        go_on(progress)
+        history = go_on(history)
         before = len(shown)
         clock.now += 0.99 * pause
-        live.update(progress)
+        live.update(history)
         assert len(shown) == before
         clock.now += 0.02 * pause
-        live.update(progress)
+        live.update(history)
         assert len(shown) == before + 2
 
 
@@ -343,7 +339,6 @@ import base64, json, os
 import torch
 from small import VOCAB, make_data, make_model
 from labutils import train
-from labutils.progress import Progress
 from labutils.view import Curve
 
 torch.set_num_threads(1)
@@ -355,14 +350,11 @@ def trained(num_epochs, **options):
 """
 
 EXPECTED = """
-progress = Progress.after(
-    history, history.num_epochs, history.settings["num_epochs"]
-)
 status = "" if history.full else history.status
-png = Curve(progress).final(progress, status)
+png = Curve(history).final(history, status)
 print(json.dumps({
     "history": history.to_json(), "png": base64.b64encode(png).decode(),
-    "text": f"{progress.line()}  {progress.sample()}",
+    "text": f"{history.line()}  {history.sample}",
 }))
 """
 
