@@ -11,39 +11,26 @@ from labutils import moved
 
 __version__ = "0.1.0"
 
-# Where each name is.
-_HOMES = {
-    "History": "history",
-    "RNNModel": "models",
-    "RNNModelScratch": "scratch",
-    "SeqDataLoader": "batches",
-    "Vocab": "text",
-    "bits_per_character": "evaluation",
-    "clean_line": "text",
-    "count_corpus": "text",
-    "device": "settings",
-    "evaluate_perplexity": "evaluation",
-    "find_corpus": "corpus",
-    "grad_clipping": "training",
-    "load_corpus_time_machine": "text",
-    "load_data_text": "batches",
-    "load_data_time_machine": "batches",
-    "longest_copy": "generation",
-    "predict": "generation",
-    "read_time_machine": "text",
-    "replay": "recorded",
-    "seq_data_iter_random": "batches",
-    "seq_data_iter_sequential": "batches",
-    "set_seed": "settings",
-    "tokenize": "text",
-    "train": "training",
-    "train_epoch": "training",
-    "versions": "history",
+_NAMES = {
+    "batches": "SeqDataLoader load_data_text load_data_time_machine "
+    "seq_data_iter_random seq_data_iter_sequential",
+    "corpus": "find_corpus",
+    "evaluation": "bits_per_character evaluate_perplexity",
+    "generation": "longest_copy predict",
+    "history": "History versions",
+    "models": "RNNModel",
+    "recorded": "replay",
+    "scratch": "RNNModelScratch",
+    "settings": "device set_seed",
+    "text": "Vocab clean_line count_corpus load_corpus_time_machine "
+    "read_time_machine tokenize",
+    "training": "grad_clipping train train_epoch",
 }
-_MODULES = (
-    "corpus", "plots", "recorded", "results", "scratch", "settings",
-)
-__all__ = [*_HOMES]
+_MODULE_OF = {
+    name: module for module, names in _NAMES.items() for name in names.split()
+}
+_MODULES = (*_NAMES, "plots", "results")
+__all__ = [*_MODULE_OF]
 
 # The book numbers these by chapter or keeps them in its own package.
 _BOOK_NAMES = {
@@ -55,12 +42,12 @@ _BOOK_NAMES = {
 
 
 def __getattr__(name: str):
-    if name in _HOMES:
-        found = getattr(import_module(f"labutils.{_HOMES[name]}"), name)
-        globals()[name] = found  # the next time it is found at once
-        return found
     if name in _MODULES:
         return import_module(f"labutils.{name}")
+    if name in _MODULE_OF:
+        found = getattr(import_module(f"labutils.{_MODULE_OF[name]}"), name)
+        globals()[name] = found  # the next time it is found at once
+        return found
     if name in _BOOK_NAMES:
         # An AttributeError would lose its words in `from labutils import ...`.
         raise ImportError(
@@ -71,7 +58,7 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_MODULES})
+    return sorted({*globals(), *_MODULE_OF, *_MODULES})
 
 
 moved.forward()

@@ -1,4 +1,6 @@
-"""Batches of subsequences, from a sequence of indices or straight from a text.
+"""Batches of subsequences, from indices or straight from a text.
+
+Source: Dive into Deep Learning, 8.3.4.
 """
 
 import hashlib
@@ -16,11 +18,8 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def seq_data_iter_random(
-    corpus: torch.Tensor | Sequence[int],
-    batch_size: int,
-    num_steps: int,
-    offset: int | None = None,
-    generator: torch.Generator | None = None,
+    corpus: torch.Tensor | Sequence[int], batch_size: int, num_steps: int,
+    offset: int | None = None, generator: torch.Generator | None = None,
 ) -> Iterator[Batch]:
     """Batches of subsequences in random order.
 
@@ -41,8 +40,6 @@ def seq_data_iter_random(
 
     Raises:
         ValueError: the sequence is too short for a single batch.
-
-    Source: Dive into Deep Learning, 8.3.4.
     """
     corpus = _check(corpus, batch_size, num_steps, offset)
     offset = _offset(corpus, batch_size, num_steps, offset, generator)
@@ -58,20 +55,14 @@ def seq_data_iter_random(
 
 
 def seq_data_iter_sequential(
-    corpus: torch.Tensor | Sequence[int],
-    batch_size: int,
-    num_steps: int,
-    offset: int | None = None,
-    generator: torch.Generator | None = None,
+    corpus: torch.Tensor | Sequence[int], batch_size: int, num_steps: int,
+    offset: int | None = None, generator: torch.Generator | None = None,
 ) -> Iterator[Batch]:
     """Batches whose row i goes on where row i of the batch before stopped.
 
     The sequence, from its offset on, is laid out in `batch_size` rows of
-    equal length, which are read from left to right, `num_steps` at a time.
-
-    Args, Returns, Raises: as for `seq_data_iter_random`.
-
-    Source: Dive into Deep Learning, 8.3.4.
+    equal length, which are read from left to right, `num_steps` at a time;
+    all else is as for `seq_data_iter_random`.
     """
     corpus = _check(corpus, batch_size, num_steps, offset)
     offset = _offset(corpus, batch_size, num_steps, offset, generator)
@@ -85,11 +76,9 @@ def seq_data_iter_sequential(
 
 def _check(corpus, batch_size, num_steps, offset) -> torch.Tensor:
     """The corpus as a tensor that holds at least one batch."""
-    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}: expected 1 or more.")
-    if offset is not None and offset < 0:
-        raise ValueError(f"offset is {offset}: expected 0 or more.")
+    settings.whole_number("batch_size", batch_size)
+    settings.whole_number("num_steps", num_steps)
+    settings.whole_number("offset", offset or 0, least=0)
     corpus = torch.as_tensor(corpus)
     if corpus.dim() != 1:
         raise ValueError(
@@ -123,13 +112,10 @@ class SeqDataLoader:
     the same epochs, whatever else draws random numbers.
 
     Args:
-        corpus: token indices, `(N,)`.
-        batch_size: subsequences in a batch.
-        num_steps: tokens in a subsequence.
+        corpus, batch_size, num_steps: as for `seq_data_iter_random`.
         use_random_iter: random sampling, not sequential partitioning.
         seed: None takes it from the settings (LABUTILS_SEED).
-        offset: tokens skipped at the start of every epoch; None draws it
-            anew for each.
+        offset: None draws it anew for each epoch.
 
     Attributes:
         held_out: a loader over the text that follows `corpus`, or None.
@@ -137,13 +123,9 @@ class SeqDataLoader:
     """
 
     def __init__(
-        self,
-        corpus: torch.Tensor | Sequence[int],
-        batch_size: int,
-        num_steps: int,
-        use_random_iter: bool = False,
-        seed: int | None = None,
-        offset: int | None = None,
+        self, corpus: torch.Tensor | Sequence[int], batch_size: int,
+        num_steps: int, use_random_iter: bool = False,
+        seed: int | None = None, offset: int | None = None,
     ) -> None:
         self.corpus = _check(corpus, batch_size, num_steps, offset)
         # Plain numbers, whatever library's: a saved history holds them.
@@ -155,76 +137,52 @@ class SeqDataLoader:
         self.record: dict[str, object] | None = None
 
     def restart(self, epochs: int = 0) -> None:
-        """Draw again what was drawn since the start, up to some epochs.
-
-        Args:
-            epochs: how many have passed; the next one is the one after.
-        """
+        """Draw again what was drawn for the first so many epochs."""
         self.generator.manual_seed(self.seed)
         for _ in range(epochs):
             iter(self)  # what an epoch draws, it draws when it begins
 
     def __iter__(self) -> Iterator[Batch]:
-        read = (
-            seq_data_iter_random
-            if self.use_random_iter
-            else seq_data_iter_sequential
-        )
-        return read(
+        random, in_order = seq_data_iter_random, seq_data_iter_sequential
+        return (random if self.use_random_iter else in_order)(
             self.corpus, self.batch_size, self.num_steps, self.offset,
             self.generator,
         )
 
 
 def load_data_time_machine(
-    batch_size: int,
-    num_steps: int,
-    use_random_iter: bool = False,
-    max_tokens: int = 10_000,
-    held_out_tokens: int = 5_000,
+    batch_size: int, num_steps: int, use_random_iter: bool = False,
+    max_tokens: int = 10_000, held_out_tokens: int = 5_000,
     seed: int | None = None,
 ) -> tuple[SeqDataLoader, Vocab]:
-    """Batches from the start of The Time Machine, by characters.
+    """Batches from the start of The Time Machine, and its whole vocabulary.
 
     Args:
-        batch_size: subsequences in a batch.
-        num_steps: tokens in a subsequence.
-        use_random_iter: random sampling, not sequential partitioning.
-        max_tokens: tokens to train on; -1 for the whole text.
-        held_out_tokens: tokens after those, for `SeqDataLoader.held_out`.
-        seed: None takes it from the settings (LABUTILS_SEED).
-
-    Returns:
-        The loader and the vocabulary of the whole text.
-
-    Source: Dive into Deep Learning, 8.3.4.
+        max_tokens: characters to train on; -1 for the whole text.
+        held_out_tokens: those after them, for `SeqDataLoader.held_out`.
+        others: as for `SeqDataLoader`.
     """
     corpus = read_corpus()
     lines = [clean_line(line) for line in corpus.text.splitlines()]
+    sampling = batch_size, num_steps, use_random_iter, seed
     return _load(
-        lines, corpus.record(), batch_size, num_steps, use_random_iter,
-        max_tokens, held_out_tokens, seed,
+        lines, corpus.record(), max_tokens, held_out_tokens, sampling
     )
 
 
 def load_data_text(
-    path: str | Path,
-    batch_size: int,
-    num_steps: int,
-    use_random_iter: bool = False,
-    max_tokens: int = 10_000,
-    held_out_tokens: int = 5_000,
-    seed: int | None = None,
+    path: str | Path, batch_size: int, num_steps: int,
+    use_random_iter: bool = False, max_tokens: int = 10_000,
+    held_out_tokens: int = 5_000, seed: int | None = None,
     clean: Callable[[str], str] = clean_line,
 ) -> tuple[SeqDataLoader, Vocab]:
-    """Batches from the start of a text of your own, by characters.
+    """Batches from the start of a text of your own, and its vocabulary.
 
     Args:
         path: a text file in UTF-8.
         clean: what to do with each line; the default keeps the letters a to
             z alone, `str.strip` keeps any script and the punctuation.
-
-    The other arguments and the result are those of `load_data_time_machine`.
+        others: as for `load_data_time_machine`.
 
     Raises:
         ValueError: the file is not UTF-8, or too short for one batch.
@@ -243,15 +201,15 @@ def load_data_text(
         ) from error
     lines = [clean(line) for line in text.splitlines()]
     cleaning = _cleaning(path, text, "".join(lines))
-    record: dict[str, object] = {
+    record = {
         "name": path.name,
         "source": "a file of your own",
         "sha256": hashlib.sha256(data).hexdigest(),
     }
+    sampling = batch_size, num_steps, use_random_iter, seed
     try:
         loader, vocab = _load(
-            lines, record, batch_size, num_steps, use_random_iter,
-            max_tokens, held_out_tokens, seed,
+            lines, record, max_tokens, held_out_tokens, sampling
         )
     except ValueError as error:
         raise ValueError(f"{cleaning} {error}") from error
@@ -282,20 +240,17 @@ def _cleaning(path: Path, text: str, cleaned: str) -> str:
 
 
 def _load(
-    lines, record, batch_size, num_steps, use_random_iter, max_tokens,
-    held_out_tokens, seed,
+    lines: list[str], record: dict[str, str], max_tokens: int,
+    held_out_tokens: int, sampling: tuple[int, int, bool, int | None],
 ) -> tuple[SeqDataLoader, Vocab]:
     check_max_tokens(max_tokens)
     corpus, vocab = encode_lines(lines)
     if max_tokens == -1:
         max_tokens = len(corpus)
-    loader = SeqDataLoader(
-        corpus[:max_tokens], batch_size, num_steps, use_random_iter, seed
-    )
+    loader = SeqDataLoader(corpus[:max_tokens], *sampling)
     held_out = corpus[max_tokens : max_tokens + held_out_tokens]
-    if len(held_out) <= batch_size * num_steps:
-        held_out = held_out[:0]  # too short for a batch: nothing is measured
-    else:
+    batch_size, num_steps = loader.batch_size, loader.num_steps
+    if len(held_out) > batch_size * num_steps:
         # In order and from a fixed start: each measurement reads the same.
         loader.held_out = SeqDataLoader(
             held_out, batch_size, num_steps, offset=0
@@ -303,6 +258,6 @@ def _load(
     loader.record = {
         **record,
         "tokens": len(loader.corpus),
-        "held_out_tokens": len(held_out),
+        "held_out_tokens": len(held_out) if loader.held_out else 0,
     }
     return loader, vocab

@@ -78,21 +78,15 @@ class Interrupts:
 
 @dataclass
 class Snapshot:
-    """The parameters and the optimizer's memory at one moment.
+    """The parameters and the optimizer's memory at one moment."""
 
-    Attributes:
-        parameters: copies, in the model's order.
-        optimizer: a copy of what the optimizer's `state_dict()` gave.
-    """
-
-    parameters: list[torch.Tensor]
-    optimizer: dict[str, Any]
+    parameters: list[torch.Tensor]  # copies, in the model's order
+    optimizer: dict[str, Any]  # a copy of its `state_dict()`
 
     @classmethod
     def of(
         cls, model: LanguageModel, optimizer: torch.optim.Optimizer
     ) -> "Snapshot":
-        """The present state."""
         parameters = [p.detach().clone() for p in model.parameters()]
         return cls(parameters, copy.deepcopy(optimizer.state_dict()))
 
@@ -179,17 +173,14 @@ def read_checkpoint(path: str | Path) -> tuple[Snapshot, History]:
 
 
 def resume_from(
-    resume: History | str | Path,
-    model: LanguageModel,
-    optimizer: torch.optim.Optimizer,
-    new: History,
+    resume: History | str | Path, model: LanguageModel,
+    optimizer: torch.optim.Optimizer, new: History,
 ) -> History:
     """The history to go on from, once everything is known to fit.
 
     Args:
-        resume: a history, or a checkpoint's path.
-        model: from a path, it is given the saved parameters.
-        optimizer: from a path, it is given the saved state.
+        resume: a history, or a checkpoint's path: then model and optimizer
+            are given the saved state.
         new: the history of the training that is to go on, still empty.
 
     Raises:

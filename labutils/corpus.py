@@ -106,7 +106,9 @@ def find_corpus(*, download: bool = True) -> Corpus:
         except CorpusError as error:
             warnings.warn(f"{error} {set_aside(cached)}", stacklevel=2)
     try:
-        return fetch() if download else _no_copy(cached)
+        if download:
+            return fetch()
+        raise CorpusError(f"there is no copy in {cached.parent}.")
     except CorpusError as error:
         warnings.warn(
             f"TRAINING ON THE PRACTICE TEXT, not on The Time Machine: {error} "
@@ -117,10 +119,6 @@ def find_corpus(*, download: bool = True) -> Corpus:
         return practice_text()
 
 
-def _no_copy(cached: Path) -> Corpus:
-    raise CorpusError(f"there is no copy in {cached.parent}.")
-
-
 def read_corpus() -> Corpus:
     """`find_corpus`, and say on the standard output which text it is."""
     corpus = find_corpus()
@@ -129,11 +127,7 @@ def read_corpus() -> Corpus:
 
 
 def open_time_machine(path: Path, source: str) -> Corpus:
-    """Read and verify a copy of The Time Machine.
-
-    Args:
-        path: the file.
-        source: where it was found, in words, for `Corpus.source`.
+    """Read and verify a copy of The Time Machine, found in `source`.
 
     Raises:
         CorpusError: the file cannot be read or is not the expected text.
@@ -153,10 +147,7 @@ def open_time_machine(path: Path, source: str) -> Corpus:
 
 
 def verify(data: bytes, name: Path | str) -> str:
-    """Check that `data` is The Time Machine, to the last byte.
-
-    Returns:
-        Its SHA-256 in hexadecimal digits.
+    """The SHA-256 of The Time Machine, once `data` is known to be just that.
 
     Raises:
         CorpusError: it is not; the message says what it looks like.
@@ -166,8 +157,7 @@ def verify(data: bytes, name: Path | str) -> str:
         raise CorpusError(
             f"{name} is not {TIME_MACHINE}: {_describe(data)}. "
             f"Expected SHA-256 {SHA256} ({SIZE:,} bytes), "
-            f"found {found} ({len(data):,} bytes). "
-            "It will not be used."
+            f"found {found} ({len(data):,} bytes). It will not be used."
         )
     return found
 
@@ -190,11 +180,7 @@ def _describe(data: bytes) -> str:
 
 
 def set_aside(path: Path) -> str:
-    """Rename a bad file, so that it is kept but never used.
-
-    Returns:
-        A sentence that says where it is now.
-    """
+    """Rename a bad file, so that it is kept but never used, and say where."""
     bad = path.with_name(f"{path.name}.bad")
     try:
         path.replace(bad)
@@ -206,14 +192,10 @@ def set_aside(path: Path) -> str:
 def adopt(source: Path) -> Path:
     """Verify a copy of The Time Machine and put it into the data folder.
 
-    Returns:
-        The copy's path.
-
     Raises:
         CorpusError: the file is not The Time Machine, or cannot be written.
     """
-    corpus = open_time_machine(source, "the file given")
-    return store(corpus.text.encode("utf-8"))
+    return store(open_time_machine(source, "the file given").text.encode())
 
 
 def store(data: bytes) -> Path:
@@ -235,9 +217,6 @@ def fetch(*, again: bool = False) -> Corpus:
     Args:
         again: try even where this process has tried before and failed.
 
-    Returns:
-        The text, which is stored at `Corpus.path`.
-
     Raises:
         DownloadError: no address gave the text; says why for each.
         CorpusError: the data folder cannot be written.
@@ -257,9 +236,10 @@ def fetch(*, again: bool = False) -> Corpus:
         else:
             _failed = None
             # Not read again: another process may be busy in this folder.
-            source = "a download into the data folder"
-            text = data.decode("utf-8")
-            return Corpus(TIME_MACHINE, source, sha256, text, store(data))
+            return Corpus(
+                TIME_MACHINE, "a download into the data folder", sha256,
+                data.decode("utf-8"), store(data),
+            )
     _failed = f"{TIME_MACHINE} could not be downloaded. " + " ".join(reasons)
     raise DownloadError(_failed)
 

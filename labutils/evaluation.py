@@ -27,11 +27,7 @@ def perplexity(nats: float) -> float:
 
 
 def bits_per_character(perplexity: float) -> float:
-    """A perplexity as the bits that each character costs: its log to base 2.
-
-    So many bits a character would take in a file packed with the model's
-    probabilities (arithmetic coding).
-    """
+    """Its logarithm to base 2: what a character costs in a packed file."""
     return math.log2(perplexity)
 
 
@@ -44,14 +40,13 @@ def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
     Source: Dive into Deep Learning, 8.5 and 9.2.
     """
     device = device_of(model)
-    V, corpus = getattr(model, "vocab_size", None), getattr(
-        data_iter, "corpus", None
-    )
-    if V is not None and corpus is not None and int(corpus.max()) >= V:
+    corpus = getattr(data_iter, "corpus", None)
+    largest = -1 if corpus is None else int(corpus.max())
+    known = getattr(model, "vocab_size", math.inf)
+    if largest >= known:
         raise ValueError(
-            f"The model was made for a vocabulary of {V} tokens, and these "
-            f"batches hold the index {int(corpus.max())}: they are another "
-            "text's. Load them with the text that the model is for."
+            f"These batches hold the index {largest}, and the model knows "
+            f"{known} tokens: they are of another text than the model."
         )
     nats, tokens, state = 0.0, 0, None
     with evaluation_mode(model):

@@ -10,9 +10,6 @@ from pathlib import Path
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that no reader ever sees half of it.
 
-    The bytes go to a temporary file beside the target, which then takes the
-    target's name in one step.
-
     Raises:
         OSError: the folder cannot be made or written.
     """
@@ -33,16 +30,16 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk as well, should the power fail."""
-    if os.name != "posix":
-        return  # elsewhere a folder cannot be opened
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        # Some network file systems cannot, and the file is there already.
-        with contextlib.suppress(OSError):
+    """Have the new name on the disk as well, should the power fail.
+
+    Windows cannot, nor can some network file systems; the file is there.
+    """
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(handle)
-    finally:
-        os.close(handle)
+        finally:
+            os.close(handle)
 
 
 def say(*words: object) -> None:

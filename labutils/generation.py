@@ -5,80 +5,60 @@ import math
 import torch
 from torch.nn import functional as F
 
+from labutils import settings
 from labutils.models import LanguageModel, device_of, evaluation_mode
 from labutils.text import Vocab
 
 
 def predict(
-    prefix: str,
-    num_preds: int,
-    model: LanguageModel,
-    vocab: Vocab,
-    *,
-    temperature: float | None = None,
-    top_k: int | None = None,
+    prefix: str, num_preds: int, model: LanguageModel, vocab: Vocab, *,
+    temperature: float | None = None, top_k: int | None = None,
     generator: torch.Generator | None = None,
 ) -> str:
     """Go on from `prefix`, one character at a time.
 
     Args:
-        prefix: the characters to begin with, one or more.
         num_preds: how many characters to add.
         model: a model over the characters of `vocab`.
         temperature: None takes the likeliest character every time (greedy).
             A number above 0 draws from softmax(logits / temperature).
         top_k: draw from the k likeliest characters alone; with no
             temperature, from their probabilities as they are.
-        generator: source of the random numbers, on the CPU; None is torch's
-            own.
-
-    Returns:
-        The prefix and the characters after it.
+        generator: source of the random numbers, on the CPU.
 
     Raises:
         ValueError: an argument is out of its range.
 
     Source: Dive into Deep Learning, 8.5.
     """
-    if num_preds < 0:
-        raise ValueError(f"num_preds is {num_preds}: expected 0 or more.")
-    if temperature is not None and not temperature > 0:
-        raise ValueError(
-            f"temperature is {temperature}: expected a number above 0, or "
-            "None for the likeliest character every time."
-        )
+    settings.whole_number("num_preds", num_preds, least=0)
     greedy = temperature is None and top_k is None
+    temperature = settings.above_zero(
+        "temperature", 1.0 if temperature is None else temperature,
+        ", or None for the likeliest character every time",
+    )
     X = encode(prefix, model, vocab)  # (1, T): the whole prefix
-    _check_choice(temperature or 0.0, top_k)
-    written = []
+    written: list[int] = []
     with evaluation_mode(model):
         state = model.begin_state(1, X.device)
         for _ in range(num_preds):
             logits, state = model(X, state)
-            chances = probabilities(
-                logits[-1], 0.0 if greedy else temperature or 1.0, top_k
-            )
-            index = chances.argmax() if greedy else torch.multinomial(
-                chances, 1, generator=generator
-            )
-            written.append(int(index))
+            chances = probabilities(logits[-1], temperature, top_k)
+            written.append(int(
+                chances.argmax() if greedy
+                else torch.multinomial(chances, 1, generator=generator)
+            ))
             X = torch.tensor([written[-1:]], device=X.device)  # (1, 1)
     return prefix + "".join(vocab.to_tokens(written))
 
 
 def next_distribution(
-    prefix: str,
-    model: LanguageModel,
-    vocab: Vocab,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
+    prefix: str, model: LanguageModel, vocab: Vocab, *,
+    temperature: float = 1.0, top_k: int | None = None,
 ) -> torch.Tensor:
     """The probabilities of the character after `prefix`, as for `predict`.
 
     Args:
-        prefix: one or more characters.
-        model: a model over the characters of `vocab`.
         temperature: softmax(logits / temperature); 1 gives the model's own
             probabilities, 0 everything to the likeliest character.
         top_k: only the k likeliest keep a probability; None is all of them.
@@ -89,7 +69,6 @@ def next_distribution(
     Raises:
         ValueError: an argument is out of its range.
     """
-    _check_choice(temperature, top_k)
     X = encode(prefix, model, vocab)
     with evaluation_mode(model):
         logits, _ = model(X, model.begin_state(1, X.device))
@@ -104,8 +83,13 @@ def probabilities(
     On the CPU, so that a seed draws the same text from a model on any device.
 
     Raises:
-        ValueError: a score is no number: the model has diverged.
+        ValueError: an argument is out of its range, or a score is no number:
+            the model has diverged.
     """
+    if not temperature >= 0:
+        raise ValueError(f"temperature is {temperature}: expected 0 or more.")
+    top_k = len(logits) if top_k is None else top_k
+    settings.whole_number("top_k", top_k)
     scores = logits.detach().float().cpu()
     if not (scores < math.inf).all():  # false for what is no number, too
         raise ValueError(
@@ -114,7 +98,7 @@ def probabilities(
         )
     if temperature == 0:
         return F.one_hot(scores.argmax(), len(scores)).float()
-    kept, places = scores.topk(min(top_k or len(scores), len(scores)))
+    kept, places = scores.topk(min(top_k, len(scores)))
     # The largest is 0 now: near temperature 0 the others vanish, as they
     # should, in place of all overflowing together.
     kept = (kept - kept[0]) / max(temperature, 1e-30)
@@ -150,23 +134,11 @@ def encode(
     return torch.tensor([vocab[list(text)]], device=device_of(model))
 
 
-def _check_choice(temperature: float, top_k: int | None) -> None:
-    if not temperature >= 0:
-        raise ValueError(f"temperature is {temperature}: expected 0 or more.")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}: expected 1 or more, or None.")
-
-
 def longest_copy(text: str, source: str) -> str:
     """The longest run of `text` that stands word for word in `source`.
 
-    Args:
-        text: what a model has written.
-        source: what it was trained on.
-
-    Returns:
-        The run, the first of several equally long ones; its length says how
-        much of the text may be memory.
+    Of several equally long ones the first. Where `text` was written by a
+    model that was trained on `source`, its length says how much may be memory.
     """
     longest = ""
     for start in range(len(text)):

@@ -151,22 +151,13 @@ class History:
         return pace * (self.last_epoch - self.num_epochs)
 
     @property
-    def time_limit(self) -> float | None:
-        """Most seconds that it may take."""
-        limits = self._time_limits()
-        return limits[0][1] if limits else None
-
-    def _time_limits(self) -> list[tuple[str, float]]:
-        """The limits that were set, the smallest first, by their names.
-
-        Histories from before there were such limits know nothing of them.
-        """
-        limits = (
-            ("LABUTILS_SECONDS", self.settings.get("seconds_cap")),
-            ("max_seconds", self.settings.get("max_seconds")),
+    def time_limit(self) -> tuple[float, str]:
+        """Most seconds that it may take, and the name of what says so."""
+        # Histories from before there were such limits know nothing of them.
+        return min(
+            (self.settings.get("seconds_cap") or math.inf, "LABUTILS_SECONDS"),
+            (self.settings.get("max_seconds") or math.inf, "max_seconds"),
         )
-        found = [(name, value) for name, value in limits if value is not None]
-        return sorted(found, key=lambda limit: limit[1])
 
     @property
     def sample(self) -> str:
@@ -196,14 +187,13 @@ class History:
             how_long = f"About {minutes // 60}:{minutes % 60:02d} hours"
         if self.seconds_left < 1:
             how_long = "Less than a second"
-        sentence = (
-            f"{how_long} for the {f'{left:,} epochs' if left > 1 else 'epoch'}"
-            f" left on this machine ({self.settings['device']})"
+        epochs = f"{left:,} epochs" if left > 1 else "epoch"
+        limit, _ = self.time_limit
+        end = f"; it stops after {limit:g} s" if limit < math.inf else ""
+        return (
+            f"{how_long} for the {epochs} left on this machine "
+            f"({self.settings['device']}){end}."
         )
-        limit = self.time_limit
-        if limit is not None and self.seconds_left > limit:
-            sentence += f"; it stops after {limit:g} seconds"
-        return f"{sentence}."
 
     @property
     def full(self) -> bool:
@@ -222,8 +212,8 @@ class History:
         if self.diverged:
             return f"DIVERGED after {so_far}"
         if self.out_of_time:
-            name, value = self._time_limits()[0]
-            return f"CAPPED RUN, {so_far} ({name}={value:g})"
+            seconds, name = self.time_limit
+            return f"CAPPED RUN, {so_far} ({name}={seconds:g})"
         if not self.full:
             return f"CAPPED RUN, {so_far} (LABUTILS_EPOCHS={cap})"
         return f"full run, {so_far}"

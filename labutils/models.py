@@ -4,7 +4,6 @@ Both kinds of model, from scratch and built on `torch.nn`, keep to it, so none
 of the three asks which kind it has. Shapes: B batch, T steps, V vocabulary.
 """
 
-import operator
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
@@ -12,6 +11,8 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from labutils import settings
 
 # A tensor (RNN, GRU) or a tuple of tensors (LSTM and models from scratch).
 State = Any
@@ -55,30 +56,10 @@ def device_of(model: LanguageModel) -> torch.device:
     return next(iter(model.parameters())).device
 
 
-def check_batch_size(batch_size: Any) -> int:
-    """Refuse what is no batch size, such as a device in its place.
-
-    Raises:
-        TypeError: says which of the two arguments of `begin_state` is first.
-    """
-    try:
-        return operator.index(batch_size)
-    except TypeError:
-        raise TypeError(
-            f"The batch size is {batch_size!r}: expected a whole number. The "
-            "order is begin_state(batch_size, device)."
-        ) from None
-
-
 def check_fit(
     model: LanguageModel, parameters: Sequence[torch.Tensor], source: str
 ) -> None:
-    """Refuse saved parameters of other shapes than the model's.
-
-    Args:
-        model: only looked at.
-        parameters: the saved ones, in the model's order.
-        source: what they come from, for the error message.
+    """Refuse parameters, saved in `source`, of other shapes than the model's.
 
     Raises:
         ValueError: they do not fit.
@@ -187,7 +168,8 @@ class RNNModel(nn.Module):
         self, batch_size: int, device: torch.device | None = None
     ) -> State:
         """Zeros: `(L*D, B, H)` for L layers and D directions; two for LSTM."""
-        batch_size = check_batch_size(batch_size)
+        # The book has the device first.
+        settings.whole_number("begin_state's batch_size", batch_size)
         layers = self.num_directions * self.rnn.num_layers
         weight = self.linear.weight
         device = weight.device if device is None else device

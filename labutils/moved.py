@@ -1,9 +1,8 @@
 """Where things were in earlier releases: notebooks handed out then still run.
 
 `from labutils import checks` or `from labutils.widgets import playground`
-gets what it asks for, and a line that says where it is now. The old places
-are looked at only when Python has found nothing there: no module is left
-behind for each of them.
+gets what it asks for, and a line that says where it is now. No module is left
+behind: these places are looked at once Python has found nothing.
 """
 
 import sys
@@ -27,9 +26,7 @@ class _Forward(MetaPathFinder, Loader):
     """Finds a module of an earlier release in its new place."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname in MOVED:
-            return ModuleSpec(fullname, self)
-        return None
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Nothing of its own: a module as usual, replaced below."""

@@ -71,16 +71,13 @@ def new_axes(width: float = 1.0, height: float = 1.0) -> Axes:
 
 
 def plot_frequencies(
-    counts: Mapping[str, Sequence[int]],
-    ax: Axes | None = None,
+    counts: Mapping[str, Sequence[int]], ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
     """Token counts against their rank, both on log axes.
 
     Args:
         counts: for each curve's label the counts, the largest first.
-        ax: axes to draw on; None makes new ones.
-        title: what stands above the picture.
     """
     ax = new_axes() if ax is None else ax
     for i, (label, values) in enumerate(counts.items()):
@@ -95,10 +92,8 @@ def plot_frequencies(
 
 
 def plot_batches(
-    batches: Mapping[str, Iterable[torch.Tensor]],
-    num_tokens: int,
-    ax: Axes | None = None,
-    title: str = "",
+    batches: Mapping[str, Iterable[torch.Tensor]], num_tokens: int,
+    ax: Axes | None = None, title: str = "",
 ) -> Axes:
     """Which part of a text goes to which batch.
 
@@ -106,8 +101,6 @@ def plot_batches(
         batches: for each bar's label the inputs of the batches, `(B, T)`,
             over a text whose tokens are their own positions 0, 1, 2, ...
         num_tokens: how much of the text to show; what no batch reads is grey.
-        ax: axes to draw on; None makes new ones.
-        title: what stands above the picture.
     """
     ax = new_axes(1.6, 0.3 * len(batches) + 0.25) if ax is None else ax
     for bar, (_, inputs) in enumerate(batches.items()):
@@ -143,9 +136,7 @@ def _draw_bar(
 
 
 def plot_perplexity(
-    histories: Mapping[str, History],
-    ax: Axes | None = None,
-    *,
+    histories: Mapping[str, History], ax: Axes | None = None, *,
     x: str = "epoch",
 ) -> Axes:
     """Perplexity while training: on the training text and on the held-out.
@@ -155,7 +146,6 @@ def plot_perplexity(
 
     Args:
         histories: for each label the history of a training.
-        ax: axes to draw on; None makes new ones.
         x: "epoch" or "seconds" (of training).
     """
     if x not in ("epoch", "seconds"):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from labutils import settings
 from labutils.checkpoint import Interrupts
 from labutils.files import say
 from labutils.history import History
@@ -31,10 +32,9 @@ def load(name: str) -> History:
     """The history of a recorded run.
 
     Raises:
-        ValueError: there is none of this name; the message has those that
-            there are.
+        ValueError: there is none of this name; says which there are.
     """
-    return _history(_read(name))
+    return _read(name)[0]
 
 
 def replay(
@@ -51,29 +51,9 @@ def replay(
         speed: in place of seconds: 1 is as it really was, with its quicker
             and its slower epochs, 20 twenty times as fast.
 
-    Returns:
-        The history of the recorded run.
-
     Raises:
         ValueError: no such run, or a number that cannot be.
     """
-    _check_pace(seconds, speed)
-    history = load(name)
-    say(f"RECORDED RUN {name}, {history.status}")
-    say(_circumstances(history))
-    view = new_view()
-    due = _due(history, seconds, speed) if view.is_live else None
-    start = time.monotonic()
-    with Interrupts() as interrupts:
-        for epoch in range(1, history.num_epochs + 1):
-            view.update(history.until(epoch))
-            if due:
-                _wait(start + due[epoch - 1], interrupts)
-        view.finish(history, "recorded run")
-    return history
-
-
-def _check_pace(seconds: float | None, speed: float | None) -> None:
     if seconds is not None and speed is not None:
         raise ValueError(
             f"seconds is {seconds} and speed is {speed}: expected one of the "
@@ -81,22 +61,32 @@ def _check_pace(seconds: float | None, speed: float | None) -> None:
         )
     if seconds is not None and not seconds >= 0:
         raise ValueError(f"seconds is {seconds}: expected 0 or more.")
-    if speed is not None and not speed > 0:
-        raise ValueError(
-            f"speed is {speed}: expected a number above 0, such as 20 for "
-            "twenty times as fast."
-        )
-
-
-def _due(
-    history: History, seconds: float | None, speed: float | None
-) -> list[float]:
-    """Seconds after which each epoch is over."""
-    if speed is not None:
-        return [so_far / speed for so_far in history.train_seconds]
+    history = load(name)
     last = history.num_epochs
+    # Seconds after which each epoch is over.
     seconds = SECONDS if seconds is None else seconds
-    return [seconds * epoch / last for epoch in range(1, last + 1)]
+    due = [seconds * epoch / last for epoch in range(1, last + 1)]
+    if speed is not None:
+        speed = settings.above_zero("speed", speed)
+        due = [so_far / speed for so_far in history.train_seconds]
+    say(f"RECORDED RUN {name}, {history.status}")
+    versions = history.versions
+    minutes, rest = divmod(round(history.seconds), 60)
+    say(
+        f"{history.corpus['name']}; {minutes}:{rest:02d} minutes on "
+        f"{history.settings['device']} ({versions['system']} "
+        f"{versions['machine']}, PyTorch {versions['torch']}).\n"
+        "Nothing is trained now."
+    )
+    view = new_view()
+    start = time.monotonic()
+    with Interrupts() as interrupts:
+        for epoch, moment in enumerate(due, start=1):
+            view.update(history.until(epoch))
+            if view.is_live:
+                _wait(start + moment, interrupts)
+        view.finish(history, "recorded run")
+    return history
 
 
 def _wait(moment: float, interrupts: Interrupts) -> None:
@@ -108,23 +98,24 @@ def _wait(moment: float, interrupts: Interrupts) -> None:
 def compare(name: str, history: History) -> str:
     """Whether a full run's figures lie where those of recorded runs lie.
 
-    Returns:
-        One line for each figure, or one that says why there is no answer.
+    A line for each figure, or one that says why there is no answer.
     """
     if name not in names():
         return f"recorded range: none, no run {name} is recorded"
     if not history.full:
         return "recorded range: not compared, this is no full run"
-    saved = _read(name)
-    recorded = _history(saved)
+    recorded, all_ranges = _read(name)
     for what, mine, theirs in (
-        ("text", _text(history), _text(recorded)),
+        ("text", *(
+            [h.corpus.get(k) for k in ("sha256", "tokens", "held_out_tokens")]
+            for h in (history, recorded)
+        )),
         ("setting", _asked(history), _asked(recorded)),
     ):
         if mine != theirs:
             return f"recorded range: not compared, it has another {what}"
     device = history.settings["device"].partition(":")[0]
-    ranges = saved["ranges"].get(device)
+    ranges = all_ranges.get(device)
     if ranges is None:
         return f"recorded range: none for {device}"
     lines = []
@@ -139,35 +130,16 @@ def compare(name: str, history: History) -> str:
     return "\n".join(lines)
 
 
-def _read(name: str) -> dict[str, Any]:
+def _read(name: str) -> tuple[History, dict[str, Any]]:
+    """A recorded run, and the ranges of its figures on each device."""
     path = FOLDER / f"{name}.json"
     if not path.is_file():
         raise ValueError(
             f"There is no recorded run {name!r}: expected one of "
             f"{', '.join(names())}."
         )
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _history(saved: dict[str, Any]) -> History:
-    return History.from_json(json.dumps(saved["history"]))
-
-
-def _circumstances(history: History) -> str:
-    """Where and how a run was recorded; nothing of it was trained here."""
-    versions = history.versions
-    minutes, seconds = divmod(round(history.seconds), 60)
-    return (
-        f"{history.corpus['name']}; {minutes}:{seconds:02d} minutes on "
-        f"{history.settings['device']} ({versions['system']} "
-        f"{versions['machine']}, PyTorch {versions['torch']}).\n"
-        "Nothing is trained now."
-    )
-
-
-def _text(history: History) -> tuple[Any, ...]:
-    names = ("sha256", "tokens", "held_out_tokens")
-    return tuple(history.corpus.get(name) for name in names)
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    return History.from_json(json.dumps(saved["history"])), saved["ranges"]
 
 
 def _asked(history: History) -> dict[str, Any]:

@@ -41,24 +41,16 @@ def save_figure(notebook: str, name: str, figure: Figure) -> Path:
 
 
 def save_training(
-    notebook: str,
-    name: str,
-    model: LanguageModel,
-    history: History,
-    vocab: Vocab,
-    train_iter: SeqDataLoader,
+    notebook: str, name: str, model: LanguageModel, history: History,
+    vocab: Vocab, train_iter: SeqDataLoader,
 ) -> str:
-    """Write everything a training leaves behind.
+    """Write everything a training leaves behind, and return the summary.
 
     `results/<notebook>/<name>` with .txt (summary), .png (curve), .json
     (history) and .pt (weights).
 
-    Returns:
-        The summary.
-
     Raises:
-        OSError: the results folder cannot be written; says how to choose
-            another one. The model and the history are untouched.
+        OSError: the results folder cannot be written; says what to do.
     """
     summary = summarize(name, model, history, vocab, train_iter)
     save_text(notebook, f"{name}.txt", summary)
@@ -77,16 +69,12 @@ def save_history(notebook: str, name: str, history: History) -> Path:
 
 
 def summarize(
-    name: str,
-    model: LanguageModel,
-    history: History,
-    vocab: Vocab,
+    name: str, model: LanguageModel, history: History, vocab: Vocab,
     train_iter: SeqDataLoader,
 ) -> str:
     """A training in a few lines of text.
 
-    Args:
-        train_iter: the predictions are searched for copies from its corpus.
+    The predictions are searched for copies from the corpus of `train_iter`.
     """
     settings_ = history.settings
     lines = [

@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional as F
 
 from labutils import settings
-from labutils.models import check_batch_size
 
 Params = list[torch.Tensor]
 State = tuple[torch.Tensor, ...]
@@ -59,7 +58,7 @@ class RNNModelScratch:
         self, batch_size: int, device: torch.device | None = None
     ) -> State:
         """The state at the beginning of a text."""
-        batch_size = check_batch_size(batch_size)
+        settings.whole_number("begin_state's batch_size", batch_size)
         device = self.params[0].device if device is None else device
         return self.init_state(batch_size, self.num_hiddens, device)
 

@@ -1,17 +1,17 @@
 """Run settings: the LABUTILS_* environment variables, read in this one place.
 
 Every function reads the environment when it is called, so a changed variable
-counts from the next call on.
-
-Imported by the doctor as well, where PyTorch is missing or Python is old:
-only the functions about devices and seeds import torch.
+counts from the next call on. Importing this needs the standard library alone,
+for the doctor: only the functions about devices and seeds import torch.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +27,7 @@ class SettingsError(ValueError):
 
 def _read(name: str) -> str | None:
     """The variable's value; unset and blank mean the same."""
-    value = os.environ.get(name, "").strip()
-    return value or None
+    return os.environ.get(name, "").strip() or None
 
 
 def _bad(name: str, value: str, takes: str) -> SettingsError:
@@ -38,14 +37,14 @@ def _bad(name: str, value: str, takes: str) -> SettingsError:
     )
 
 
-def _whole_number(name: str, smallest: int, largest: int) -> int | None:
+def _number(name: str, smallest: int) -> int | None:
     value = _read(name)
     if value is None:
         return None
     # The length first: int() refuses thousands of digits in its own words.
     digits = value.isascii() and value.isdecimal() and len(value) < 20
-    if not digits or not smallest <= int(value) <= largest:
-        raise _bad(name, value, f"a whole number from {smallest} to {largest}")
+    if not digits or not smallest <= int(value) <= LARGEST:
+        raise _bad(name, value, f"a whole number from {smallest} to {LARGEST}")
     return int(value)
 
 
@@ -105,51 +104,33 @@ def text() -> Path | str | None:
 
 def epochs_cap() -> int | None:
     """Largest number of epochs a training may run (LABUTILS_EPOCHS)."""
-    return _whole_number("LABUTILS_EPOCHS", 1, LARGEST)
+    return _number("LABUTILS_EPOCHS", 1)
 
 
 def seconds_cap() -> int | None:
     """Most seconds that a training may take (LABUTILS_SECONDS)."""
-    return _whole_number("LABUTILS_SECONDS", 1, LARGEST)
+    return _number("LABUTILS_SECONDS", 1)
 
 
 def seed() -> int:
     """Seed of every random number (LABUTILS_SEED, 0 when unset)."""
-    found = _whole_number("LABUTILS_SEED", 0, LARGEST)
-    return 0 if found is None else found
+    return _number("LABUTILS_SEED", 0) or 0
 
 
 def device() -> torch.device:
     """Device to train on (LABUTILS_DEVICE, or CUDA, then MPS, then CPU)."""
     import torch
 
-    value = _read("LABUTILS_DEVICE")
-    usable = _usable_devices()
-    if value is None:
-        return torch.device(usable[0])
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    usable = ["cuda"] * bool(count) + [f"cuda:{i}" for i in range(count)]
+    usable += ["mps"] * torch.backends.mps.is_available() + ["cpu"]
+    value = _read("LABUTILS_DEVICE") or usable[0]
     if value not in usable:
         raise _bad(
             "LABUTILS_DEVICE", value,
             f"one of this machine's devices ({', '.join(usable)})",
         )
     return torch.device(value)
-
-
-def _usable_devices() -> list[str]:
-    """This machine's devices, the fastest first."""
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    names = ["cuda"] * bool(count) + [f"cuda:{i}" for i in range(count)]
-    if torch.backends.mps.is_available():
-        names.append("mps")
-    return [*names, "cpu"]
-
-
-def grading_container() -> bool:
-    """Whether this is the container of docs/grading.Containerfile, which
-    alone sets LABUTILS_CONTAINER."""
-    return _read("LABUTILS_CONTAINER") == "grading"
 
 
 def check() -> None:
@@ -171,3 +152,37 @@ def set_seed() -> int:
     value = seed()
     torch.manual_seed(value)
     return value
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """An argument that counts something, NumPy's and tensors' included.
+
+    Raises:
+        ValueError: it is no whole number, or less than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ValueError(
+            f"{name} is {value!r}: expected a whole number, {least} or more."
+        )
+    return number
+
+
+def above_zero(name: str, value: Any, otherwise: str = "") -> float:
+    """An argument that measures something.
+
+    Raises:
+        ValueError: it is no number above 0; `otherwise` ends the sentence.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number > 0:
+        raise ValueError(
+            f"{name} is {value!r}: expected a number above 0{otherwise}."
+        )
+    return number

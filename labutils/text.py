@@ -1,10 +1,13 @@
-"""From a text to a sequence of token indices."""
+"""From a text to a sequence of token indices.
+
+Source: Dive into Deep Learning, 8.2.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import cast, overload
+from typing import Any, cast
 
 import numpy
 import torch
@@ -21,21 +24,15 @@ def clean_line(line: str) -> str:
 
 def read_time_machine() -> list[str]:
     """The cleaned lines of The Time Machine; prints which text it is.
-
-    Source: Dive into Deep Learning, 8.2.
     """
     return [clean_line(line) for line in read_corpus().text.splitlines()]
 
 
 def tokenize(lines: Iterable[str], token: str = "word") -> list[list[str]]:
-    """Split each line into words or characters.
+    """Split each line into a list of tokens.
 
     Args:
-        lines: the lines of a text.
         token: "word" or "char".
-
-    Returns:
-        One list of tokens for each line.
 
     Raises:
         ValueError: `token` is some other kind.
@@ -50,11 +47,7 @@ def tokenize(lines: Iterable[str], token: str = "word") -> list[list[str]]:
 
 
 def count_corpus(tokens: Iterable[str] | Iterable[list[str]]) -> Counter[str]:
-    """How often each token occurs.
-
-    Args:
-        tokens: a list of tokens, or a list of such lists (one a line).
-    """
+    """How often each token occurs, in a list of tokens or of such lists."""
     items = list(tokens)
     if items and isinstance(items[0], str):
         return Counter(cast(list[str], items))
@@ -68,7 +61,7 @@ class Vocab:
     tokens that are equally frequent keep the order of their first occurrence.
 
     Args:
-        tokens: a list of tokens, or a list of such lists (one a line).
+        tokens: a list of tokens, or of such lists (one a line).
         min_freq: tokens that occur less often count as unknown.
         reserved_tokens: tokens to have in any case, such as "<pad>".
 
@@ -77,15 +70,11 @@ class Vocab:
             frequent first, the rare ones included.
         idx_to_token: the token of each index, a list.
         token_to_idx: the index of each token, a dictionary.
-
-    Source: Dive into Deep Learning, 8.2.
     """
 
     def __init__(
-        self,
-        tokens: Iterable[str] | Iterable[list[str]] = (),
-        min_freq: int = 0,
-        reserved_tokens: Sequence[str] = (),
+        self, tokens: Iterable[str] | Iterable[list[str]] = (),
+        min_freq: int = 0, reserved_tokens: Sequence[str] = (),
     ) -> None:
         if isinstance(reserved_tokens, str):
             raise TypeError(
@@ -103,13 +92,7 @@ class Vocab:
     def __len__(self) -> int:
         return len(self.idx_to_token)
 
-    @overload
-    def __getitem__(  # type: ignore[overload-overlap]
-        self, tokens: str
-    ) -> int: ...
-    @overload
-    def __getitem__(self, tokens: Sequence[str]) -> list[int]: ...
-    def __getitem__(self, tokens: str | Sequence[str]) -> int | list[int]:
+    def __getitem__(self, tokens: str | Sequence[str]) -> Any:
         """The index of a token, or the indices of a list of tokens."""
         if isinstance(tokens, str):
             return self.token_to_idx.get(tokens, self.unk)
@@ -145,17 +128,7 @@ class Vocab:
 def load_corpus_time_machine(
     max_tokens: int = -1, token: str = "char"
 ) -> tuple[torch.Tensor, Vocab]:
-    """The Time Machine as one sequence of token indices.
-
-    Args:
-        max_tokens: length to cut the sequence to; -1 for the whole text.
-        token: "char" or "word".
-
-    Returns:
-        The indices, `(N,)` int64, and the vocabulary of the whole text.
-
-    Source: Dive into Deep Learning, 8.2.
-    """
+    """The Time Machine as token indices; all else is as for `encode_lines`."""
     return encode_lines(read_time_machine(), max_tokens, token)
 
 
@@ -165,10 +138,14 @@ def encode_lines(
     """Lines of text as one sequence of token indices.
 
     As in the book, nothing stands between the last token of a line and the
-    first of the next, and the vocabulary is that of all the lines.
+    first of the next.
+
+    Args:
+        max_tokens: length to cut the sequence to; -1 for the whole text.
+        token: "char" or "word".
 
     Returns:
-        The indices, `(N,)` int64, and the vocabulary.
+        The indices, `(N,)` int64, and the vocabulary of all the lines.
     """
     check_max_tokens(max_tokens)
     tokens = [t for line in tokenize(lines, token) for t in line]

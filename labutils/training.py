@@ -1,7 +1,6 @@
 """Training, one way for every model: a step, an epoch, a training."""
 
 import math
-import operator
 import time
 import warnings
 from collections.abc import Iterator
@@ -62,18 +61,15 @@ def grad_clipping(model: LanguageModel, theta: float) -> torch.Tensor:
 
 
 def train_epoch(
-    model: LanguageModel,
-    train_iter: Batches,
-    optimizer: torch.optim.Optimizer,
-    grad_clip: float = 1.0,
+    model: LanguageModel, train_iter: Batches,
+    optimizer: torch.optim.Optimizer, grad_clip: float = 1.0,
 ) -> tuple[float, int]:
     """Train on every batch once.
 
     Args:
-        model: its parameters are trained in place.
         train_iter: sequential batches carry the state on, random ones start
             anew.
-        optimizer: over the model's parameters.
+        optimizer: over the model's parameters, which it changes in place.
         grad_clip: largest norm of the gradients.
 
     Returns:
@@ -158,9 +154,11 @@ def train(
 
     Source: Dive into Deep Learning, 8.5.
     """
-    eval_every = _whole_number("eval_every", eval_every)
-    save_every = _whole_number("save_every", save_every)
-    grad_clip = _above_zero("grad_clip", grad_clip)
+    eval_every = settings.whole_number("eval_every", eval_every)
+    save_every = settings.whole_number("save_every", save_every)
+    grad_clip = settings.above_zero(
+        "grad_clip", grad_clip, "; with math.inf nothing is clipped"
+    )
     predict(prefix, 0, model, vocab)  # a bad prefix is refused now
     optimizer = _optimizer(optimizer, lr, model)
     history = History(
@@ -176,7 +174,7 @@ def train(
     train_iter.restart(history.num_epochs)
     sample_every = max(1, history.last_epoch // SAMPLES)
     first = history.num_epochs + 1
-    clock, view = _Clock(history.time_limit), new_view(verbose)
+    clock, view = _Clock(history.time_limit[0]), new_view(verbose)
     snapshot = Snapshot.of(model, optimizer)
     with Interrupts() as interrupts:
         while history.num_epochs < history.last_epoch and not history.stopped:
@@ -256,8 +254,8 @@ def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
 class _Clock:
     """Knows when the next epoch would end too late."""
 
-    def __init__(self, limit: float | None) -> None:
-        self.limit = math.inf if limit is None else limit
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
         self.start = self.before = time.monotonic()
 
     def is_over(self) -> bool:
@@ -283,8 +281,7 @@ def _save(
 
 
 def _optimizer(
-    optimizer: torch.optim.Optimizer | None,
-    lr: float | None,
+    optimizer: torch.optim.Optimizer | None, lr: float | None,
     model: LanguageModel,
 ) -> torch.optim.Optimizer:
     """The one that was given, if it is this model's, or plain SGD."""
@@ -294,7 +291,7 @@ def _optimizer(
             raise ValueError(
                 "lr is None and there is no optimizer: expected one of them."
             )
-        return torch.optim.SGD(parameters, _above_zero("lr", lr))
+        return torch.optim.SGD(parameters, settings.above_zero("lr", lr))
     own = {id(p) for p in parameters}
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     foreign = sum(id(p) not in own for p in trained)
@@ -315,22 +312,19 @@ def _optimizer(
 
 
 def _settings(
-    model: LanguageModel,
-    train_iter: SeqDataLoader,
-    optimizer: torch.optim.Optimizer,
-    num_epochs: int,
-    grad_clip: float,
+    model: LanguageModel, train_iter: SeqDataLoader,
+    optimizer: torch.optim.Optimizer, num_epochs: int, grad_clip: float,
     max_seconds: float | None,
 ) -> dict[str, Any]:
     """All that a training was asked to do, for its history."""
     if max_seconds is not None:
-        max_seconds = _above_zero("max_seconds", max_seconds)
-    if max_seconds == math.inf:
-        raise ValueError("max_seconds is inf: expected None for no limit.")
+        max_seconds = settings.above_zero(
+            "max_seconds", max_seconds, ", or None for no limit"
+        )
     return {
-        "num_epochs": _whole_number("num_epochs", num_epochs),
+        "num_epochs": settings.whole_number("num_epochs", num_epochs),
         "epochs_cap": settings.epochs_cap(),
-        "max_seconds": max_seconds,
+        "max_seconds": None if max_seconds == math.inf else max_seconds,
         "seconds_cap": settings.seconds_cap(),
         "optimizer": type(optimizer).__name__,
         "lr": float(optimizer.param_groups[0]["lr"]),
@@ -342,26 +336,3 @@ def _settings(
         "device": str(device_of(model)),
         "num_parameters": sum(p.numel() for p in model.parameters()),
     }
-
-
-def _whole_number(name: str, value: Any) -> int:
-    """An argument from 1 up, NumPy's and tensors' numbers included."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise ValueError(
-            f"{name} is {value!r}: expected a whole number, 1 or more."
-        )
-    return number
-
-
-def _above_zero(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not number > 0:
-        raise ValueError(f"{name} is {value!r}: expected a number above 0.")
-    return number

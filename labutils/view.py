@@ -11,7 +11,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,10 +32,10 @@ SIZE = (500, 330)  # pixels on the page
 DPI = 100
 
 
-class View(Protocol):
-    """What `train` tells of its progress."""
+class View:
+    """What `train` tells of its progress; by itself, it shows nothing."""
 
-    is_live: bool  # somebody watches it
+    is_live = False  # whether somebody watches it
 
     def update(self, history: History) -> None:
         """After each epoch."""
@@ -47,7 +47,7 @@ class View(Protocol):
 def new_view(verbose: bool = True) -> View:
     """The view that fits the place where this runs."""
     if not verbose:
-        return Silent()
+        return View()
     kernel = plots.notebook_kernel()
     if kernel is None:
         return Unfailing(Lines())
@@ -64,17 +64,7 @@ def _somebody_watches(kernel: Any) -> bool:
     return bool(content.get("allow_stdin", False))
 
 
-class Silent:
-    """Nothing at all."""
-
-    is_live = False
-
-    def update(self, history: History) -> None: ...
-
-    def finish(self, history: History, status: str) -> None: ...
-
-
-class Unfailing:
+class Unfailing(View):
     """Another view, as long as it can be seen.
 
     A training must not end because of an error of its display: a terminal
@@ -94,17 +84,15 @@ class Unfailing:
         try:
             show(*what)
         except Exception as error:
-            self.view = Silent()
+            self.view = View()
             warnings.warn(
                 f"The training goes on, but cannot be shown any more "
                 f"({type(error).__name__}: {error}).", stacklevel=4,
             )
 
 
-class Lines:
+class Lines(View):
     """About ten lines of text, and at the end a picture in a notebook."""
-
-    is_live = False
 
     def __init__(self, picture: bool = False) -> None:
         self.picture = picture
@@ -122,7 +110,7 @@ class Lines:
             show_picture(Curve(history).final(history, status))
 
 
-class Live:
+class Live(View):
     """One picture and one line of text, changed in place."""
 
     is_live = True
@@ -157,8 +145,7 @@ class Curve:
     """Perplexity over epochs, drawn quickly.
 
     Axes, labels and baselines are drawn once and kept as pixels; a frame adds
-    the two curves alone, which takes a few milliseconds instead of a tenth of
-    a second.
+    the two curves alone, in milliseconds.
     """
 
     def __init__(self, history: History) -> None:
@@ -227,11 +214,7 @@ def _values(history: History) -> list[float]:
 
 
 def show_picture(png: bytes, handle: Any = None) -> Any:
-    """Display a picture, or put it in place of the handle's.
-
-    Returns:
-        The handle by which it can be replaced.
-    """
+    """Display a picture, or replace the handle's; returns the handle."""
     return _display(
         {"image/png": png, "text/plain": "<perplexity by epoch>"},
         {"image/png": {"width": SIZE[0], "height": SIZE[1]}}, handle,

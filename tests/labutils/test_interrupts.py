@@ -20,7 +20,7 @@ from small import VOCAB, V, make_data, make_model, make_optimizer, weights
 from support import consistent, finish, python
 
 import labutils
-from labutils import History, SeqDataLoader, train
+from labutils import History, SeqDataLoader, train, training
 from labutils.checkpoint import Interrupts, read_checkpoint
 
 posix = pytest.mark.skipif(
@@ -218,7 +218,7 @@ def interrupted_before_line(number, action):
 
 
 def test_interrupted_in_any_line_it_can_go_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(epochs, "SAMPLE_LENGTH", 1)
+    monkeypatch.setattr(training, "SAMPLE_LENGTH", 1)
     handler = signal.getsignal(signal.SIGINT)
     whole = Short()
     record = whole.train(verbose=False)

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from small import VOCAB, make_data, make_model
 
 from labutils import History, train, view
-from labutils.view import SIZE, Curve, Lines, Live, Silent, new_view
+from labutils.view import SIZE, Curve, Lines, Live, View, new_view
 
 # What a training says after its first epoch.
 FORETOLD = re.compile(
@@ -115,7 +115,7 @@ def test_a_history_as_it_was_after_an_earlier_epoch():
 def test_outside_a_notebook_there_are_lines():
     assert type(new_view().view) is Lines
     assert not new_view().view.picture
-    assert type(new_view(verbose=False)) is Silent
+    assert type(new_view(verbose=False)) is View
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_about_ten_lines_with_a_sample_beneath(num_epochs, shown, capsys):
 
 
 def test_silence(capsys):
-    silent, history = Silent(), make_history(3)
+    silent, history = View(), make_history(3)
     silent.update(history)
     silent.finish(history, "PARTIAL RUN")
     assert capsys.readouterr() == ("", "")
