@@ -22,7 +22,7 @@ import torch
 
 from labutils.files import write_atomically
 from labutils.history import History
-from labutils.models import LanguageModel, check_fit
+from labutils.models import LanguageModel, check_fit, copy_parameters
 
 MAGIC = b"labutils checkpoint 1"
 
@@ -98,14 +98,10 @@ class Snapshot:
         Raises:
             ValueError: the model is of another make; nothing was changed.
         """
-        check_fit(model, self.parameters, "The saved state")
+        check_fit(self.parameters, model, "The saved state")
         # A copy, since the optimizer goes on to change what it is given.
         optimizer.load_state_dict(copy.deepcopy(self.optimizer))
-        with torch.no_grad():
-            for param, value in zip(
-                model.parameters(), self.parameters, strict=True
-            ):
-                param.copy_(value)
+        copy_parameters(self.parameters, model)
 
     def fingerprint(self) -> str:
         """SHA-256 of all the numbers: equal means equal to the last bit."""
@@ -126,9 +122,7 @@ class Snapshot:
 def save_checkpoint(
     path: str | Path, snapshot: Snapshot, history: History
 ) -> None:
-    """Write all that a training needs to go on, whole or not at all.
-
-    A hash stands before the data, so that a damaged file is recognised.
+    """Write all that a training needs to go on, behind a hash of it.
 
     Raises:
         OSError: the file cannot be written; the one before it is still there.

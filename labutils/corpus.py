@@ -58,37 +58,24 @@ class PracticeTextWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text that is fit for use.
-
-    Attributes:
-        name: "The Time Machine" or the practice text's name.
-        source: where it was found, in words.
-        sha256: hash of the file's bytes, in hexadecimal digits.
-        text: the whole text.
-        path: the file of The Time Machine; None for the practice text.
-    """
+    """A text that is fit for use."""
 
     name: str
-    source: str
-    sha256: str
+    source: str  # where it was found, in words
+    sha256: str  # of the file's bytes, in hexadecimal digits
     text: str = field(repr=False)
-    path: Path | None = None
+    path: Path | None = None  # None for the practice text
 
     def __str__(self) -> str:
         return f"Corpus: {self.name}, from {self.source}"
 
     def record(self) -> dict[str, str]:
         """What a saved result says of the corpus it was made with."""
-        return {
-            "name": self.name, "source": self.source, "sha256": self.sha256
-        }
+        return {k: getattr(self, k) for k in ("name", "source", "sha256")}
 
 
 def find_corpus(*, download: bool = True) -> Corpus:
     """The Time Machine, or the practice text where there is no way to get it.
-
-    Args:
-        download: whether the network may be asked.
 
     Raises:
         CorpusError: LABUTILS_TEXT names a file that is not The Time Machine.
@@ -112,9 +99,7 @@ def find_corpus(*, download: bool = True) -> Corpus:
     except CorpusError as error:
         warnings.warn(
             f"TRAINING ON THE PRACTICE TEXT, not on The Time Machine: {error} "
-            + WAYS_TO_GET_IT,
-            PracticeTextWarning,
-            stacklevel=2,
+            + WAYS_TO_GET_IT, PracticeTextWarning, stacklevel=2,
         )
         return practice_text()
 
@@ -303,8 +288,6 @@ def practice_text() -> Corpus:
     """The bundled practice text."""
     data = resources.files("labutils").joinpath("practice.txt").read_bytes()
     return Corpus(
-        "the practice text (not The Time Machine)",
-        "the labutils package",
-        hashlib.sha256(data).hexdigest(),
-        data.decode("ascii"),
+        "the practice text (not The Time Machine)", "the labutils package",
+        hashlib.sha256(data).hexdigest(), data.decode("ascii"),
     )

@@ -17,40 +17,27 @@ class History:
 
     A history never changes: while the training runs, each epoch makes a
     longer one (`with_epoch`, `with_held_out`, `with_sample`).
-
-    Attributes:
-        train_perplexity: one for each epoch, measured while it trained.
-        train_seconds: seconds of training up to the end of each epoch, the
-            evaluations left out.
-        held_out_perplexity: one for each epoch of `held_out_epochs`.
-        held_out_epochs: after which epochs the held-out text was read.
-        samples: pairs of an epoch and a text generated after it.
-        tokens: tokens trained on, over all epochs.
-        settings: everything that the run was asked to do.
-        corpus: which text, from where, with its hash.
-        versions: Python, PyTorch and the machine.
-        baselines: held-out perplexity of n-gram models, by name.
-        fingerprint: SHA-256 of the model's and the optimizer's state at the
-            end; a training goes on only from that very state.
-        interrupted: somebody stopped it before its last epoch.
-        diverged: it stopped because the perplexity was no number any more.
-        out_of_time: it stopped because its seconds were over.
     """
 
+    # Of each epoch, measured while it trained.
     train_perplexity: tuple[float, ...] = ()
+    # Up to the end of each epoch, the evaluations left out.
     train_seconds: tuple[float, ...] = ()
     held_out_perplexity: tuple[float, ...] = ()
-    held_out_epochs: tuple[int, ...] = ()
-    samples: tuple[tuple[int, str], ...] = ()
-    tokens: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
-    corpus: dict[str, Any] = field(default_factory=dict)
+    held_out_epochs: tuple[int, ...] = ()  # after which it was measured
+    samples: tuple[tuple[int, str], ...] = ()  # epochs and generated texts
+    tokens: int = 0  # trained on, over all epochs
+    settings: dict[str, Any] = field(default_factory=dict)  # what was asked
+    corpus: dict[str, Any] = field(default_factory=dict)  # with its hash
     versions: dict[str, str] = field(default_factory=dict)
+    # Held-out perplexity of n-gram models, by name.
     baselines: dict[str, float] = field(default_factory=dict)
+    # SHA-256 of the model's and the optimizer's state at the end: a training
+    # goes on only from that very state.
     fingerprint: str = ""
-    interrupted: bool = False
-    diverged: bool = False
-    out_of_time: bool = False
+    interrupted: bool = False  # somebody stopped it before its last epoch
+    diverged: bool = False  # the perplexity was no number any more
+    out_of_time: bool = False  # its seconds were over
 
     def with_epoch(
         self, perplexity: float, seconds: float, tokens: int
@@ -108,17 +95,14 @@ class History:
     @property
     def best_held_out(self) -> tuple[float, int]:
         """Lowest held-out perplexity and the epoch after which it stood."""
-        if not self.held_out_epochs:
-            return math.nan, 0
-        best = min(self.held_out_perplexity)
-        return best, self.held_out_epochs[self.held_out_perplexity.index(best)]
+        values = self.held_out_perplexity
+        pairs = zip(values, self.held_out_epochs, strict=True)
+        return min(pairs, default=(math.nan, 0))
 
     def first_epoch_below(self, perplexity: float) -> int | None:
         """The first epoch whose training perplexity is below a number."""
-        for epoch, value in enumerate(self.train_perplexity, start=1):
-            if value < perplexity:
-                return epoch
-        return None
+        epochs = enumerate(self.train_perplexity, start=1)
+        return next((e for e, value in epochs if value < perplexity), None)
 
     @property
     def seconds(self) -> float:

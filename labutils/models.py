@@ -57,7 +57,7 @@ def device_of(model: LanguageModel) -> torch.device:
 
 
 def check_fit(
-    model: LanguageModel, parameters: Sequence[torch.Tensor], source: str
+    parameters: Sequence[torch.Tensor], model: LanguageModel, source: str
 ) -> None:
     """Refuse parameters, saved in `source`, of other shapes than the model's.
 
@@ -72,6 +72,17 @@ def check_fit(
             f"shapes {found}, the model has {expected}. Make the model with "
             "the same layers and sizes as the saved one."
         )
+
+
+def copy_parameters(
+    parameters: Sequence[torch.Tensor], model: LanguageModel
+) -> None:
+    """Put parameters into a model that they fit."""
+    with torch.no_grad():
+        for parameter, saved in zip(
+            model.parameters(), parameters, strict=True
+        ):
+            parameter.copy_(saved)
 
 
 def detach(state: State) -> State:

@@ -14,7 +14,7 @@ from labutils.evaluation import bits_per_character
 from labutils.files import write_atomically
 from labutils.generation import longest_copy, predict
 from labutils.history import History
-from labutils.models import LanguageModel, check_fit
+from labutils.models import LanguageModel, check_fit, copy_parameters
 from labutils.plots import plot_perplexity
 from labutils.recorded import compare
 from labutils.text import Vocab
@@ -30,14 +30,14 @@ def folder(notebook: str) -> Path:
 
 def save_text(notebook: str, name: str, text: str) -> Path:
     """Write a text file among a notebook's results."""
-    return _save(notebook, name, text.encode("utf-8"))
+    return _write(folder(notebook) / name, text.encode("utf-8"))
 
 
 def save_figure(notebook: str, name: str, figure: Figure) -> Path:
     """Write a figure as PNG among a notebook's results."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
-    return _save(notebook, name, buffer.getvalue())
+    return _write(folder(notebook) / name, buffer.getvalue())
 
 
 def save_training(
@@ -134,14 +134,6 @@ def load_weights(path: Path, model: LanguageModel) -> None:
             model is unchanged.
         OSError: the file cannot be read.
     """
-    saved = _read_weights(path)
-    check_fit(model, saved, str(path))
-    with torch.no_grad():
-        for param, value in zip(model.parameters(), saved, strict=True):
-            param.copy_(value)
-
-
-def _read_weights(path: Path) -> list[torch.Tensor]:
     data = io.BytesIO(Path(path).expanduser().read_bytes())
     try:
         saved = torch.load(data, map_location="cpu", weights_only=True)
@@ -157,16 +149,11 @@ def _read_weights(path: Path) -> list[torch.Tensor]:
             f"{path} holds a {type(saved).__name__}: expected the list of "
             "tensors that save_training writes."
         )
-    return saved
+    check_fit(saved, model, str(path))
+    copy_parameters(saved, model)
 
 
-def _save(notebook: str, name: str, data: bytes) -> Path:
-    path = folder(notebook) / name
-    _write(path, data)
-    return path
-
-
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes) -> Path:
     try:
         write_atomically(path, data)
     except OSError as error:
@@ -175,3 +162,4 @@ def _write(path: Path, data: bytes) -> None:
             "writable, or set LABUTILS_RESULTS_DIR to another one, and run "
             "this cell again."
         ) from error
+    return path

@@ -149,8 +149,8 @@ class Curve:
     """
 
     def __init__(self, history: History) -> None:
-        width, height = (pixels / DPI for pixels in SIZE)
-        self.figure = Figure((width, height), dpi=DPI, layout="constrained")
+        inches = SIZE[0] / DPI, SIZE[1] / DPI
+        self.figure = Figure(inches, dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         self.ax = self.figure.add_subplot()
         self.top = 1.4 * max(_values(history), default=20.0)
@@ -199,9 +199,7 @@ class Curve:
         training, held_out = self.curves
         epochs = range(1, history.num_epochs + 1)
         training.set_data(epochs, history.train_perplexity)
-        held_out.set_data(
-            history.held_out_epochs, history.held_out_perplexity
-        )
+        held_out.set_data(history.held_out_epochs, history.held_out_perplexity)
 
 
 def _values(history: History) -> list[float]:
