@@ -31,12 +31,9 @@ class Interrupts:
     """Holds interrupts back, except where the work can be taken back.
 
     Within `with Interrupts() as interrupts:` an interrupt is noted in
-    `asked`, to be looked at when nothing is half done. Only within
-    `interrupts.at_once()` does it raise KeyboardInterrupt, as it always does
-    elsewhere.
-
-    Signals reach the main thread alone, so in any other one there is nothing
-    to hold back.
+    `asked`. Only within `interrupts.at_once()` does it raise
+    KeyboardInterrupt, as it always does elsewhere. (Signals reach the main
+    thread alone; in another one there is nothing to hold back.)
     """
 
     def __init__(self) -> None:
@@ -128,12 +125,7 @@ def save_checkpoint(
         OSError: the file cannot be written; the one before it is still there.
     """
     buffer = io.BytesIO()
-    saved = {
-        "history": history.to_json(),
-        "parameters": snapshot.parameters,
-        "optimizer": snapshot.optimizer,
-    }
-    torch.save(saved, buffer)
+    torch.save({"history": history.to_json(), **vars(snapshot)}, buffer)
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest().encode()
     contents = b"\n".join([MAGIC, digest, data])
@@ -159,9 +151,7 @@ def read_checkpoint(path: str | Path) -> tuple[Snapshot, History]:
             f"{path} is damaged: its contents do not have the hash that "
             "stands in it. Go on from another checkpoint, or train anew."
         )
-    saved = torch.load(
-        io.BytesIO(data), map_location="cpu", weights_only=True
-    )
+    saved = torch.load(io.BytesIO(data), "cpu", weights_only=True)
     snapshot = Snapshot(saved["parameters"], saved["optimizer"])
     return snapshot, History.from_json(saved["history"])
 

@@ -1,9 +1,8 @@
 """The text to train on: find it, verify it, and say which one it is.
 
-The Time Machine is not part of this package. It is looked for in the file
-named by LABUTILS_TEXT, then in the data folder, then on the network; where
-none of these has it, the bundled practice text stands in, with a warning.
-Every copy of The Time Machine is verified before each use.
+The Time Machine is looked for in the file named by LABUTILS_TEXT, in the data
+folder and on the network, and verified before each use; where none has it, the
+bundled practice text stands in, with a warning.
 """
 
 from __future__ import annotations
@@ -236,9 +235,8 @@ class _NoAnswerError(Exception):
 def _download(url: str) -> bytes:
     """The bytes at `url`, within TOTAL_SECONDS and ten times the text's size.
 
-    The timeouts of requests count from one packet to the next; a server that
-    drips would hold the notebook for hours, so the time is looked at after
-    each packet.
+    requests counts its timeout from one packet to the next, and a server that
+    drips would hold a notebook for hours: look at the time after each.
     """
     # They take a while to import: only a download needs them.
     import requests
@@ -266,9 +264,8 @@ def _download(url: str) -> bytes:
     except requests.ConnectionError as error:
         raise _NoAnswerError("no connection") from error
     except exceptions.ProtocolError as error:
-        raise _NoAnswerError(
-            "the connection broke off in the middle of the text"
-        ) from error
+        words = "the connection broke off in the middle of the text"
+        raise _NoAnswerError(words) from error
     except (requests.RequestException, exceptions.HTTPError) as error:
         raise _NoAnswerError(str(error)) from error
     return data

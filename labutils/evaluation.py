@@ -65,12 +65,7 @@ NAMES = ("unigram", "bigram", "trigram")
 def baselines(train_iter: SeqDataLoader, vocab_size: int) -> dict[str, float]:
     """Held-out perplexity of the unigram, bigram and trigram model.
 
-    Args:
-        train_iter: its corpus is counted, its `held_out` text measured.
-        vocab_size: V.
-
-    Returns:
-        The perplexity for each name; nothing where no text is held out.
+    Nothing where no text is held out.
     """
     if train_iter.held_out is None:
         return {}

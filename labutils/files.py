@@ -23,32 +23,19 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)  # mkstemp's 0600 would hide it from a class
         temporary.replace(path)
-        _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk as well, should the power fail.
-
-    Windows cannot, nor can some network file systems; the file is there.
-    """
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def say(*words: object) -> None:
-    """Print a line; what the terminal cannot show is shown as its escape.
+    """Print a line; no error of the terminal ends a training by it.
 
-    Python would raise a UnicodeEncodeError where the standard output is not
-    UTF-8 (an older Windows, a file), and a training would be lost by it.
+    What the terminal cannot show (it is not UTF-8 on an older Windows, or in
+    a file) is shown as its escape; one that was closed shows nothing.
     """
     text = " ".join(map(str, words))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
-    print(text, flush=True)
+    with contextlib.suppress(OSError, ValueError):
+        print(text, flush=True)

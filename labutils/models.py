@@ -24,14 +24,12 @@ class LanguageModel(Protocol):
     def __call__(
         self, X: torch.Tensor, state: State
     ) -> tuple[torch.Tensor, State]:
-        """Scores of the next token.
+        """Scores of the next token, and the state after the last one.
 
         Args:
-            X: token indices, `(B, T)` int64.
+            X: token indices, `(B, T)` int64; the logits are `(T*B, V)` with
+                time first.
             state: from `begin_state` or from the call before.
-
-        Returns:
-            Logits, `(T*B, V)` with time first, and the state after them.
         """
 
     def begin_state(

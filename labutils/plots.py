@@ -35,12 +35,8 @@ CHINESE = (
 def set_style() -> str | None:
     """Chinese letters in all figures, and sharp ones in a notebook.
 
-    Called by whatever here draws first; once, so that what the reader sets
-    afterwards stays. A font that is not there is not named to matplotlib,
-    which would warn.
-
-    Returns:
-        The font's name; None where no font has Chinese letters.
+    Called by whatever draws first, and then no more, so that what the reader
+    sets afterwards stays. Returns the name of the font with Chinese letters.
     """
     known = {font.name for font in font_manager.fontManager.ttflist}
     found = next((name for name in CHINESE if name in known), None)

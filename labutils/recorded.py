@@ -40,12 +40,11 @@ def load(name: str) -> History:
 def replay(
     name: str, seconds: float | None = None, *, speed: float | None = None
 ) -> History:
-    """Show a recorded run as if it were trained now.
+    """Show a recorded run as if it were trained now; a line says it is not.
 
-    Nothing is trained; a line says so. Interrupt it to see the end at once.
+    Interrupt it to see the end at once.
 
     Args:
-        name: such as "rnn_scratch_sequential".
         seconds: how long it takes before an audience, 10 unless told; where
             nobody watches it takes no time.
         speed: in place of seconds: 1 is as it really was, with its quicker

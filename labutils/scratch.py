@@ -1,6 +1,7 @@
 """Recurrent networks from tensors alone: what notebooks 3 and 5 build.
 
 Shapes: B batch, T steps, V vocabulary, H hidden units.
+Source: Dive into Deep Learning, 8.5 (the RNN) and 9.2 (the LSTM).
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +26,6 @@ class RNNModelScratch:
         init_state: `(batch_size, num_hiddens, device)` to the first state.
         forward_fn: `(inputs, state, params)` with one-hot inputs `(T, B, V)`
             to the logits `(T*B, V)` and the last state.
-
-    Source: Dive into Deep Learning, 8.5.
     """
 
     def __init__(
@@ -82,8 +81,6 @@ def get_rnn_params(
     vocab_size: int, num_hiddens: int, device: torch.device
 ) -> Params:
     """`W_xh` (V, H), `W_hh` (H, H), `b_h` (H,), `W_hq` (H, V), `b_q` (V,).
-
-    Source: Dive into Deep Learning, 8.5.
     """
     V, H = vocab_size, num_hiddens
     return _trainable([
@@ -114,8 +111,6 @@ def rnn(
 
     Returns:
         Logits H_t W_hq + b_q, `(T*B, V)`, and the last state.
-
-    Source: Dive into Deep Learning, 8.5.
     """
     W_xh, W_hh, b_h, W_hq, b_q = params
     (H,) = state
@@ -132,8 +127,6 @@ def get_lstm_params(
 ) -> Params:
     """`W_x* (V, H), W_h* (H, H), b_* (H,)` for each of the gates i, f, o and
     the candidate c, then `W_hq (H, V), b_q (V,)`.
-
-    Source: Dive into Deep Learning, 9.2.
     """
     V, H = vocab_size, num_hiddens
     params = []
@@ -168,10 +161,7 @@ def lstm(
         state: `(H, C)`.
         params: as from `get_lstm_params`.
 
-    Returns:
-        Logits H_t W_hq + b_q, `(T*B, V)`, and the last state.
-
-    Source: Dive into Deep Learning, 9.2.
+    Returns: as from `rnn`.
     """
     *gates, W_hq, b_q = params
     # The four products side by side are one larger, faster product.

@@ -154,11 +154,14 @@ def set_seed() -> int:
     return value
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
+def whole_number(
+    name: str, value: Any, least: int = 1, otherwise: str = ""
+) -> int:
     """An argument that counts something, NumPy's and tensors' included.
 
     Raises:
-        ValueError: it is no whole number, or less than `least`.
+        ValueError: it is no whole number, or less than `least`; `otherwise`
+            ends the sentence.
     """
     try:
         number = operator.index(value)
@@ -166,7 +169,8 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
         number = least - 1
     if number < least:
         raise ValueError(
-            f"{name} is {value!r}: expected a whole number, {least} or more."
+            f"{name} is {value!r}: expected a whole number, {least} or more"
+            f"{otherwise}."
         )
     return number
 
@@ -175,7 +179,7 @@ def above_zero(name: str, value: Any, otherwise: str = "") -> float:
     """An argument that measures something.
 
     Raises:
-        ValueError: it is no number above 0; `otherwise` ends the sentence.
+        ValueError: it is no number above 0.
     """
     try:
         number = float(value)

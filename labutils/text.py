@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy
 import torch
 
+from labutils import settings
 from labutils.corpus import read_corpus
 
 TOKENS = ("word", "char")
@@ -157,8 +158,7 @@ def encode_lines(
 
 def check_max_tokens(max_tokens: int) -> None:
     """Refuse a length that no text can be cut to."""
-    if max_tokens != -1 and max_tokens < 1:
-        raise ValueError(
-            f"max_tokens is {max_tokens}: expected a number from 1 up, or -1 "
-            "for the whole text."
+    if max_tokens != -1:
+        settings.whole_number(
+            "max_tokens", max_tokens, otherwise=", or -1 for the whole text"
         )

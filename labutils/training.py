@@ -174,8 +174,10 @@ def train(
     train_iter.restart(history.num_epochs)
     sample_every = max(1, history.last_epoch // SAMPLES)
     first = history.num_epochs + 1
-    clock, view = _Clock(history.time_limit[0]), new_view(verbose)
+    view = new_view(verbose)
     snapshot = Snapshot.of(model, optimizer)
+    now = time.monotonic()
+    deadline = now + history.time_limit[0]
     with Interrupts() as interrupts:
         while history.num_epochs < history.last_epoch and not history.stopped:
             try:
@@ -199,7 +201,9 @@ def train(
             if history.diverged:
                 break
             epoch, last = history.num_epochs, history.last_epoch
-            if clock.is_over() and epoch < last:
+            before, now = now, time.monotonic()
+            # The next epoch may take as long as this one.
+            if now + (now - before) > deadline and epoch < last:
                 history = replace(history, out_of_time=True)
             at_end = epoch == last or history.stopped
             if train_iter.held_out is not None and (
@@ -249,20 +253,6 @@ def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
         else:
             torch.manual_seed(number)
         yield
-
-
-class _Clock:
-    """Knows when the next epoch would end too late."""
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self.start = self.before = time.monotonic()
-
-    def is_over(self) -> bool:
-        """To be asked after each epoch; the next may take as long."""
-        now = time.monotonic()
-        epoch, self.before = now - self.before, now
-        return now - self.start + epoch > self.limit
 
 
 def _save(

@@ -384,3 +384,38 @@ def test_a_text_too_short_is_refused(tmp_path):
 def test_a_missing_text(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing\.txt"):
         load_data_text(tmp_path / "missing.txt", 2, 5)
+
+
+# ---- what cleaning drops, and what is not held out
+
+
+def test_letters_that_cleaning_drops_are_counted(tmp_path, capsys):
+    path = tmp_path / "mixed.txt"
+    path.write_text("a tale 从前有座山\n" * 20, encoding="utf-8")
+    loader, _ = load_data_text(path, 2, 5, max_tokens=60)
+    said = capsys.readouterr().out
+    assert "Corpus: mixed.txt, 260 characters, 120 of them left" in said
+    assert "100 of 200 letters were dropped" in said
+    assert "clean=str.strip keeps every script" in said
+    assert loader.held_out is not None and "Nothing is held" not in said
+    load_data_text(path, 2, 5, max_tokens=60, clean=str.strip)
+    assert "dropped" not in capsys.readouterr().out
+
+
+def test_a_text_of_which_nothing_is_left_says_why(tmp_path):
+    path = tmp_path / "chinese.txt"
+    path.write_text("从前有座山\n" * 90, encoding="utf-8")
+    with pytest.raises(ValueError) as caught:
+        load_data_text(path, 2, 5)
+    message = str(caught.value)
+    assert "450 of 450 letters were dropped" in message
+    assert "clean=str.strip" in message and "0 tokens" in message
+
+
+def test_that_nothing_is_held_out_is_said(tmp_path, capsys):
+    path = tmp_path / "short.txt"
+    path.write_text("abcdefghij" * 9, encoding="utf-8")
+    assert load_data_text(path, 2, 5)[0].held_out is None
+    assert "Nothing is held out: after 90 tokens" in capsys.readouterr().out
+    load_data_text(path, 2, 5, held_out_tokens=0)
+    assert "Nothing" not in capsys.readouterr().out

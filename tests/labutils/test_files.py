@@ -1,10 +1,12 @@
+import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from support import names
 
-from labutils.files import write_atomically
+from labutils.files import say, write_atomically
 
 
 def test_writes_the_bytes_as_they_are(tmp_path):
@@ -78,3 +80,41 @@ def test_the_file_can_be_read_by_the_class(tmp_path):
     path = tmp_path / "text.txt"
     write_atomically(path, b"text")
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+# ---- lines on any terminal
+
+
+class Terminal(io.StringIO):
+    """A standard output of some encoding."""
+
+    def __init__(self, encoding):
+        super().__init__()
+        self._encoding = encoding
+
+    encoding = property(lambda self: self._encoding)
+
+    def write(self, text):
+        text.encode(self._encoding)  # as a real one does
+        return super().write(text)
+
+
+@pytest.mark.parametrize("encoding, shown", [
+    ("utf-8", "perplexity é 中文 ∞"), ("gbk", "perplexity é 中文 ∞"),
+    ("cp1252", r"perplexity é \u4e2d\u6587 \u221e"),
+    ("ascii", r"perplexity \xe9 \u4e2d\u6587 \u221e"),
+])
+def test_a_line_can_be_shown_on_any_terminal(monkeypatch, encoding, shown):
+    terminal = Terminal(encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    say("perplexity", "é 中文 ∞")
+    assert terminal.getvalue() == shown + "\n"
+
+
+def test_a_terminal_that_was_closed_ends_nothing(monkeypatch):
+    terminal = io.StringIO()
+    terminal.close()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    say("lost")
+    monkeypatch.setattr(sys, "stdout", None)  # as under pythonw
+    say("lost")

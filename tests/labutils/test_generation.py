@@ -17,6 +17,7 @@ from labutils import (
     predict,
     scratch,
 )
+from labutils.generation import next_distribution
 
 CPU = torch.device("cpu")
 VOCAB = Vocab("the time traveller")
@@ -267,3 +268,47 @@ def test_the_longest_copy_is_the_longest_of_all_runs(text, source):
 )
 def test_the_longest_copy(text, source, copy):
     assert longest_copy(text, source) == copy
+
+
+# ---- models that cannot write
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 5e-324, 1e-6])
+def test_near_temperature_zero_it_is_greedy(temperature):
+    assert drawn(20, temperature=temperature) == "b" * 20
+    chances = next_distribution(
+        "a", Constant(SCORES), LETTERS, temperature=temperature
+    )
+    assert chances.tolist() == [0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_model_that_diverged_says_so(bad):
+    broken = Constant([0.0, bad, 0.0, 1.0, 0.0])
+    for options in ({}, {"temperature": 1.0}, {"top_k": 2}):
+        with pytest.raises(ValueError, match="it diverged"):
+            predict("a", 3, broken, LETTERS, **options)
+    with pytest.raises(ValueError, match="it diverged"):
+        next_distribution("a", broken, LETTERS)
+
+
+def test_another_texts_vocabulary_is_refused():
+    for model in models():
+        with pytest.raises(ValueError, match="vocabulary of 11 tokens, and "
+                           "this one has 5"):
+            predict("a", 3, model, LETTERS)
+
+
+@given(st.floats(0.01, 5), st.integers(1, 7))
+def test_probabilities_are_those_of_the_definition(temperature, top_k):
+    found = next_distribution(
+        "a", Constant(SCORES), LETTERS, temperature=temperature, top_k=top_k
+    )
+    scores = [s / temperature for s in SCORES]
+    kept = sorted(scores)[-top_k:]
+    expected = [
+        math.exp(s - kept[-1]) if s in kept else 0.0 for s in scores
+    ]
+    torch.testing.assert_close(
+        found, torch.tensor(expected) / sum(expected), rtol=1e-4, atol=1e-6
+    )

@@ -276,3 +276,12 @@ def test_concise_refuses_a_layer_of_another_vocabulary():
 def test_concise_refuses_a_layer_that_puts_the_batch_first():
     with pytest.raises(ValueError, match="batch_first=True: expected False"):
         RNNModel(nn.GRU(V, H, batch_first=True), V)
+
+
+@pytest.mark.parametrize("model", [
+    RNNModelScratch(V, H, CPU, *MAKERS["rnn"]), RNNModel(nn.RNN(V, H), V),
+], ids=["scratch", "concise"])
+def test_the_books_order_of_begin_states_arguments_is_explained(model):
+    for arguments in ((CPU, 2), ("cpu",), (0,), (2.0,)):
+        with pytest.raises(ValueError, match="begin_state's batch_size is "):
+            model.begin_state(*arguments)

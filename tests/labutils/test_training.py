@@ -1,12 +1,15 @@
 """Training and evaluation, and the history they leave."""
 
 import dataclasses
+import io
 import json
 import math
 import re
+import sys
 import time
 import warnings
 
+import numpy
 import pytest
 import torch
 from small import CPU, VOCAB, V, make_data, make_model, weights
@@ -23,12 +26,14 @@ from labutils import (
     Vocab,
     evaluate_perplexity,
     grad_clipping,
+    load_data_text,
     predict,
     scratch,
     train,
     train_epoch,
 )
 from labutils.evaluation import baselines
+from labutils.view import Lines
 
 LETTERS = Vocab("abcdefgh")
 every_kind = pytest.mark.parametrize("kind", ["scratch", "concise"])
@@ -538,7 +543,7 @@ def test_whichever_cap_comes_first(monkeypatch):
     assert history.status == "CAPPED RUN, 1 of 1000 epochs (max_seconds=1e-06)"
 
 
-@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("value", [0, -1, math.nan])
 def test_no_time_at_all_is_refused(value):
     spy = Slow(len(LETTERS))
     with pytest.raises(ValueError, match=r"max_seconds is .*: expected"):
@@ -828,3 +833,185 @@ def test_a_bad_cap_is_refused_before_the_first_step(monkeypatch):
     with pytest.raises(ValueError, match="LABUTILS_EPOCHS='many'"):
         train(spy, spy_data(), LETTERS, 1.0, 2)
     assert not spy.calls
+
+
+# ---- slips that used to cost a training
+
+
+@pytest.mark.parametrize("number", [
+    numpy.int64, torch.tensor, numpy.uint8, lambda n: torch.tensor([n])[0],
+])
+def test_numbers_of_numpy_and_torch_are_numbers(number, tmp_path):
+    corpus = make_data().corpus
+    data = SeqDataLoader(corpus, number(4), number(10), seed=number(3))
+    history = train(
+        make_model("concise"), data, VOCAB, number(1), number(2),
+        eval_every=number(1), save_every=number(1), verbose=False,
+        max_seconds=number(100), grad_clip=number(1),
+        checkpoint=tmp_path / "it",
+    )
+    assert History.from_json(history.to_json()) == history
+    assert (tmp_path / "it").exists()
+
+
+@pytest.mark.parametrize("name, value", [
+    ("num_epochs", 2.5), ("num_epochs", "3"), ("eval_every", None),
+    ("save_every", 0.5), ("lr", "fast"), ("grad_clip", "1"),
+])
+def test_what_is_no_number_is_refused_before_the_first_step(name, value):
+    spy = Spy(len(LETTERS))
+    options = {"lr": 1.0, "num_epochs": 2, name: value}
+    if value == "1":
+        options["grad_clip"] = [1.0]
+    with pytest.raises(ValueError, match=f"{name} is .*: expected a "):
+        train(spy, spy_data(), LETTERS, prefix="a", **options)
+    assert spy.calls == []
+
+
+def test_an_optimizer_over_another_model_is_refused():
+    model, other = make_model("concise"), make_model("concise")
+    before = weights(model).clone()
+    for make in (torch.optim.SGD, torch.optim.Adam):
+        foreign = make(other.parameters(), 0.1)
+        with pytest.raises(ValueError, match="6 of the optimizer's 6 param"):
+            train(model, make_data(), VOCAB, None, 2, optimizer=foreign)
+    assert torch.equal(weights(model), before)
+
+
+def test_a_part_of_the_model_can_be_trained():
+    model = make_model("concise")
+    head = torch.optim.SGD(model.linear.parameters(), 0.1)
+    before = model.rnn.weight_hh_l0.clone()
+    train(model, make_data(), VOCAB, None, 1, optimizer=head, verbose=False)
+    assert torch.equal(model.rnn.weight_hh_l0, before)
+
+
+def test_a_learning_rate_beside_an_optimizer_is_not_silently_lost():
+    model = make_model("concise")
+    adam = torch.optim.Adam(model.parameters(), 0.01)
+    with pytest.warns(UserWarning, match="lr=2 is not used.* 0.01") as caught:
+        train(model, make_data(), VOCAB, 2, 1, optimizer=adam, verbose=False)
+    assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match="lr is None and there is no optim"):
+        train(model, make_data(), VOCAB, None, 1)
+
+
+def test_a_checkpoint_below_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    model, data = make_model("concise"), make_data()
+    first = train(
+        model, data, VOCAB, 1.0, 2, checkpoint="~/runs/it", verbose=False
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["runs"]
+    again = train(
+        model, data, VOCAB, 1.0, 3, resume="~/runs/it", verbose=False
+    )
+    assert again.train_perplexity[:2] == first.train_perplexity
+
+
+def test_another_texts_vocabulary_is_refused_before_the_first_step():
+    model = make_model("concise")
+    with pytest.raises(ValueError, match=f"of {V} tokens, and this one has 9"):
+        train(model, make_data(), LETTERS, 1.0, 2, prefix="a")
+    with pytest.raises(ValueError, match="they are of another text"):
+        evaluate_perplexity(
+            model, SeqDataLoader(torch.arange(300), 4, 10, seed=0)
+        )
+
+
+def test_a_state_of_states_is_carried_on():
+    class Nested(Spy):
+        def __call__(self, X, state):
+            logits, after = super().__call__(X, state[0][1])
+            return logits, ((state[0][0], after), after)
+
+        def begin_state(self, batch_size, device=None):
+            zeros = super().begin_state(batch_size, device)
+            return (zeros, zeros), zeros
+
+    nested, plain = Nested(len(LETTERS)), Spy(len(LETTERS))
+    for model in (nested, plain):
+        train(model, spy_data(), LETTERS, 1.0, 2, prefix="a", verbose=False)
+    assert torch.equal(nested.W, plain.W)
+
+
+class Screen(io.StringIO):
+    """A terminal of an encoding that knows few letters."""
+
+    encoding = "cp1252"
+
+    def write(self, text):
+        text.encode(self.encoding)
+        return super().write(text)
+
+
+def test_letters_that_the_terminal_does_not_know(monkeypatch, tmp_path):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    path = tmp_path / "诗.txt"
+    path.write_text("床前明月光疑是地上霜\n" * 30, encoding="utf-8")
+    data, vocab = load_data_text(path, 2, 5, clean=str.strip)
+    model = RNNModel(nn.GRU(len(vocab), 4), len(vocab))
+    history = train(
+        model, data, vocab, 1.0, 3, prefix="床前", checkpoint=tmp_path / "it"
+    )
+    assert history.full and (tmp_path / "it").exists()
+    assert history.samples[-1][1].startswith("床前")
+    assert r"\u5e8a\u524d" in screen.getvalue()
+
+
+@pytest.mark.parametrize("moment", ["update", "finish"])
+def test_an_error_of_the_display_ends_no_training(monkeypatch, moment):
+    def fails(*_):
+        raise RuntimeError("no room for a picture")
+
+    monkeypatch.setattr(Lines, moment, fails)
+    with pytest.warns(UserWarning, match="goes on.*no room for a picture"):
+        history = train(
+            Spy(len(LETTERS)), spy_data(), LETTERS, 1.0, 4, prefix="a"
+        )
+    assert history.full
+
+
+# ---- the time that it will take
+
+
+def shown_time(seconds, left, **settings):
+    history = History(settings={
+        "num_epochs": left + 1, "epochs_cap": None, "device": "cpu",
+        **settings,
+    })
+    return history.with_epoch(9.0, seconds, 1000).time_needed()
+
+
+@pytest.mark.parametrize("seconds, left, words", [
+    (0.001, 2, "Less than a second for the 2 epochs left on this machine "
+     "(cpu)."),
+    (0.16, 499, "About 1:20 minutes for the 499 epochs left on this machine "
+     "(cpu)."),
+    (60, 1, "About 1:00 minutes for the epoch left on this machine (cpu)."),
+    (60, 1234, "About 20:34 hours for the 1,234 epochs left on this machine "
+     "(cpu)."),
+])
+def test_the_time_is_that_of_the_epochs_so_far(seconds, left, words):
+    assert shown_time(seconds, left) == words
+
+
+def test_a_limit_of_time_is_named():
+    words = shown_time(1.0, 99, max_seconds=30, seconds_cap=20)
+    assert words.endswith("on this machine (cpu); it stops after 20 s.")
+
+
+def test_the_time_is_said_once_after_the_first_epoch(capsys):
+    spy = Spy(len(LETTERS))
+    history = train(spy, spy_data(), LETTERS, 1.0, 3, prefix="a")
+    said = capsys.readouterr().out
+    assert said.count("for the 2 epochs left") == said.count("left on") == 1
+    assert said.index("2 epochs left") < said.index("epoch    1/3")
+    train(spy, spy_data(), LETTERS, 1.0, 6, prefix="a", resume=history)
+    said = capsys.readouterr().out
+    assert said.count("for the 2 epochs left") == said.count("left on") == 1
+    train(spy, spy_data(), LETTERS, 1.0, 3, prefix="a", verbose=False)
+    assert capsys.readouterr().out == ""
