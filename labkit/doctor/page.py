@@ -1,12 +1,10 @@
 """The page, for people and for programs."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import textwrap
 
-from labkit.doctor.findings import BAD, WARN, Finding, Section
+from labkit.doctor import BAD, WARN, Finding, Section
 
 STATE, NAME = 6, 12  # characters of the first two columns
 WIDEST = 100  # a line that is longer reads badly

@@ -1,33 +1,24 @@
 """Which kernel would JupyterLab start for a notebook, and does it answer?
 
-python ask_kernel.py ROOT SECONDS; the current folder is the notebooks'.
+The current folder is the notebooks'.
 """
 
-import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 NAME = "python3"  # the kernel that the notebooks name
 
-WHERE = """
-def _doctor_where(name):
-    from importlib.util import find_spec
-    try:
-        spec = find_spec(name)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return spec and (spec.origin or str(spec.submodule_search_locations))
-"""
-ASK = WHERE + """
+ASK = """
 import json, sys
+from importlib.util import find_spec
 print(json.dumps({
     "executable": sys.executable, "prefix": sys.prefix,
     "version": sys.version.split()[0],
-    "labutils": _doctor_where("labutils"), "torch": _doctor_where("torch"),
+    **{_doctor_name: getattr(find_spec(_doctor_name), "origin", None)
+       for _doctor_name in ("labutils", "torch")},
 }))
 """
 IMPORT = """
@@ -57,35 +48,23 @@ def main():
     from jupyter_client import kernelspec
 
     manager = kernelspec.KernelSpecManager()
-    say(kernel_dirs=manager.kernel_dirs, others=others(manager))
+    programs = {
+        name: its["spec"]["argv"][0]
+        for name, its in manager.get_all_specs().items() if name != NAME
+    }
+    say(kernel_dirs=manager.kernel_dirs, others=programs)
     try:
         spec = manager.get_kernel_spec(NAME)
+        say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
+        start(spec, until)
     except kernelspec.NoSuchKernel:
         say(no_kernel=True)
-        return
     except Exception as error:
-        say(kernel_error=f"{type(error).__name__}: {error}",
+        say(kernel_error=f"{type(error).__name__}: {error}".strip(),
             spec=manager.find_kernel_specs().get(NAME, ""))
-        return
-    say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
-    try:
-        start(until)
-    except Exception as error:
-        say(kernel_error=f"{type(error).__name__}: {error}".strip())
 
 
-def others(manager):
-    """Kernels of other names: their folders and what they run."""
-    found = {}
-    for name, folder in manager.find_kernel_specs().items():
-        with contextlib.suppress(OSError, ValueError, LookupError):
-            text = Path(folder, "kernel.json").read_text(encoding="utf-8")
-            if name != NAME:
-                found[name] = json.loads(text)["argv"][0]
-    return found
-
-
-def start(until):
+def start(spec, until):
     """Start the kernel as a server would, and ask it."""
     from jupyter_client.manager import KernelManager
 
@@ -98,7 +77,8 @@ def start(until):
             client.wait_for_ready(timeout=until - time.monotonic())
             answer = ask(client, ASK, until)
             say(kernel=answer)
-            if not like_here(answer):
+            # Else it imports what another probe imports already.
+            if answer["executable"] != sys.executable or spec.env:
                 say(kernel_imports=ask(client, IMPORT, until))
         except Exception:
             late = manager.is_alive() and time.monotonic() > until - 0.2
@@ -115,18 +95,6 @@ def last(errors):
     lines = errors.read().decode("utf-8", "replace").splitlines()
     said = [line for line in lines if line.strip() and "WARNING" not in line]
     return said[-1] if said else ""
-
-
-def like_here(answer):
-    """Whether the kernel finds what this process finds: what these import
-    is asked by another probe already."""
-    here: dict = {}
-    exec(WHERE, here)
-    where = here["_doctor_where"]
-    sys.path[0] = ""  # the current folder, as in a kernel
-    return answer["executable"] == sys.executable and all(
-        answer[name] == where(name) for name in ("labutils", "torch")
-    )
 
 
 def ask(client, code, until):
