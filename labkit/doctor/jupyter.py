@@ -11,6 +11,7 @@ from typing import Any
 from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
 from labkit.doctor.folders import another, try_to_write
 from labkit.doctor.mends import ROOT, installed
+from labkit.doctor.python import is_in, site_packages
 from labutils import settings
 
 NAME = "python3"  # the kernel that the notebooks name
@@ -58,9 +59,6 @@ def _kernel(facts: dict[str, Any], trouble: str) -> Finding:
     if "kernel_dirs" not in facts:
         words = f"Jupyter does not work: {trouble}"
         return Finding("kernel", BAD, words, mends.install())
-    if "no_kernel" in facts:
-        words = f"there is no kernel {NAME}"
-        return Finding("kernel", BAD, words, _install_kernel())
     if "kernel" in facts:
         return _answered(facts)
     place = f"{NAME} of {facts.get('spec') or 'an unknown place'}"
@@ -82,37 +80,35 @@ def _kernel(facts: dict[str, Any], trouble: str) -> Finding:
 
 
 def _answered(facts: dict[str, Any]) -> Finding:
-    """The kernel runs: what is it, and does it have what it takes?"""
+    """The kernel runs: what is it, and would it import what is installed?"""
     kernel = facts["kernel"]
+    state, mend = OK, mends.install()
     words = f"{NAME} runs {kernel['executable']} ({kernel['version']})"
-    state, mend = OK, ""
-    if Path(kernel["prefix"]).resolve() != Path(sys.prefix).resolve():
+    elsewhere = Path(kernel["prefix"]).resolve() != Path(sys.prefix).resolve()
+    if elsewhere:
+        state = WARN
         words += f", another environment (kernel in {facts.get('spec', '')})"
-        state, mend = WARN, _mend(facts)
-    failed = dict(facts.get("kernel_imports") or {})
-    for module in ("torch", "labutils"):
+    # A kernel with variables of its own may import from elsewhere, too.
+    if elsewhere or facts.get("env"):
+        mend = _mend(facts)
+    for module, worse in (("labutils", WARN), ("torch", BAD)):
         if not kernel[module]:
-            failed[module] = "it is not installed there"
-    for module, reason in failed.items():
-        words += f"; {module} does not import ({reason})"
-        state = BAD
-        # A kernel with variables of its own may import from elsewhere.
-        again = _mend(facts) if facts.get("env") else mends.install()
-        mend = mend or again
+            state = BAD
+            words += f"; {module} is not installed there"
+        elif not elsewhere:
+            place = ROOT if module == "labutils" else site_packages(module)
+            if not is_in(Path(kernel[module]), place):
+                state = BAD if state == BAD else worse
+                words += f"; its {module} is {kernel[module]}, not in {place}"
     if state != OK:
         return Finding("kernel", state, words, mend)
-    if Path(kernel["labutils"]).resolve().parents[1] != ROOT:
-        return Finding(
-            "kernel", WARN, f"{words}; its labutils is {kernel['labutils']}, "
-            f"the doctor is of {ROOT}", mends.install(),
-        )
     words += "; it starts, and finds labutils and torch"
     return Finding("kernel", OK, words)
 
 
 def _mend(facts: dict[str, Any]) -> str:
     """What puts this environment's kernel in the place of a wrong one."""
-    spec = Path(facts.get("spec", ""))
+    spec = Path(facts.get("spec") or "")
     for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep):
         if part and Path(part) in spec.parents:
             return mends.unset("JUPYTER_PATH")

@@ -1,5 +1,6 @@
 """The page, for people and for programs."""
 
+import dataclasses
 import json
 import shutil
 import textwrap
@@ -31,11 +32,8 @@ def page(sections: list[Section]) -> str:
 def as_json(sections: list[Section]) -> str:
     """The same, for a program."""
     checks = [
-        {
-            "section": section.title, "name": f.name, "state": f.state,
-            "found": f.found, "mend": f.mend,
-        }
-        for section in sections for f in section.findings
+        {"section": section.title, **dataclasses.asdict(finding)}
+        for section in sections for finding in section.findings
     ]
     return json.dumps(
         {"exit_code": exit_code(sections), "checks": checks}, indent=1

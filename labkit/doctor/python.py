@@ -159,8 +159,7 @@ def _import(
 ) -> Iterator[Finding]:
     """What is wrong with a module that is installed, if anything is."""
     again, asked = mends.reinstall(package), str(installed(package))
-    place = Path(str(metadata.distribution(package).locate_file("")))
-    if file and not _is_in(Path(file), place):
+    if file and not is_in(Path(file), site_packages(package)):
         found = Path(file)
         own = found.parent if found.name == "__init__.py" else found
         first = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -182,8 +181,14 @@ def _import(
         )
 
 
-def _is_in(file: Path, place: Path) -> bool:
-    """Some installers put links to files elsewhere into an environment."""
+def site_packages(package: str) -> Path:
+    """The folder into which a package is installed."""
+    return Path(str(metadata.distribution(package).locate_file("")))
+
+
+def is_in(file: Path, place: Path) -> bool:
+    """Whether a file is in a folder, or linked to there: some installers put
+    into an environment links to files elsewhere."""
     return (
         place in file.parents or place.resolve() in file.resolve().parents
     )

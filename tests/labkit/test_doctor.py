@@ -372,9 +372,7 @@ def test_a_kernel_of_another_environment_is_named_and_mended(course, tmp_path):
     assert f"another environment (kernel in {spec})" in (
         visit["kernel"]["found"]
     )
-    assert "torch does not import (it is not installed there)" in (
-        visit["kernel"]["found"]
-    )
+    assert "; torch is not installed there" in visit["kernel"]["found"]
     visit = course.doctor(
         "notebooks", before=visit["kernel"]["mend"],
         JUPYTER_PREFER_ENV_PATH="0",
@@ -386,14 +384,14 @@ def test_a_kernel_of_another_environment_is_named_and_mended(course, tmp_path):
 def test_a_kernel_that_imports_from_elsewhere_is_named_and_mended(
     course, tmp_path
 ):
-    (tmp_path / "torch.py").write_text("raise ImportError('not today')\n")
+    (tmp_path / "torch.py").write_text("")
     write_spec(
         course.folder / ".venv/share/jupyter/kernels/python3", course.python,
         env={"PYTHONPATH": str(tmp_path)},
     )
     visit = course.doctor("notebooks")
     assert visit["kernel"]["state"] == BAD
-    assert "torch does not import (ImportError: not today)" in (
+    assert f"; its torch is {tmp_path}/torch.py, not in " in (
         visit["kernel"]["found"]
     )
     visit = course.doctor("notebooks", before=visit["kernel"]["mend"])
@@ -442,11 +440,12 @@ def test_a_kernel_with_another_labutils_is_named():
     found = next(jupyter.kernels(answer(
         kernel_dirs=[], spec="/s", env={},
         kernel={"executable": sys.executable, "prefix": sys.prefix,
-                "version": "3.11.1", "torch": "/t/torch/__init__.py",
+                "version": "3.11.1", "torch": torch.__file__,
                 "labutils": "/old/course/labutils/__init__.py"},
     )))
     assert found.state == WARN
     assert "its labutils is /old/course/labutils" in found.found
+    assert "its torch" not in found.found
 
 
 def test_another_environments_word_jupyter_is_noted(monkeypatch, tmp_path):
@@ -460,6 +459,25 @@ def test_another_environments_word_jupyter_is_noted(monkeypatch, tmp_path):
     assert found.mend.startswith(f"{tmp_path / 'mine' / 'jupyter'} lab ")
     monkeypatch.setenv("PATH", str(tmp_path / "mine"))
     assert len([*jupyter.kernels(answer())]) == 1
+
+
+def test_a_kernel_without_torch_is_named():
+    found = next(jupyter.kernels(answer(
+        kernel_dirs=[], spec="/s", env={},
+        kernel={"executable": sys.executable, "prefix": sys.prefix,
+                "version": "3.11.1", "torch": None,
+                "labutils": str(ROOT / "labutils" / "__init__.py")},
+    )))
+    assert found.state == BAD
+    assert found.found.endswith("(3.11.1); torch is not installed there")
+
+
+def test_where_no_kernel_is_one_is_installed():
+    found = next(jupyter.kernels(answer(
+        kernel_dirs=[], spec="", kernel_error="NoSuchKernel: no python3",
+    )))
+    assert found.state == BAD and "NoSuchKernel" in found.found
+    assert found.mend.endswith("-m ipykernel install --sys-prefix")
 
 
 def test_a_kernel_that_is_slow_is_none_that_is_broken():

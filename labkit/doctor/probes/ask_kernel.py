@@ -21,18 +21,6 @@ print(json.dumps({
        for _doctor_name in ("labutils", "torch")},
 }))
 """
-IMPORT = """
-import json
-_doctor_failed = {}
-for _doctor_name in ("torch", "labutils"):
-    try:
-        __import__(_doctor_name)
-    except BaseException as _doctor_error:
-        _doctor_failed[_doctor_name] = (
-            f"{type(_doctor_error).__name__}: {_doctor_error}")
-print(json.dumps(_doctor_failed))
-"""
-
 
 def say(**facts):
     print(json.dumps(facts), flush=True)
@@ -56,15 +44,13 @@ def main():
     try:
         spec = manager.get_kernel_spec(NAME)
         say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
-        start(spec, until)
-    except kernelspec.NoSuchKernel:
-        say(no_kernel=True)
+        start(until)
     except Exception as error:
         say(kernel_error=f"{type(error).__name__}: {error}".strip(),
             spec=manager.find_kernel_specs().get(NAME, ""))
 
 
-def start(spec, until):
+def start(until):
     """Start the kernel as a server would, and ask it."""
     from jupyter_client.manager import KernelManager
 
@@ -75,11 +61,7 @@ def start(spec, until):
         client.start_channels()
         try:
             client.wait_for_ready(timeout=until - time.monotonic())
-            answer = ask(client, ASK, until)
-            say(kernel=answer)
-            # Else it imports what another probe imports already.
-            if answer["executable"] != sys.executable or spec.env:
-                say(kernel_imports=ask(client, IMPORT, until))
+            say(kernel=ask(client, until))
         except Exception:
             late = manager.is_alive() and time.monotonic() > until - 0.2
             say(late=late, kernel_said=last(errors))
@@ -97,8 +79,8 @@ def last(errors):
     return said[-1] if said else ""
 
 
-def ask(client, code, until):
-    """What the code prints in the kernel, in its last line."""
+def ask(client, until):
+    """What ASK prints in the kernel, in its last line."""
     said = []
 
     def hear(message):
@@ -106,7 +88,7 @@ def ask(client, code, until):
             said.append(message["content"]["text"])
 
     reply = client.execute_interactive(
-        code, store_history=False, allow_stdin=False, output_hook=hear,
+        ASK, store_history=False, allow_stdin=False, output_hook=hear,
         timeout=max(0.1, until - time.monotonic()),
     )
     if reply["content"]["status"] != "ok":
