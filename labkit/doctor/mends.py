@@ -174,9 +174,8 @@ def own_python() -> Path:
 
 def is_elsewhere() -> bool:
     """Whether the course has an environment of its own, which is not this."""
-    own = own_python()
-    return own.exists() and own.parents[1].resolve() != Path(
-        sys.prefix).resolve()
+    own, this = own_python(), Path(sys.prefix).resolve()
+    return own.exists() and own.parents[1].resolve() != this
 
 
 def install(extra: str = "lab") -> str:
