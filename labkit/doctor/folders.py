@@ -1,74 +1,187 @@
-"""Can the folders be written, and is there room? By writing really."""
-
-from __future__ import annotations
+"""What is read and written: the text, the settings, and the folders, by
+writing really."""
 
 import contextlib
+import difflib
 import errno
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from labkit.doctor import mends
-from labkit.doctor.findings import BAD, OK, WARN, Finding
-from labutils import settings
+from labkit.doctor import BAD, NOTE, OK, WARN, Finding, mends
+from labutils import corpus, settings
 
+NO_NETWORK = (
+    "(Without a network add --from FILE to the line below, with a copy.)"
+)
+CAPS = ("LABUTILS_EPOCHS", "LABUTILS_SECONDS")  # of a training
 WRITTEN = 2**20  # bytes
 # All of a full run's results take some 30 MB.
 SCARCE, TOO_LITTLE = 500 * 10**6, 50 * 10**6
 
 
-def check() -> list[Finding]:
+# ---- the text
+
+
+def text() -> Iterator[Finding]:
+    """The line about the text; as `corpus.find_corpus` looks, but nothing is
+    downloaded and no bad copy is moved."""
+    try:
+        asked, cached = settings.text(), settings.data_dir()
+    except settings.SettingsError:
+        return  # said among the settings
+    path = cached / corpus.FILE_NAME
+    unset = mends.unset("LABUTILS_TEXT")
+    fetch = mends.python("-m", "labkit", "data", "fetch")
+    if asked == settings.PRACTICE:
+        yield _practice("as LABUTILS_TEXT asks.", unset)
+    elif isinstance(asked, Path):
+        yield _book(asked, "named by LABUTILS_TEXT", BAD, unset)
+    elif os.access(path, os.F_OK):
+        yield _book(path, "of the data folder", WARN, fetch, NO_NETWORK)
+    else:
+        yield _practice(
+            f"until there is a copy of {corpus.TIME_MACHINE}, which a "
+            f"notebook downloads if it can. {NO_NETWORK}", fetch,
+        )
+
+
+def _practice(why: str, mend: str) -> Finding:
+    sha256 = corpus.practice_text().sha256[:12]
+    words = f"the practice text (SHA-256 {sha256}...), {why}"
+    return Finding("text", WARN, words, mend)
+
+
+def _book(
+    path: Path, source: str, state: str, mend: str, hint: str = ""
+) -> Finding:
+    """The line about a file that should be the book."""
+    try:
+        found = corpus.open_time_machine(path, f"the file {source}")
+    except corpus.CorpusError as error:
+        words = str(error).replace(corpus.WAYS_TO_GET_IT, hint).strip()
+        # A hash is known by its beginning.
+        words = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", words)
+        return Finding("text", state, words, mend)
+    return Finding(
+        "text", OK, f"{found.name}, verified (SHA-256 {found.sha256[:12]}..., "
+        f"{corpus.SIZE:,} bytes): {path}, {source}",
+    )
+
+
+# ---- the settings
+
+
+def variables() -> Iterator[Finding]:
+    """The lines about the LABUTILS_* variables."""
+    given = {
+        name: value.strip() for name, value in sorted(os.environ.items())
+        if name.startswith("LABUTILS_") and value.strip()
+    }
+    bad = [*_unusable(), *_unknown(given)]
+    yield from bad
+    caps = [name for name in CAPS if name in given]
+    words = ", ".join(f"{name}={value}" for name, value in given.items())
+    if bad:
+        return
+    if caps:
+        words += ": trainings are capped, and say so"
+        yield Finding("settings", NOTE, words, mends.unset(*caps))
+    else:
+        words = words or "no LABUTILS_* variable is set"
+        yield Finding("settings", OK, words)
+
+
+def _unusable() -> Iterator[Finding]:
+    """Those with values that the settings cannot use."""
+    for read in (
+        settings.data_dir, settings.results_dir, settings.text,
+        settings.epochs_cap, settings.seconds_cap, settings.seed,
+    ):
+        try:
+            read()
+        except settings.SettingsError as error:
+            words = str(error).partition(" Change it or")[0]
+            mend = mends.unset(words.partition("=")[0])
+            yield Finding("settings", BAD, words, mend)
+
+
+def _unknown(given: Iterable[str]) -> Iterator[Finding]:
+    """Those that the settings, which alone read any, do not know."""
+    source = Path(settings.__file__).read_text(encoding="utf-8")
+    known = set(re.findall(r'"(LABUTILS_[A-Z_]+)"', source))
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"; perhaps {near[0]} is meant" if near else ""
+            words = f"{name} is set, and nothing reads it{meant}"
+            yield Finding("settings", WARN, words, mends.unset(name))
+
+
+# ---- the folders
+
+
+def check() -> Iterator[Finding]:
     """The lines about the results, the text's folder and the notebooks."""
-    findings = []
     for name, variable, read, state in (
         ("results", "LABUTILS_RESULTS_DIR", settings.results_dir, BAD),
         ("data", "LABUTILS_DATA_DIR", settings.data_dir, WARN),
     ):
+        # Said among the settings.
         with contextlib.suppress(settings.SettingsError):
-            findings.append(_folder(name, variable, read(), state))
+            yield folder(name, variable, read(), state)
     notebooks = settings.home() / "notebooks"
     if notebooks.is_dir() and (problem := try_to_write(notebooks)):
-        findings.append(Finding(
+        yield Finding(
             "notebooks", WARN, f"{notebooks}: {problem}; what you change "
             "cannot be saved", _owned(notebooks) or _copy(),
-        ))
-    return findings
+        )
 
 
-def _folder(name: str, variable: str, folder: Path, state: str) -> Finding:
-    problem = try_to_write(folder)
-    free = _free(folder)
+def folder(name: str, variable: str, path: Path, state: str) -> Finding:
+    """The line about a folder that a variable may put elsewhere.
+
+    Args:
+        name: of the folder, in the line and for another one.
+        variable: the environment variable.
+        path: where it is now.
+        state: of the line where nothing can be written.
+    """
+    problem = try_to_write(path)
+    free = shutil.disk_usage(_existing(path)).free
+    words = f"{path}: only {_size(free)} are free there"
     if not problem and free >= SCARCE:
-        words = f"{folder}: can be written, {_size(free)} free"
+        words = f"{path}: can be written, {_size(free)} free"
         return Finding(name, OK, words)
     mend = mends.put(variable, another(f"labutils-{name}"))
-    if problem or free < TOO_LITTLE:
-        problem = problem or f"only {_size(free)} are free there"
-        return Finding(
-            name, state, f"{folder}: {problem}", _owned(folder) or mend
-        )
-    words = f"{folder}: {_size(free)} are free there, which may not do"
-    return Finding(name, WARN, words, mend)
+    if problem:
+        words, mend = f"{path}: {problem}", _owned(path) or mend
+    elif free >= TOO_LITTLE:
+        words, state = f"{words}, which may not do", WARN
+    return Finding(name, state, words, mend)
 
 
 def try_to_write(folder: Path) -> str:
-    """Write a file there as labutils would, and remove it.
+    """Write a file there as labutils would, or where it would make the
+    folder, and remove it.
 
     Returns:
         What went wrong, in words; "" where nothing did.
     """
     try:
-        with _made(folder):
-            handle, name = tempfile.mkstemp(prefix=".doctor.", dir=folder)
-            try:
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(os.urandom(WRITTEN))
-                    stream.flush()
-                    os.fsync(stream.fileno())
-            finally:
-                Path(name).unlink()
+        handle, name = tempfile.mkstemp(
+            prefix=".doctor.", dir=_existing(folder)
+        )
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(os.urandom(WRITTEN))
+                stream.flush()
+                os.fsync(stream.fileno())
+        finally:
+            Path(name).unlink()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return f"no room for a file ({error.strerror})"
@@ -76,30 +189,11 @@ def try_to_write(folder: Path) -> str:
     return ""
 
 
-@contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """The folder, which is gone afterwards if it was not there before."""
-    missing = []
-    while not os.access(folder, os.F_OK) and folder != folder.parent:
-        missing.append(folder)
-        folder = folder.parent
-    made = []
-    try:
-        for path in reversed(missing):
-            path.mkdir()
-            made.append(path)
-        yield
-    finally:
-        for path in reversed(made):
-            # Somebody may have put something into it.
-            with contextlib.suppress(OSError):
-                path.rmdir()
-
-
-def _free(folder: Path) -> int:
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
     while not os.access(folder, os.F_OK) and folder != folder.parent:
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
 
 
 def _size(number: int) -> str:
@@ -121,12 +215,12 @@ def _owned(folder: Path) -> str:
 
 def another(name: str) -> Path:
     """A folder elsewhere that can be written and has room."""
-    places = [Path.home(), Path(tempfile.gettempdir()), Path("/var/tmp")]
-    for place in places:
+    for place in (Path.home(), Path(tempfile.gettempdir()), Path("/var/tmp")):
         other = place / name
-        if not place.is_dir() or try_to_write(other):
-            continue
-        if _free(other) >= SCARCE:
+        if (
+            place.is_dir() and not try_to_write(other)
+            and shutil.disk_usage(place).free >= SCARCE
+        ):
             return other
     return Path("/a/folder/with/room")
 

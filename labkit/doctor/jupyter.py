@@ -1,155 +1,196 @@
-"""Which kernel does a notebook get, and which interpreter runs it?"""
+"""Which kernel does a notebook get, and would it show a widget?"""
 
-from __future__ import annotations
-
+import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from labkit.doctor import mends
-from labkit.doctor.findings import BAD, NOTE, OK, WARN, Finding
+from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
 from labkit.doctor.folders import another, try_to_write
-from labkit.doctor.probe import ROOT, Probe
+from labkit.doctor.mends import ROOT, installed
+from labkit.doctor.python import is_in, site_packages
 from labutils import settings
 
-NAME = "python3"
+NAME = "python3"  # the kernel that the notebooks name
+EXTENSION = "@jupyter-widgets/jupyterlab-manager"
+# Generations: ipywidgets' first number, and that of its front end.
+FITTING = {"7": "3", "8": "5"}
 
 
-def check(probe: Probe) -> list[Finding]:
-    """The lines about the kernel that the notebooks name, and about the
-    others that one could choose."""
-    return [_kernel(probe), *_runtime(probe), *_others(probe), *_command()]
+# ---- the kernel
 
 
-def _kernel(probe: Probe) -> Finding:
-    facts = probe.facts
-    if "labextensions" not in facts or "kernel_dirs" not in facts:
-        return Finding(
-            "kernel", BAD, f"Jupyter does not work: {probe.trouble}",
-            mends.install(),
+def kernels(answer: Answer) -> Iterator[Finding]:
+    """The lines about the kernel that the notebooks name, about the others
+    that one could choose, and about what the word jupyter starts."""
+    facts = answer.facts
+    yield _kernel(facts, answer.trouble)
+    # The folder in which Jupyter's programs meet.
+    runtime = facts.get("runtime")
+    if runtime and (problem := try_to_write(Path(runtime))):
+        yield Finding(
+            "jupyter", BAD, f"Jupyter's own folder {runtime}: {problem}",
+            mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")),
         )
-    if "no_kernel" in facts:
-        return Finding(
-            "kernel", BAD, f"there is no kernel {NAME}", _install_kernel()
+    others = ", ".join(
+        f"{name} ({program})"
+        for name, program in facts.get("others", {}).items()
+        if Path(program).is_absolute() and program != sys.executable
+    )
+    if others:
+        yield Finding(
+            "kernels", NOTE, f"JupyterLab also offers {others}: keep to "
+            f"{NAME}, the one that the notebooks name",
         )
+    found = shutil.which("jupyter")
+    own = Path(sys.executable).parent / "jupyter"
+    if found and own.exists() and Path(found).parent != own.parent:
+        yield Finding(
+            "command", NOTE, f"the word jupyter starts {found}, which is of "
+            "another environment; start this one's",
+            f"{mends.shown(own)} lab {mends.shown(settings.home())}",
+        )
+
+
+def _kernel(facts: dict[str, Any], trouble: str) -> Finding:
+    if "kernel_dirs" not in facts:
+        words = f"Jupyter does not work: {trouble}"
+        return Finding("kernel", BAD, words, mends.install())
     if "kernel" in facts:
-        return _answered(probe)
-    if facts.get("late") or "too long" in probe.trouble:
+        return _answered(facts)
+    place = f"{NAME} of {facts.get('spec') or 'an unknown place'}"
+    if facts.get("late") or "too long" in trouble:
         return Finding(
-            "kernel", WARN, f"{_place(probe)} did not answer in time: this "
-            "machine is slow, or busy, or a firewall keeps programs from "
-            "talking to each other", mends.longer(),
+            "kernel", WARN, f"{place} did not answer in time: this machine is "
+            "slow, or busy, or a firewall keeps programs from talking to each "
+            "other", mends.longer(),
         )
-    argv = facts.get("argv", [""])
-    program = f" ({argv[0]})" if Path(argv[0]).is_absolute() else ""
+    program = facts.get("argv", [""])[0]
+    if Path(program).is_absolute():
+        place += f" ({program})"
     reason = (
-        facts.get("kernel_said") or facts.get("kernel_error")
-        or probe.trouble or "no reason given"
+        facts.get("kernel_said") or facts.get("kernel_error") or trouble
+        or "no reason given"
     )
-    return Finding(
-        "kernel", BAD, f"{_place(probe)}{program} does not start: {reason}",
-        _mend(probe),
-    )
+    words = f"{place} does not start: {reason}"
+    return Finding("kernel", BAD, words, _mend(facts))
 
 
-def _place(probe: Probe) -> str:
-    return f"{NAME} of {probe.facts.get('spec') or 'an unknown place'}"
-
-
-def _answered(probe: Probe) -> Finding:
-    """The kernel runs: what is it, and does it have what it takes?"""
-    kernel = probe.facts["kernel"]
-    where = f"{NAME} runs {kernel['executable']} ({kernel['version']})"
-    failed = dict(probe.facts.get("kernel_imports") or {})
-    for module in ("torch", "labutils"):
+def _answered(facts: dict[str, Any]) -> Finding:
+    """The kernel runs: what is it, and would it import what is installed?"""
+    kernel = facts["kernel"]
+    state, mend = OK, mends.install()
+    words = f"{NAME} runs {kernel['executable']} ({kernel['version']})"
+    elsewhere = Path(kernel["prefix"]).resolve() != Path(sys.prefix).resolve()
+    if elsewhere:
+        state = WARN
+        words += f", another environment (kernel in {facts.get('spec', '')})"
+    # A kernel with variables of its own may import from elsewhere, too.
+    if elsewhere or facts.get("env"):
+        mend = _mend(facts)
+    for module, worse in (("labutils", WARN), ("torch", BAD)):
         if not kernel[module]:
-            failed[module] = "it is not installed there"
-    words = "; ".join(
-        f"{module} does not import ({reason})"
-        for module, reason in failed.items()
-    )
-    if Path(kernel["prefix"]).resolve() != Path(sys.prefix).resolve():
-        found = f"{where}, another environment (kernel in {_spec(probe)})"
-        state = BAD if failed else WARN
-        found += f"; {words}" if words else ""
-        return Finding("kernel", state, found, _mend(probe))
-    if failed:
-        # A kernel with variables of its own may import from elsewhere.
-        mend = _mend(probe) if probe.facts.get("env") else mends.install()
-        return Finding("kernel", BAD, f"{where}; {words}", mend)
-    if not _same(kernel["labutils"]):
-        return Finding(
-            "kernel", WARN, f"{where}; its labutils is {kernel['labutils']}, "
-            f"the doctor is of {ROOT}", mends.install(),
-        )
-    return Finding(
-        "kernel", OK, f"{where}; it starts, and finds labutils and torch"
-    )
+            state = BAD
+            words += f"; {module} is not installed there"
+        elif not elsewhere:
+            place = ROOT if module == "labutils" else site_packages(module)
+            if not is_in(Path(kernel[module]), place):
+                state = BAD if state == BAD else worse
+                words += f"; its {module} is {kernel[module]}, not in {place}"
+    if state != OK:
+        return Finding("kernel", state, words, mend)
+    words += "; it starts, and finds labutils and torch"
+    return Finding("kernel", OK, words)
 
 
-def _spec(probe: Probe) -> str:
-    return str(probe.facts.get("spec", ""))
-
-
-def _same(labutils: str) -> bool:
-    return Path(labutils).resolve().parents[1] == ROOT
-
-
-def _mend(probe: Probe) -> str:
+def _mend(facts: dict[str, Any]) -> str:
     """What puts this environment's kernel in the place of a wrong one."""
-    spec = Path(_spec(probe))
+    spec = Path(facts.get("spec") or "")
     for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep):
         if part and Path(part) in spec.parents:
             return mends.unset("JUPYTER_PATH")
     own = Path(sys.prefix, "share", "jupyter", "kernels")
-    places = [Path(place) for place in probe.facts.get("kernel_dirs", [])]
+    places = [Path(place) for place in facts.get("kernel_dirs", [])]
     before = places[:places.index(own)] if own in places else places
-    if spec.parent in before:
-        return mends.remove(spec)
-    return _install_kernel()
+    return mends.remove(spec) if spec.parent in before else _install_kernel()
 
 
 def _install_kernel() -> str:
     return mends.python("-m", "ipykernel", "install", "--sys-prefix")
 
 
-def _runtime(probe: Probe) -> list[Finding]:
-    """Whether Jupyter can write the folder in which its programs meet."""
-    folder = probe.facts.get("runtime")
-    problem = try_to_write(Path(folder)) if folder else ""
-    if not problem:
-        return []
-    return [Finding(
-        "jupyter", BAD, f"Jupyter's own folder {folder}: {problem}",
-        mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")),
-    )]
+# ---- widgets
 
 
-def _others(probe: Probe) -> list[Finding]:
-    """Kernels that JupyterLab offers too, of other environments."""
-    others = {
-        name: program
-        for name, program in probe.facts.get("others", {}).items()
-        if Path(program).is_absolute() and program != sys.executable
-    }
-    if not others:
-        return []
-    words = ", ".join(f"{name} ({where})" for name, where in others.items())
-    return [Finding(
-        "kernels", NOTE, f"JupyterLab also offers {words}: keep to {NAME}, "
-        "the one that the notebooks name",
-    )]
+def widgets(answer: Answer) -> Iterator[Finding]:
+    """The line about widgets.
+
+    Their back end is the Python package; the front end is an extension that
+    JupyterLab loads from share/jupyter/labextensions. Where one is missing
+    or of another generation, a widget is a line of text.
+    """
+    back, facts = installed("ipywidgets"), answer.facts
+    if "labextensions" not in facts or back is None:
+        return  # said in the kernel's line, or among the packages
+    again = mends.reinstall("jupyterlab_widgets")
+    places = [Path(place) / EXTENSION for place in facts["labextensions"]]
+    found = [place for place in places if (place / "package.json").is_file()]
+    if not found:
+        yield Finding(
+            "widgets", BAD, f"ipywidgets {back} has no front end: JupyterLab "
+            f"has no extension {EXTENSION}", again,
+        )
+        return
+    front = _version(found[0])
+    told = f"ipywidgets {back}, front end {front}"
+    if not _fits(back, front):
+        # It may hide a right one.
+        hides = any(_fits(back, _version(folder)) for folder in found[1:])
+        yield Finding(
+            "widgets", BAD, f"{told}: they do not fit (front end in "
+            f"{found[0]})", mends.remove(found[0]) if hides else again,
+        )
+    elif _disabled(facts["configs"]):
+        yield Finding(
+            "widgets", BAD, f"{told}, but the extension is disabled",
+            mends.python("-m", "jupyterlab.labextensions", "enable",
+                         EXTENSION),
+        )
+    else:
+        yield Finding("widgets", OK, told)
 
 
-def _command() -> list[Finding]:
-    """Whether the word jupyter leads to this environment."""
-    found = shutil.which("jupyter")
-    own = Path(sys.executable).parent / "jupyter"
-    if not found or not own.exists() or Path(found).parent == own.parent:
-        return []
-    return [Finding(
-        "command", NOTE, f"the word jupyter starts {found}, which is of "
-        "another environment; start this one's",
-        f"{mends.shown(own)} lab {mends.shown(settings.home())}",
-    )]
+def _version(folder: Path) -> str:
+    try:
+        text = (folder / "package.json").read_text(encoding="utf-8")
+        return str(json.loads(text)["version"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "unreadable"
+
+
+def _fits(back: str, front: str) -> bool:
+    wanted = FITTING.get(back.partition(".")[0])
+    # Of a generation that is unknown here nothing is known.
+    return wanted in (None, front.partition(".")[0])
+
+
+def _disabled(configs: list[str]) -> bool:
+    """As JupyterLab settles it: the first of the folders has the last word."""
+    state: dict[str, Any] = {}
+    for folder in reversed(configs):
+        path = Path(folder, "labconfig", "page_config.json")
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            disabled = said.get("disabledExtensions", {})
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(disabled, list):
+            disabled = dict.fromkeys(disabled, True)
+        state.update(disabled)
+    return any(
+        off for name, off in state.items()
+        if name.partition(":")[0] == EXTENSION
+    )

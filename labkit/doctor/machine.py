@@ -1,30 +1,41 @@
 """What does this machine have, and how long will the trainings take?"""
 
-from __future__ import annotations
-
 import os
-from pathlib import Path
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 
-from labkit.doctor import mends
-from labkit.doctor.findings import BAD, NOTE, OK, WARN, Finding
-from labkit.doctor.probe import Probe
-from labkit.doctor.versions import installed
+from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
+from labkit.doctor.python import full_course
+from labkit.report.browser import BrowserError, find
+from labutils import settings
 
 # A notebook's kernel takes some 700 MB, JupyterLab and a page as much again.
 SCARCE, TOO_LITTLE = 1.5, 0.5  # GB
 LONG = 45 * 60  # seconds, of all the trainings
 
 
-def device(torch: Probe) -> list[Finding]:
+# ---- for trainings
+
+
+def device(libraries: Answer) -> Iterator[Finding]:
     """The line about the device and the threads."""
-    facts = torch.facts
+    facts, trouble = libraries.facts, libraries.trouble
     if "device" not in facts:
-        return [_no_torch(torch.trouble)]
+        if "too long" in trouble:
+            words = "PyTorch was not ready in time"
+            yield Finding("device", WARN, words, mends.longer())
+            return
+        there = mends.installed("torch")
+        mend = mends.reinstall("torch") if there else mends.install()
+        words = f"PyTorch does not work: {trouble}"
+        yield Finding("device", BAD, words, mend)
+        return
     if "bad_device" in facts:
-        return [Finding(
-            "device", BAD, facts["bad_device"].partition(" Change it or")[0],
-            mends.unset("LABUTILS_DEVICE"),
-        )]
+        words = facts["bad_device"].partition(" Change it or")[0]
+        yield Finding("device", BAD, words, mends.unset("LABUTILS_DEVICE"))
+        return
     words = facts["device"]
     if facts["device_name"]:
         words += f" ({facts['device_name']})"
@@ -39,23 +50,12 @@ def device(torch: Probe) -> list[Finding]:
             f"but its driver does not fit PyTorch's CUDA {build}" if build
             else "and this PyTorch is built for the CPU alone"
         )
-        return [Finding("device", NOTE, words)]
-    if threads > cores:
-        return [Finding(
-            "device", WARN, f"{words}: they wait for each other",
-            mends.unset("OMP_NUM_THREADS"),
-        )]
-    return [Finding("device", OK, words)]
-
-
-def _no_torch(trouble: str) -> Finding:
-    """The line where PyTorch did not get as far as its devices."""
-    if "too long" in trouble:
-        return Finding(
-            "device", WARN, "PyTorch was not ready in time", mends.longer()
-        )
-    mend = mends.reinstall("torch") if installed("torch") else mends.install()
-    return Finding("device", BAD, f"PyTorch does not work: {trouble}", mend)
+        yield Finding("device", NOTE, words)
+    elif threads > cores:
+        words += ": they wait for each other"
+        yield Finding("device", WARN, words, mends.unset("OMP_NUM_THREADS"))
+    else:
+        yield Finding("device", OK, words)
 
 
 def _cores() -> int:
@@ -65,48 +65,39 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def trainings(torch: Probe) -> list[Finding]:
+def trainings(libraries: Answer) -> Iterator[Finding]:
     """The lines about a training step and about each notebook's trainings."""
-    facts = torch.facts
+    facts = libraries.facts
+    if "device" not in facts:
+        return
     if "steps" not in facts:
-        if "device" not in facts:
-            return []
-        return [Finding(
+        reason = libraries.trouble or "no time was left"
+        yield Finding(
             "training", WARN, "no step was timed: the machine is too busy, or "
-            f"slow ({torch.trouble or 'no time was left'})",
-            mends.longer(),
-        )]
-    steps = ", ".join(
-        f"{name.replace('_sequential', '')} {ms:.0f}"
-        for name, ms in facts["steps"].items()
-    )
-    return [
-        Finding("a step", OK, f"{steps} milliseconds"),
-        _trainings(facts["estimates"], facts["ratio"]),
-    ]
-
-
-def _trainings(estimates: dict[str, float], ratio: float) -> Finding:
-    total = sum(estimates.values())
+            f"slow ({reason})", mends.longer(),
+        )
+        return
+    steps = ", ".join(f"{n} {ms:.0f}" for n, ms in facts["steps"].items())
+    yield Finding("a step", OK, f"{steps} milliseconds")
+    total = sum(facts["estimates"].values())
     each = ", ".join(
-        f"notebook {name}: {_minutes(seconds)}"
-        for name, seconds in estimates.items()
+        f"notebook {notebook}: {_minutes(seconds)}"
+        for notebook, seconds in facts["estimates"].items()
     )
     words = (
-        f"{each}; {_minutes(total)} in all, {ratio:.1f} times the time of "
-        f"the recorded runs{_capped()}{_busy()}"
+        f"about {each}; {_minutes(total)} in all, {facts['ratio']:.1f} times "
+        "the time of the recorded runs"
     )
-    if total < LONG or _busy():
-        return Finding("trainings", OK, f"about {words}")
-    return Finding(
-        "trainings", WARN, f"about {words}: long; with the line below they "
-        "stop earlier, and say so", mends.put("LABUTILS_EPOCHS", "100"),
-    )
-
-
-def _capped() -> str:
-    cap = os.environ.get("LABUTILS_EPOCHS", "").strip()
-    return f", with LABUTILS_EPOCHS={cap}" if cap else ""
+    if cap := os.environ.get("LABUTILS_EPOCHS", "").strip():
+        words += f", with LABUTILS_EPOCHS={cap}"
+    busy = _busy()
+    if total < LONG or busy:
+        yield Finding("trainings", OK, words + busy)
+    else:
+        yield Finding(
+            "trainings", WARN, f"{words}: long; with the line below they "
+            "stop earlier, and say so", mends.put("LABUTILS_EPOCHS", "100"),
+        )
 
 
 def _busy() -> str:
@@ -126,44 +117,100 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min"
 
 
-def memory(fonts: Probe) -> list[Finding]:
+def memory(libraries: Answer) -> Iterator[Finding]:
     """The line about free memory."""
-    free = available()
-    if free is None:
-        free = fonts.facts.get("memory")
-    if free is None:
-        return [Finding("memory", NOTE, "this system does not say")]
-    words = f"{free / 10**9:.1f} GB free"
-    close = (
-        "close other programs and notebooks that you do not use (in "
-        "JupyterLab: Kernel, Shut Down All Kernels)"
-    )
-    if free < TOO_LITTLE * 10**9:
-        return [Finding("memory", BAD, f"{words}: too little for a notebook; "
-                        f"{close}")]
-    if free < SCARCE * 10**9:
-        return [Finding("memory", WARN, f"{words}: little; {close}")]
-    return [Finding("memory", OK, words)]
+    if "memory" not in libraries.facts:
+        reason = libraries.facts.get("no_memory") or libraries.trouble
+        yield Finding("memory", NOTE, f"could not be asked ({reason})")
+        return
+    free = libraries.facts["memory"] / 10**9
+    state = BAD if free < TOO_LITTLE else WARN if free < SCARCE else OK
+    words = f"{free:.1f} GB free"
+    if state != OK:
+        words += (
+            f": {'too little for a notebook' if state == BAD else 'little'}; "
+            "close other programs and notebooks that you do not use (in "
+            "JupyterLab: Kernel, Shut Down All Kernels)"
+        )
+    yield Finding("memory", state, words)
 
 
-def available() -> int | None:
-    """Bytes that a new program can have, where Linux says; in a container
-    not more than its limit leaves."""
+# ---- for reports, tests and grading
+
+
+def fonts(answer: Answer) -> Iterator[Finding]:
+    """The line about Chinese letters in pictures."""
+    families = answer.facts.get("chinese")
+    if "No module named 'matplotlib" in answer.trouble:
+        return  # said among the packages
+    if families is None:
+        yield Finding(
+            "fonts", NOTE, f"matplotlib did not say ({answer.trouble}); its "
+            "first list of fonts takes long, the second time it is there",
+        )
+    elif families:
+        more = f" and {len(families) - 2} more" if len(families) > 2 else ""
+        words = f"with Chinese letters: {', '.join(families[:2])}{more}"
+        yield Finding("fonts", OK, words)
+    else:
+        # Whoever works in Chinese will miss them.
+        chinese = os.environ.get("LANG", "").startswith("zh")
+        yield Finding(
+            "fonts", WARN if chinese else NOTE, "none with Chinese letters: "
+            "in pictures they are empty boxes",
+            _install_fonts(answer.facts["font_cache"]),
+        )
+
+
+def _install_fonts(cache: str) -> str:
+    """Matplotlib looks for new fonts only when its list is gone."""
+    lists = f"{mends.shown(cache)}/fontlist-*.json"
+    if sys.platform == "linux":
+        return f"sudo apt-get install fonts-noto-cjk && rm -f {lists}"
+    # Windows and macOS come with such fonts.
+    return f"{'Remove-Item' if mends.WINDOWS else 'rm -f'} {lists}"
+
+
+def browser() -> Iterator[Finding]:
+    """The line about a browser: for PDF files and for the browser tests."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        values = dict(line.split(":") for line in lines)
-        free = 1024 * int(values["MemAvailable"].split()[0])
-    except (OSError, ValueError, LookupError):
-        return None
-    group = Path("/sys/fs/cgroup")
-    for most, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            limit = int((group / most).read_text())
-            left = limit - int((group / used).read_text())
-        except (OSError, ValueError):  # no limit is the word "max"
-            continue
-        free = min(free, max(left, 0))
-    return free
+        found = find()
+    except BrowserError:
+        line = "sudo apt-get install chromium"
+        yield Finding(
+            "browser", NOTE, "no Chromium, Chrome or Edge: needed for PDF "
+            "files and browser tests alone",
+            line if sys.platform == "linux" else "",
+        )
+        return
+    if not (settings.home() / "tests").is_dir():
+        yield Finding("browser", OK, f"{found}, for PDF files")
+    elif driver := mends.installed("playwright"):
+        yield Finding("browser", OK, f"{found}, playwright {driver}")
+    else:
+        yield Finding(
+            "browser", NOTE, f"{found}; no playwright, which the browser "
+            "tests need", mends.install("dev"),
+        )
+
+
+def sandbox() -> Iterator[Finding]:
+    """The line about bubblewrap, for those who grade."""
+    if not full_course() or sys.platform != "linux":
+        return
+    found = shutil.which("bwrap")
+    if not found:
+        yield Finding(
+            "sandbox", NOTE, "no bubblewrap, which grading needs",
+            "sudo apt-get install bubblewrap",
+        )
+        return
+    done = subprocess.run(
+        [found, "--ro-bind", "/", "/", "--unshare-all", "true"],
+        timeout=2, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+    )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        yield Finding("sandbox", NOTE, f"{found} does not work: {said}")
+    else:
+        yield Finding("sandbox", OK, f"{found} works, for grading")

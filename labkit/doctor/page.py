@@ -1,12 +1,11 @@
 """The page, for people and for programs."""
 
-from __future__ import annotations
-
+import dataclasses
 import json
 import shutil
 import textwrap
 
-from labkit.doctor.findings import BAD, WARN, Finding, Section
+from labkit.doctor import BAD, WARN, Finding, Section
 
 STATE, NAME = 6, 12  # characters of the first two columns
 WIDEST = 100  # a line that is longer reads badly
@@ -33,11 +32,8 @@ def page(sections: list[Section]) -> str:
 def as_json(sections: list[Section]) -> str:
     """The same, for a program."""
     checks = [
-        {
-            "section": section.title, "name": f.name, "state": f.state,
-            "found": f.found, "mend": f.mend,
-        }
-        for section in sections for f in section.findings
+        {"section": section.title, **dataclasses.asdict(finding)}
+        for section in sections for finding in section.findings
     ]
     return json.dumps(
         {"exit_code": exit_code(sections), "checks": checks}, indent=1

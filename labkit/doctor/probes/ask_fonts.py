@@ -1,8 +1,4 @@
-"""Which of matplotlib's fonts have Chinese letters, and which widgets are
-there?
-
-python ask_fonts.py ROOT
-"""
+"""Which of matplotlib's fonts have Chinese letters?"""
 
 import json
 import re
@@ -38,21 +34,6 @@ def chinese():
 
 
 def main():
-    try:
-        import ipywidgets  # type: ignore[import-untyped]
-
-        say(imports={"ipywidgets": {
-            "version": ipywidgets.__version__, "file": ipywidgets.__file__
-        }})
-    except Exception as error:
-        words = f"{type(error).__name__}: {error}"
-        say(imports={"ipywidgets": {"error": words}})
-    try:
-        import psutil  # ipykernel brings it
-
-        say(memory=psutil.virtual_memory().available)
-    except Exception as error:
-        say(no_memory=str(error))
     import matplotlib
 
     say(font_cache=matplotlib.get_cachedir())
