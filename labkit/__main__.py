@@ -57,18 +57,14 @@ def count(text: str) -> int:
 
 def _missing(error: ModuleNotFoundError) -> str:
     """What to do about a package that a command needs and does not find."""
-    from labkit.doctor import mends, python
+    from labkit.doctor import mends
 
     package = str(error.name).partition(".")[0]
     if package in ("labutils", "labkit", "labstaff"):
         raise error  # no package to install would help
-    extra = next(
-        (one.extra for one in python.requirements()
-         if python.plain(one.name) == python.plain(package)), "teach",
-    )
     return (
         f"this command needs {package}, which is not installed here. Type: "
-        f"{mends.install(extra or 'lab')}"
+        f"{mends.install(mends.extra_of(package) or 'teach')}"
     )
 
 

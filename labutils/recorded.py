@@ -104,15 +104,10 @@ def compare(name: str, history: History) -> str:
     if not history.full:
         return "recorded range: not compared, this is no full run"
     recorded, all_ranges = _read(name)
-    for what, mine, theirs in (
-        ("text", *(
-            [h.corpus.get(k) for k in ("sha256", "tokens", "held_out_tokens")]
-            for h in (history, recorded)
-        )),
-        ("setting", _asked(history), _asked(recorded)),
-    ):
-        if mine != theirs:
-            return f"recorded range: not compared, it has another {what}"
+    (text, asked), (its_text, its_asked) = map(_asked, (history, recorded))
+    if text != its_text or asked != its_asked:
+        other = "text" if text != its_text else "setting"
+        return f"recorded range: not compared, it has another {other}"
     device = history.settings["device"].partition(":")[0]
     ranges = all_ranges.get(device)
     if ranges is None:
@@ -141,10 +136,12 @@ def _read(name: str) -> tuple[History, dict[str, Any]]:
     return History.from_json(json.dumps(saved["history"])), saved["ranges"]
 
 
-def _asked(history: History) -> dict[str, Any]:
-    """The settings on which the figures depend, except for chance.
+def _asked(history: History) -> tuple[list[Any], dict[str, Any]]:
+    """The text and the settings on which the figures depend, but for chance.
 
     The limits are none of them: what they limited is no full run.
     """
     others = ("seed", "device", "epochs_cap", "max_seconds", "seconds_cap")
-    return {k: v for k, v in history.settings.items() if k not in others}
+    settings = {k: v for k, v in history.settings.items() if k not in others}
+    text = ("sha256", "tokens", "held_out_tokens")
+    return [history.corpus.get(name) for name in text], settings

@@ -113,7 +113,7 @@ def test_a_missing_package_is_answered_with_what_brings_it(
     def needs_it():
         raise ModuleNotFoundError(name=module)
 
-    monkeypatch.setattr(mends, "own_environment", lambda: None)
+    monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
     monkeypatch.setattr(mends, "in_environment", lambda: True)
     monkeypatch.setattr(settings, "check", needs_it)
     code, out, err = main("demo")
