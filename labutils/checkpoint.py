@@ -1,9 +1,7 @@
 """Stopping a training, and going on from where it stands.
 
-A snapshot is kept in memory after each epoch, and in a file now and then.
-Together with the number of epochs it is all that a training needs to go on as
-if it had never stopped: batches and dropout follow from the seed and the
-epoch alone.
+A snapshot, kept in memory after each epoch, and the number of epochs are all
+that a training needs to go on: batches and dropout follow from seed and epoch.
 """
 
 import copy

@@ -251,9 +251,8 @@ def _download(url: str) -> bytes:
             while packet := answer.raw.read1(2**16, decode_content=True):
                 data += packet
                 if time.monotonic() > end:
-                    raise _NoAnswerError(
-                        f"too slow (not complete after {TOTAL_SECONDS:.0f} s)"
-                    )
+                    after = f"not complete after {TOTAL_SECONDS:.0f} s"
+                    raise _NoAnswerError(f"too slow ({after})")
                 if len(data) > 10 * SIZE:
                     raise _NoAnswerError("it sends far more than the text")
     except requests.HTTPError as error:

@@ -130,12 +130,9 @@ def _ngrams(text: numpy.ndarray, n: int, vocab_size: int) -> numpy.ndarray:
 def _tally(
     keys: numpy.ndarray, counts: numpy.ndarray, asked: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """For each number asked for: its total count, and its lines in `keys`.
+    """For each number asked for: its total count, and its places in `keys`.
 
-    Args:
-        keys: in ascending order; one may stand there several times.
-        counts: the count of each.
-        asked: the numbers to look up.
+    The keys are in ascending order; one may stand there several times.
     """
     totals = numpy.concatenate([[0], counts.cumsum()])
     first = numpy.searchsorted(keys, asked, side="left")

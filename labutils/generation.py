@@ -114,15 +114,10 @@ def encode(
         ValueError: the text has fewer than `least` characters, or the model
             was made for another vocabulary.
     """
-    if not text:
-        raise ValueError(
-            "The prefix is empty: expected at least one character, such as "
-            "'time traveller'."
-        )
     if len(text) < least:
         raise ValueError(
-            f"The text {text!r} has {len(text)} characters: expected at "
-            f"least {least}."
+            f"The text {text!r} has {len(text)} characters: expected {least} "
+            "or more, such as 'time traveller'."
         )
     made_for = getattr(model, "vocab_size", len(vocab))
     if made_for != len(vocab):

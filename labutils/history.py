@@ -167,8 +167,6 @@ class History:
         left = self.last_epoch - self.num_epochs
         minutes, rest = divmod(round(self.seconds_left), 60)
         how_long = f"About {minutes}:{rest:02d} minutes"
-        if minutes >= 60:
-            how_long = f"About {minutes // 60}:{minutes % 60:02d} hours"
         if self.seconds_left < 1:
             how_long = "Less than a second"
         epochs = f"{left:,} epochs" if left > 1 else "epoch"

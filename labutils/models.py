@@ -95,9 +95,8 @@ def next_state(
 ) -> State:
     """The state for the next batch.
 
-    In sequential batches each row goes on where it stopped, so the state is
-    carried on. A row of a random batch, and of the first one (state None),
-    starts anew.
+    In sequential batches each row goes on where it stopped, and so does the
+    state. A row of a random batch, or of the first one (None), starts anew.
     """
     if state is None or data_iter.use_random_iter:
         return model.begin_state(batch_size, device_of(model))

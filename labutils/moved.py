@@ -23,8 +23,6 @@ MOVED = {
 
 
 class _Forward(MetaPathFinder, Loader):
-    """Finds a module of an earlier release in its new place."""
-
     def find_spec(self, fullname, path=None, target=None):
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 

