@@ -59,7 +59,7 @@ SEEDS = tuple(
     f"seeds_{network}_{run}"
     for network in ("lstm_256", "gru_256", "gru_296") for run in (0, 1, 2)
 )
-# Each part of the report by its key; labkit/report/words.py has the titles.
+# Each part of the report by its key; labkit/report/templates/ has the titles.
 PARTS = {
     "text": (
         Lesson("01_text_preprocessing", texts=("summary",),
