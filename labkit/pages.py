@@ -1,15 +1,19 @@
-"""A notebook's Markdown as HTML, its LaTeX formulas as MathML.
+"""What somebody's notebook holds, made fit and harmless for a page.
 
-Browsers draw MathML by themselves, so a page made with this needs no script
-and no network. The Markdown may come from anybody: HTML in it is shown, not
-obeyed, and only what stands below reaches the page.
+Markdown becomes HTML and its LaTeX formulas MathML, which browsers draw by
+themselves: a page made with this needs no script and no network. The notebook
+may come from anybody: HTML in its Markdown is shown, not obeyed, and of its
+outputs only text and PNG images are kept, for HTML, scripts and SVG could do
+something to whoever opens the page.
 """
 
+import base64
 import contextlib
 import html
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
@@ -21,7 +25,12 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-LONGEST = 2000  # characters of a formula; nobody writes a longer one
+LONGEST_FORMULA = 2000  # characters; nobody writes a longer one
+LONGEST_OUTPUT = 20_000  # characters
+LINES = 200  # of an output
+LARGEST_IMAGE = 2_000_000  # characters in base64
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+PNG = b"\x89PNG\r\n"
 # A macro can blow a short formula up to one without end.
 MACROS = re.compile(r"\\(?:def|let|(?:re)?new(?:command|environment))\b")
 # Environments that the parser has under another name.
@@ -54,7 +63,8 @@ ALPHABETS = {
     "monospace": "MONOSPACE",
 }
 PRIME = "\N{PRIME}"
-# What a page needs in its style; a browser's own rules leave these out.
+# What a page with formulas needs in its style; a browser's own rules leave
+# these out.
 STYLE = """
 math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math",
   "DejaVu Math TeX Gyre", math }
@@ -64,6 +74,48 @@ mtd[columnalign="right"] { text-align: -moz-right; text-align: -webkit-right;
 mtd[columnalign="left"] { text-align: -moz-left; text-align: -webkit-left;
   padding-left: 0 }
 """.strip()
+
+
+# ---- outputs
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One output: a PNG image in base64, or else a text."""
+
+    image: str = ""
+    text: str = ""
+
+
+def shown(output: Any) -> Shown | None:
+    """An output as text or as a PNG; None for any other."""
+    data = output.get("data", {})
+    image = "".join(str(data.get("image/png", "")).split())
+    if image and len(image) <= LARGEST_IMAGE and is_png(image):
+        return Shown(image=image)
+    text = (
+        "\n".join(map(str, output.get("traceback", [])))
+        or output.get("text") or data.get("text/plain") or ""
+    )
+    text = short(COLOURS.sub("", str(text)))
+    return Shown(text=text) if text else None
+
+
+def is_png(image: str) -> bool:
+    """Whether a text is a PNG in base64, as far as its beginning tells."""
+    try:
+        return base64.b64decode(image, validate=True).startswith(PNG)
+    except ValueError:
+        return False
+
+
+def short(text: str, lines: int = LINES) -> str:
+    """A text, cut where it is too long for a page."""
+    cut = "\n".join(text.split("\n")[:lines])[:LONGEST_OUTPUT]
+    return cut if cut == text else f"{cut}\n(cut here)"
+
+
+# ---- Markdown and formulas
 
 
 def markdown_to_html(
@@ -92,7 +144,7 @@ def formula_to_mathml(latex: str, display: bool = False) -> str:
         display: whether it stands on a line of its own.
     """
     try:
-        if len(latex) > LONGEST or MACROS.search(latex):
+        if len(latex) > LONGEST_FORMULA or MACROS.search(latex):
             raise ValueError("not a formula that anybody would write")
         tree = convert_to_element(
             RENAMED.sub(r"\\\1{align*}", latex.strip()),

@@ -1,1 +1,19 @@
-"""The lab report: executed notebooks and results as one document."""
+"""The lab report: one document from the executed notebooks.
+
+Its words stand in templates/, a file for each language.
+"""
+
+import functools
+import tomllib
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGES = ("zh", "en")
+
+
+@functools.cache
+def words(language: str) -> dict[str, Any]:
+    """All that the report says by itself, in one of `LANGUAGES`."""
+    text = (TEMPLATES / f"{language}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

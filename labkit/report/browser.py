@@ -1,9 +1,4 @@
-"""HTML to PDF with a browser that is there already.
-
-The doctor asks for one, too: what is here runs under Python 3.8.
-"""
-
-from __future__ import annotations
+"""HTML to PDF with a browser that is there already; the doctor asks, too."""
 
 import os
 import shutil
@@ -73,8 +68,11 @@ def to_pdf(browser: str, page: str) -> bytes:
         # Plain names: not every browser takes all letters in its options.
         source, target = folder / "report.html", folder / "report.pdf"
         source.write_text(page, encoding="utf-8")
+        # Chromium refuses to run as root with its sandbox.
+        root = sys.platform != "win32" and os.geteuid() == 0
+        sandbox = ["--no-sandbox"] if root else []
         said = _run([
-            browser, *OPTIONS, *_as_root(),
+            browser, *OPTIONS, *sandbox,
             f"--user-data-dir={folder / 'own'}", f"--print-to-pdf={target}",
             source.as_uri(),
         ])
@@ -85,13 +83,6 @@ def to_pdf(browser: str, page: str) -> bytes:
             "and print it to PDF there."
         )
     return data
-
-
-def _as_root() -> list[str]:
-    """Chromium refuses to run as root with its sandbox."""
-    if sys.platform != "win32" and os.geteuid() == 0:
-        return ["--no-sandbox"]
-    return []
 
 
 def _run(command: list[str]) -> str:

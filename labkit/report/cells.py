@@ -1,14 +1,15 @@
-"""Which cells of a notebook belong into the report."""
+"""What the cells of a notebook are, and which belong into the report."""
 
 import ast
 import symtable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from nbformat import NotebookNode
 
-from labkit.outputs import Shown, shown
+from labkit.course import grader
+from labkit.pages import Shown, is_png, shown
 
 STUB = "raise NotImplementedError()"
 EMPTY_ANSWERS = {"", "YOUR ANSWER HERE"}
@@ -22,18 +23,38 @@ class Cell:
 
     Attributes:
         number: its place in the notebook, from 1.
+        kind: "code"; "exercise", code that a student writes; "check", the
+            check of one; "answer", a written one that earns points;
+            "discussion"; "text", any other.
+        name: of an exercise, and of the exercise that a check is for.
+        count: when it was executed; None where it was not.
         heading: the section's heading above it.
         prompt: the Markdown right above it.
-        exercise: the name of the exercise that is solved in it, if any.
         outputs: what it has shown, made harmless.
+        errors: names of the exceptions that it ended with.
+        images: PNG images pasted into it, by the address in its text.
     """
 
     number: int
+    kind: str
+    name: str
     source: str
+    count: int | None
     heading: str
     prompt: str
-    exercise: str
     outputs: tuple[Shown, ...]
+    errors: tuple[str, ...]
+    images: dict[str, str]
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is code other than a check."""
+        return self.kind in ("code", "exercise")
+
+    @property
+    def written(self) -> bool:
+        """Whether an answer is more than the words in its place."""
+        return self.source.strip() not in EMPTY_ANSWERS
 
     @property
     def text(self) -> str:
@@ -41,146 +62,123 @@ class Cell:
         return "".join(one.text for one in self.outputs)
 
     @cached_property
-    def tree(self) -> ast.Module:
-        """Empty where it is no plain Python: a slip, or IPython's % and !."""
-        try:
-            return ast.parse(self.source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return ast.Module([], [])
-
-    @cached_property
     def defines(self) -> set[str]:
         """Names that it gives a value; those inside its functions not."""
-        return _defined(self.tree)
+        _, table = self._parsed
+        return {
+            symbol.get_name() for symbol in table.get_symbols()
+            if symbol.is_assigned() or symbol.is_imported()
+        }
+
+    @cached_property
+    def functions(self) -> set[str]:
+        """Names of the functions that it defines."""
+        _, table = self._parsed
+        return self.defines & {
+            inner.get_name() for inner in table.get_children()
+            if inner.get_type() == "function"
+        }
 
     @cached_property
     def uses(self) -> set[str]:
         """Names that it takes from cells above; also "labutils.train"."""
-        return _used(self.source, self.tree) - self.defines
-
-
-def grader(cell: NotebookNode) -> dict[str, Any]:
-    """The cell's nbgrader metadata; empty for an ordinary cell."""
-    own = cell.metadata.get("nbgrader", {})
-    return own if isinstance(own, dict) else {}
-
-
-def code(notebook: NotebookNode) -> list[Cell]:
-    """All the cells with code, the checks left out."""
-    return [
-        _cell(notebook, number) for number, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.strip()
-        and not _is_check(cell)
-    ]
-
-
-def checks(notebook: NotebookNode) -> dict[str, str]:
-    """What the check of each exercise has said."""
-    return {
-        str(grader(cell).get("grade_id", "")).removeprefix("check_"):
-        _cell(notebook, number).text
-        for number, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and _is_check(cell)
-    }
-
-
-def answers(notebook: NotebookNode) -> list[Cell]:
-    """The written answers that get points; the discussion is none of them."""
-    return [
-        _cell(notebook, number) for number, cell in enumerate(notebook.cells)
-        if cell.cell_type == "markdown" and grader(cell).get("solution")
-        and not _is_discussion(cell)
-    ]
-
-
-def discussions(notebook: NotebookNode) -> list[Cell]:
-    """What stands in the cells that are tagged for it."""
-    return [
-        _cell(notebook, number) for number, cell in enumerate(notebook.cells)
-        if cell.cell_type == "markdown" and _is_discussion(cell)
-    ]
-
-
-def images(notebook: NotebookNode) -> dict[int, dict[str, str]]:
-    """PNG images pasted into cells, for each cell's number by address."""
-    return {
-        number: {
-            f"attachment:{name}": str(kinds["image/png"])
-            for name, kinds in cell.attachments.items() if "image/png" in kinds
+        tree, table = self._parsed
+        attributes = {
+            f"{part.value.id}.{part.attr}" for part in ast.walk(tree)
+            if isinstance(part, ast.Attribute)
+            and isinstance(part.value, ast.Name)
         }
-        for number, cell in enumerate(notebook.cells, start=1)
-        if cell.get("attachments")
-    }
+        return set(_globals(table)) - self.defines | attributes
+
+    @cached_property
+    def _parsed(self) -> tuple[ast.Module, symtable.SymbolTable]:
+        """Empty where it is no plain Python: a slip, or IPython's % and !."""
+        try:
+            return _parse(self.source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return _parse("")
 
 
-def is_written(cell: Cell) -> bool:
-    """Whether an answer is more than the words in its place."""
-    return cell.source.strip() not in EMPTY_ANSWERS
+def read(notebook: NotebookNode) -> tuple[Cell, ...]:
+    """The cells of a notebook, in order; empty ones with code are left out."""
+    found, heading, prompt = [], "", ""
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type == "code" and not cell.source.strip():
+            continue
+        outputs = cell.get("outputs", [])
+        found.append(Cell(
+            number, _kind(cell), _name(cell), _without_edges(cell.source),
+            cell.get("execution_count"), heading, prompt,
+            tuple(one for x in outputs if (one := shown(x))),
+            tuple(str(x.get("ename", "")) for x in outputs
+                  if x.output_type == "error"),
+            _images(cell),
+        ))
+        if cell.cell_type == "markdown":
+            prompt = cell.source
+            for line in prompt.splitlines():
+                if line.startswith("## "):
+                    heading = line.lstrip("# ")
+    return tuple(found)
 
 
-def chosen(cells: list[Cell]) -> list[Cell]:
+def chosen(cells: Sequence[Cell]) -> list[Cell]:
     """The exercises, the trainings, and the cells that they rest on.
 
     A cell is needed if it was the last one to give a name its value before a
     cell that is needed uses the name.
     """
+    code = [cell for cell in cells if cell.is_code]
     wanted = {
-        place for place, cell in enumerate(cells)
-        if cell.exercise or trains(cell, cells)
+        place for place, cell in enumerate(code)
+        if cell.kind == "exercise" or trains(cell, code)
     }
     open_ = sorted(wanted)
     while open_:
         place = open_.pop()
-        for name in cells[place].uses:
-            above = [p for p in range(place) if name in cells[p].defines]
+        for name in code[place].uses:
+            above = [p for p in range(place) if name in code[p].defines]
             if above and above[-1] not in wanted:
                 wanted.add(above[-1])
                 open_.append(above[-1])
-    return [cells[place] for place in sorted(wanted)]
+    return [code[place] for place in sorted(wanted)]
 
 
-def trains(cell: Cell, cells: list[Cell]) -> bool:
+def trains(cell: Cell, cells: Sequence[Cell]) -> bool:
     """Whether it trains a model, by itself or with a function that does."""
-    if "labutils.train" in cell.uses:
-        return True
-    return any(
-        cell.uses & other.defines & _functions(other) for other in cells
-        if other.number < cell.number and "labutils.train" in other.uses
+    return "labutils.train" in cell.uses or any(
+        cell.uses & other.functions for other in cells
+        if other.is_code and other.number < cell.number
+        and "labutils.train" in other.uses
     )
 
 
-def _functions(cell: Cell) -> set[str]:
-    return {
-        node.name for node in cell.tree.body
-        if isinstance(node, ast.FunctionDef)
-    }
+def _parse(source: str) -> tuple[ast.Module, symtable.SymbolTable]:
+    return ast.parse(source), symtable.symtable(source, "cell", "exec")
 
 
-def _is_check(cell: NotebookNode) -> bool:
-    own = grader(cell)
-    return bool(own.get("grade") and not own.get("solution"))
+def _globals(table: symtable.SymbolTable) -> Iterator[str]:
+    """Names that a piece of code looks up in the notebook, functions too."""
+    for symbol in table.get_symbols():
+        if symbol.is_global() and symbol.is_referenced():
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _globals(child)
 
 
-def _is_discussion(cell: NotebookNode) -> bool:
-    return TAG in cell.metadata.get("tags", [])
+def _kind(cell: NotebookNode) -> str:
+    solution = grader(cell).get("solution")
+    if cell.cell_type == "code":
+        if grader(cell).get("grade") and not solution:
+            return "check"
+        return "exercise" if solution else "code"
+    if cell.cell_type == "markdown" and TAG in cell.metadata.get("tags", []):
+        return "discussion"
+    return "answer" if cell.cell_type == "markdown" and solution else "text"
 
 
-def _cell(notebook: NotebookNode, place: int) -> Cell:
-    cell = notebook.cells[place]
-    above = [c for c in notebook.cells[:place] if c.cell_type == "markdown"]
-    headings = [
-        line.lstrip("# ") for c in above for line in c.source.splitlines()
-        if line.startswith("## ")
-    ]
-    found = [shown(output) for output in cell.get("outputs", [])]
-    solved = cell.cell_type == "code" and grader(cell).get("solution")
-    return Cell(
-        place + 1, _without_edges(cell.source),
-        headings[-1] if headings else "",
-        above[-1].source if above else "",
-        str(grader(cell).get("grade_id", "")) if solved else "",
-        tuple(one for one in found if one),
-    )
+def _name(cell: NotebookNode) -> str:
+    return str(grader(cell).get("grade_id", "")).removeprefix("check_")
 
 
 def _without_edges(source: str) -> str:
@@ -189,31 +187,9 @@ def _without_edges(source: str) -> str:
         line for line in source.split("\n") if line.strip() not in EDGES)
 
 
-def _defined(tree: ast.Module) -> set[str]:
-    found: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-            continue
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                found.add(part.id)
-            if isinstance(part, ast.alias):
-                found.add((part.asname or part.name).partition(".")[0])
-    return found
-
-
-def _used(source: str, tree: ast.Module) -> set[str]:
-    if not tree.body:
-        return set()
-    top = symtable.symtable(source, "cell", "exec")
-    found = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
-    inner = list(top.get_children())
-    while inner:
-        table = inner.pop()
-        inner += table.get_children()
-        found |= {s.get_name() for s in table.get_symbols() if s.is_global()}
-    return found | {
-        f"{part.value.id}.{part.attr}" for part in ast.walk(tree)
-        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name)
+def _images(cell: NotebookNode) -> dict[str, str]:
+    return {
+        f"attachment:{name}": str(kinds["image/png"])
+        for name, kinds in cell.get("attachments", {}).items()
+        if is_png(str(kinds.get("image/png", "")))
     }

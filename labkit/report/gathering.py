@@ -1,53 +1,60 @@
 """Find the executed notebooks and the results that belong to them."""
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import nbformat
-from nbformat import NotebookNode
-
-from labkit.course import LESSONS, Lesson
-from labkit.outputs import PNG
+from labkit.course import LESSONS, Lesson, NotebookError, read_notebook
+from labkit.pages import PNG
+from labkit.report import cells
+from labkit.report.cells import Cell
 from labutils import settings
 from labutils.history import History
 
 
 @dataclass(frozen=True)
-class Results:
-    """What is saved of a notebook's run, by the names of the files.
-
-    Attributes:
-        folder: where it was looked for.
-        histories: of the trainings, in the lesson's order.
-        texts: the summaries.
-        pictures: PNG files.
-        missing: names of files that are not there.
-        damaged: names of files that cannot be read.
-    """
-
-    folder: Path
-    histories: dict[str, History]
-    texts: dict[str, str]
-    pictures: dict[str, bytes]
-    missing: tuple[str, ...]
-    damaged: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Gathered:
-    """A notebook of the course, as it was found.
+    """A notebook of the course and its results, as they were found.
 
     Attributes:
         path: of the file that is used; None where there is none.
-        notebook: what is in it; None where it cannot be read.
+        cells: what is in it; None where it cannot be read.
         newer: a file in notebooks/ with other cells, saved after the run.
+        histories: by the names of the trainings, in the lesson's order.
+        texts: the summaries, by their names.
+        pictures: PNG files, by their names.
+        missing: names of results that are not there.
+        damaged: names of results that cannot be read.
     """
 
     lesson: Lesson
-    path: Path | None
-    notebook: NotebookNode | None
-    newer: Path | None
-    results: Results
+    path: Path | None = None
+    cells: tuple[Cell, ...] | None = None
+    newer: Path | None = None
+    histories: dict[str, History] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+    @property
+    def executed(self) -> bool:
+        """Whether any cell was run."""
+        return any(cell.count for cell in self.cells or ())
+
+    @property
+    def saved(self) -> datetime:
+        """When the file was written last."""
+        return datetime.fromtimestamp(
+            self.path.stat().st_mtime if self.path else 0)
+
+    @property
+    def sources(self) -> list[str]:
+        """What is written in the cells."""
+        return [cell.source for cell in self.cells or ()]
 
 
 def gather(folder: Path | None = None) -> list[Gathered]:
@@ -62,96 +69,73 @@ def gather(folder: Path | None = None) -> list[Gathered]:
     return [_gather(lesson, folders) for lesson in LESSONS]
 
 
-def executed(notebook: NotebookNode | None) -> bool:
-    """Whether any cell was run."""
-    return notebook is not None and any(
-        cell.get("execution_count") for cell in code_cells(notebook))
-
-
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """The cells with code in them."""
-    return [
-        cell for cell in notebook.cells
-        if cell.cell_type == "code" and cell.source.strip()
+def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
+    paths = [folder / f"{lesson.stem}.ipynb" for folder in folders]
+    found = [
+        Gathered(lesson, path, _cells(path)) for path in paths
+        if path.is_file()
     ]
-
-
-def _gather(lesson: Lesson, folders: list[Path]) -> Gathered:
-    paths = [f / f"{lesson.stem}.ipynb" for f in folders]
-    paths = [path for path in paths if path.is_file()]
-    read = {path: _read(path) for path in paths}
     # One that was executed before one that was not; then the newer one.
-    paths.sort(key=lambda p: (executed(read[p]), p.stat().st_mtime_ns))
-    used = paths.pop() if paths else None
-    newer = next((
-        p for p in paths if used and p.stat().st_mtime_ns
-        > used.stat().st_mtime_ns and _sources(read[p]) != _sources(read[used])
-    ), None)
-    beside = used.parent / lesson.stem if used else None
-    place = beside if beside and beside.is_dir() else (
-        settings.results_dir() / lesson.stem)
-    return Gathered(
-        lesson, used, read[used] if used else None, newer,
-        _results(lesson, place))
+    used = max(found, key=lambda one: (one.executed, one.saved),
+               default=Gathered(lesson))
+    newer = [
+        one.path for one in found
+        if one.saved > used.saved and one.sources != used.sources
+    ]
+    results = settings.results_dir() / lesson.stem
+    if used.path and (beside := used.path.parent / lesson.stem).is_dir():
+        results = beside
+    used = replace(used, newer=newer[0] if newer else None)
+    _read_results(used, results)
+    return used
 
 
-def _read(path: Path) -> NotebookNode | None:
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-        return notebook
-    except Exception:  # a file that is no notebook fails in many ways
-        return None
+def _cells(path: Path) -> tuple[Cell, ...] | None:
+    with contextlib.suppress(NotebookError):
+        return cells.read(read_notebook(path))
+    return None
 
 
-def _sources(notebook: NotebookNode | None) -> list[str]:
-    return [cell.source for cell in notebook.cells] if notebook else []
-
-
-def _results(lesson: Lesson, folder: Path) -> Results:
+def _read_results(one: Gathered, folder: Path) -> None:
     """Read what is there, and note what is not."""
-    missing, damaged = [], []
-    histories: dict[str, History] = {}
-    for name in (*lesson.trainings, *lesson.histories, *lesson.optional):
-        path = folder / f"{name}.json"
-        if not path.is_file():
-            missing += [path.name] if name not in lesson.optional else []
-            continue
-        history = _history(path)
-        if history is None:
-            damaged.append(path.name)
-        else:
-            histories[name] = history
-    files = {}
-    for name in (
-        *(f"{n}.txt" for n in (*lesson.trainings, *lesson.texts)),
-        *(f"{n}.png" for n in (*lesson.trainings, *lesson.pictures)),
+    lesson = one.lesson
+    found: dict[str, dict[str, Any]] = {
+        ".json": one.histories, ".txt": one.texts, ".png": one.pictures}
+    for suffix, names in (
+        (".json", lesson.runs + lesson.optional),
+        (".txt", lesson.trainings + lesson.texts),
+        (".png", lesson.trainings + lesson.pictures),
     ):
-        if not (folder / name).is_file():
-            missing.append(name)
-            continue
-        data = (folder / name).read_bytes()
-        if name.endswith(".png") and not data.startswith(PNG):
-            damaged.append(name)
-        else:
-            files[name] = data
-    return Results(
-        folder, histories,
-        {name: data.decode("utf-8", "replace")
-         for name, data in files.items() if name.endswith(".txt")},
-        {name: data for name, data in files.items() if name.endswith(".png")},
-        tuple(missing), tuple(damaged),
-    )
+        for name in names:
+            path = folder / f"{name}{suffix}"
+            if not path.is_file():
+                if name not in lesson.optional:
+                    one.missing.append(path.name)
+            elif (content := _content(path)) is None:
+                one.damaged.append(path.name)
+            else:
+                found[suffix][name] = content
 
 
-def _history(path: Path) -> History | None:
-    """None where the file is none of a training."""
-    try:
-        history = History.from_json(path.read_text(encoding="utf-8"))
-        # What the report reads; a damaged record fails here, not later.
-        best, epoch = history.best_held_out
-        f"{history.perplexity:.2f}{history.held_out:.2f}{best:.2f}{epoch:d}"
-        f"{history.seconds:.1f}{history.corpus.get('name')}{history.status}"
-        return history
-    except (ValueError, TypeError, LookupError, AttributeError, OSError):
-        return None
+def _content(path: Path) -> History | str | bytes | None:
+    """What a saved file holds; None where it is damaged."""
+    data = path.read_bytes()
+    if path.suffix == ".txt":
+        return data.decode("utf-8", "replace")
+    if path.suffix == ".png":
+        return data if data.startswith(PNG) else None
+    with contextlib.suppress(ValueError, TypeError, LookupError,
+                             AttributeError):
+        history = History.from_json(data.decode("utf-8"))
+        # All that the report reads of it.
+        numbers = (
+            *history.train_perplexity, *history.held_out_perplexity,
+            *history.best_held_out, history.seconds,
+            history.settings["num_epochs"],
+        )
+        if (
+            all(isinstance(number, int | float) for number in numbers)
+            and isinstance(history.corpus, dict) and history.status
+        ):
+            return history
+    return None

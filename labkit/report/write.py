@@ -1,16 +1,21 @@
 """Make the report: look, list what is missing, then write."""
 
 import io
+import unicodedata
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.report import browser, document, names
+from labkit.report import browser, document
 from labkit.report.document import Student
 from labkit.report.gathering import Gathered, gather
-from labkit.report.missing import Problem, problems
+from labkit.report.missing import problems
 from labutils import settings
 from labutils.files import write_atomically
+
+# Windows takes none of these in a file's name.
+FORBIDDEN = set('<>:"/\\|?*')
+LONGEST = 90  # bytes of each part of a name; a whole one has at most 255
 
 
 class ReportError(RuntimeError):
@@ -39,8 +44,7 @@ def write_report(
         ReportError: something is missing, and that was not allowed.
         BrowserError: a PDF is asked for, and cannot be made.
     """
-    stem = names.stem(student.id, student.name, student.lab)
-    chromium = browser.find() if pdf else ""
+    stem = file_stem(student.id, student.name, student.lab)
     if notebooks and not notebooks.is_dir():
         raise ReportError(
             f"There is no folder {notebooks}. Name the one that holds the "
@@ -48,8 +52,19 @@ def write_report(
         )
     gathered = gather(notebooks)
     missing = problems(gathered)
-    print("\n".join(_used(gathered)))
-    _list(missing, allow_incomplete)
+    for one in gathered:  # which file is used
+        print(f"{one.lesson.stem}: {one.path or 'not found'}")
+    if missing:
+        print("Missing, or not in order:")
+        for problem in missing:
+            print(f"  {problem.in_words('en')}")
+    if missing and not allow_incomplete:
+        raise ReportError(
+            "the report would be incomplete, for the reasons listed above; "
+            "nothing was written. Mend them, or say --allow-incomplete: then "
+            "they are listed on its first page."
+        )
+    chromium = browser.find() if pdf else ""
     page = document.render(student, gathered, missing, language)
     files = {f"{stem}.html": page.encode("utf-8", "replace")}
     if pdf:
@@ -62,24 +77,33 @@ def write_report(
     return [folder / name for name in files]
 
 
-def _used(gathered: Sequence[Gathered]) -> list[str]:
-    """A line for each notebook: which file is used."""
-    return [
-        f"{one.lesson.stem}: {one.path or 'not found'}" for one in gathered]
+def file_stem(student_id: str, name: str, lab: int) -> str:
+    """The report's name without its ending, such as 20231234-Name-Lab-4.
+
+    Raises:
+        ValueError: nothing of the number or the name can stand in a file's
+            name.
+    """
+    parts = {"--id": _name_part(student_id), "--name": _name_part(name)}
+    for option, part in parts.items():
+        if not part:
+            raise ValueError(
+                f"{option} holds nothing that can stand in a file's name. "
+                "Expected letters or digits, such as 20231234."
+            )
+    return f"{parts['--id']}-{parts['--name']}-Lab-{lab}"
 
 
-def _list(missing: Sequence[Problem], allowed: bool) -> None:
-    if not missing:
-        return
-    print("Missing, or not in order:")
-    for problem in missing:
-        print(f"  {problem.in_words('en')}")
-    if not allowed:
-        raise ReportError(
-            "the report would be incomplete, for the reasons listed above; "
-            "nothing was written. Mend them, or say --allow-incomplete: then "
-            "they are listed on its first page."
-        )
+def _name_part(text: str) -> str:
+    """The text with what a file system refuses left out."""
+    kept = "".join(
+        character for character in unicodedata.normalize("NFC", text)
+        # C: control characters and others that nobody sees.
+        if character not in FORBIDDEN
+        and unicodedata.category(character)[0] != "C"
+    )
+    cut = " ".join(kept.split()).encode("utf-8")[:LONGEST]
+    return cut.decode("utf-8", "ignore").strip(" .")
 
 
 def _zip(files: dict[str, bytes], gathered: Sequence[Gathered]) -> bytes:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import jinja2
 import nbformat
 
-from labkit.outputs import Shown, short, shown
+from labkit.pages import Shown, short, shown
 from labstaff.exercises import grader
 from labstaff.grading import table
 from labstaff.grading.course import CourseNotebook
