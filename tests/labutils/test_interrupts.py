@@ -221,6 +221,7 @@ def interrupted_before_line(number, action):
     return result, left < 0
 
 
+@pytest.mark.slow
 def test_interrupted_in_any_line_it_can_go_on(monkeypatch, tmp_path):
     monkeypatch.setattr(epochs, "SAMPLE_LENGTH", 1)
     handler = signal.getsignal(signal.SIGINT)
@@ -268,6 +269,7 @@ def test_interrupted_in_any_line_it_can_go_on(monkeypatch, tmp_path):
     assert count["after its end"] <= 1
 
 
+@pytest.mark.slow
 def test_interrupted_in_any_line_an_estimate_changes_nothing(monkeypatch):
     monkeypatch.setattr(epochs, "SAMPLE_LENGTH", 1)
     whole, count = Short(), Counter()
@@ -377,6 +379,7 @@ print(json.dumps({{
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_kernel_that_is_interrupted_at_random_moments(tmp_path):
     """Eight interrupts in one training, four of them double."""
@@ -464,6 +467,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_keeps_the_model_and_the_history():
     child = python("-c", CTRL_C, LABUTILS_EPOCHS=None)
@@ -584,6 +588,7 @@ class Killed:
         return word, int(number)
 
 
+@pytest.mark.slow
 @posix
 def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.pt"
