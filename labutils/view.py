@@ -133,7 +133,7 @@ class Live(View):
     def _show(self, png: bytes, history: History) -> None:
         self.picture = show_picture(png, self.picture)
         text = f"{history.line()}  {history.sample}"
-        self.text = _display({"text/plain": text}, {}, self.text)
+        self.text = display_in_place({"text/plain": text}, {}, self.text)
 
 
 class Curve:
@@ -208,13 +208,13 @@ def _values(history: History) -> list[float]:
 
 def show_picture(png: bytes, handle: Any = None) -> Any:
     """Display a picture, or replace the handle's; returns the handle."""
-    return _display(
+    return display_in_place(
         {"image/png": png, "text/plain": "<perplexity by epoch>"},
         {"image/png": {"width": SIZE[0], "height": SIZE[1]}}, handle,
     )
 
 
-def _display(data: dict, metadata: dict, handle: Any) -> Any:
+def display_in_place(data: dict, metadata: dict, handle: Any) -> Any:
     if handle is not None:
         handle.update(data, metadata=metadata, raw=True)
         return handle

@@ -5,8 +5,7 @@ a program) the picture and the text for the first values are all there is.
 """
 
 from labkit.widgets.microscope import microscope
-from labkit.widgets.playground import playground
+from labkit.widgets.playground import playground, side_by_side
 from labkit.widgets.sampling_explorer import sampling_explorer
-from labkit.widgets.side_by_side import side_by_side
 
 __all__ = ["microscope", "playground", "sampling_explorer", "side_by_side"]

@@ -1,17 +1,22 @@
-"""HTML below a picture."""
+"""What stands on a page: HTML below a picture, characters within it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import matplotlib
+import torch
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from labkit.widgets.marks import HEAT
+from labutils.plots import COLOURS
+from labutils.text import Vocab
 
 # Against the small letters that notebooks give to tables.
 FONT = "font-size: 16px"
 MONOSPACE = f"{FONT}; font-family: monospace; white-space: pre-wrap"
-
+HEAT = "cividis"  # the same to the colour-blind
+LIGHT = 0.47  # of its colours those from here on are written on in black
+VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
 def paragraph(html: str, style: str = FONT) -> str:
@@ -38,25 +43,53 @@ def header(*names: str) -> list[str]:
     return [cell(name, tag="th") for name in names]
 
 
-def shade(share: float) -> tuple[str, str]:
-    """A colour for a number from 0 to 1, and black or white to write on it.
-
-    Of the two it is the one with the higher contrast: 4.58 or more.
-    """
+def shade(share: float) -> str:
+    """The style of a cell with a number from 0 to 1: a colour, and black or
+    white to write on it, whichever has the higher contrast."""
     background = to_hex(matplotlib.colormaps[HEAT](min(1.0, max(0.0, share))))
-    light = luminance(background)
-    return background, "#000000" if light > 0.179 else "#ffffff"
+    colour = "#000000" if share >= LIGHT else "#ffffff"
+    return f"background: {background}; color: {colour}"
 
 
-def luminance(colour: str) -> float:
-    """How light a colour is, 0 to 1.
+def visible(token: str) -> str:
+    """A token that can be seen on its own."""
+    return VISIBLE.get(token, token)
 
-    Source: Web Content Accessibility Guidelines 2.2, relative luminance.
+
+def label(text: str) -> str:
+    """For matplotlib, which takes what stands between dollars for a formula.
     """
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-        for part in parts
-    ]
-    red, green, blue = linear
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return text.replace("$", r"\$")
+
+
+def label_characters(ax: Axes, text: Sequence[str]) -> None:
+    """Each character below its place on the horizontal axis."""
+    ax.set_xticks(
+        range(len(text)), [label(visible(c)) for c in text],
+        family="monospace",
+    )
+    ax.tick_params("x", length=0)
+
+
+def draw_next(
+    ax: Axes, vocab: Vocab, bars: Mapping[str, torch.Tensor], most: int = 15
+) -> None:
+    """Bars side by side: the likeliest next characters.
+
+    Args:
+        bars: for each label probabilities, `(V,)`; the characters shown are
+            those with the highest in any of them.
+    """
+    highest = torch.stack(list(bars.values())).amax(dim=0)
+    chosen = highest.argsort(descending=True, stable=True)[:most]
+    width = 0.8 / len(bars)
+    for i, (name, probabilities) in enumerate(bars.items()):
+        shift = (i - (len(bars) - 1) / 2) * width
+        ax.bar(
+            [place + shift for place in range(len(chosen))],
+            probabilities[chosen].tolist(), width, label=label(name),
+            color=COLOURS[i], edgecolor="black", hatch=("", "//")[i % 2],
+        )
+    label_characters(ax, vocab.to_tokens(chosen))
+    ax.set(xlabel="next character", ylabel="probability")
+    ax.legend(frameon=False)

@@ -2,6 +2,7 @@
 
 Each function reads a text from its beginning. All but `gates` ask nothing of
 a model but the protocol; a gate can only be computed from the parameters.
+A model that cannot be looked at is refused with a ValueError that says why.
 Shapes: T characters, V vocabulary, L layers, H hidden units.
 """
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from labutils.generation import encode
 from labutils.models import (
     LanguageModel,
     RNNModel,
@@ -28,43 +30,56 @@ GRU_GATES = ("reset", "update")
 STATE_NAMES = ("hidden state", "memory cell")
 
 
-def next_distribution(
-    prefix: str,
-    model: LanguageModel,
-    vocab: Vocab,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-) -> torch.Tensor:
-    """The probabilities of the character after `prefix`, as for `predict`.
+def check_vocab(
+    model: LanguageModel, vocab: Vocab, name: str = "The model"
+) -> None:
+    """Refuse a model over the characters of another text.
 
     Args:
-        prefix: one or more characters.
-        model: a model over the characters of `vocab`.
-        temperature: softmax(logits / temperature); 1 gives the model's own
-            probabilities, 0 everything to the likeliest character.
-        top_k: only the k likeliest keep a probability; None is all of them.
-
-    Returns:
-        Probabilities, `(V,)` float32 on the CPU.
+        name: what the error message calls it.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: it was made for a vocabulary of another size.
     """
-    if not temperature >= 0:
-        raise ValueError(f"temperature is {temperature}: expected 0 or more.")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}: expected 1 or more, or None.")
-    X = _indices(prefix, 1, model, vocab)
+    # Its first index is in every vocabulary.
+    X = torch.zeros(1, 1, dtype=torch.long, device=device_of(model))
     with evaluation_mode(model):
         logits, _ = model(X, model.begin_state(1, X.device))
-    scores = logits[-1].float().cpu()  # (V,)
-    if temperature == 0:
-        return F.one_hot(scores.argmax(), len(scores)).float()
-    kept, places = scores.topk(min(top_k or len(scores), len(scores)))
-    probabilities = torch.zeros_like(scores)
-    probabilities[places] = torch.softmax(kept / temperature, dim=0)
-    return probabilities
+    if logits.shape[-1] != len(vocab):
+        raise ValueError(
+            f"{name} has scores for {logits.shape[-1]} tokens, the vocabulary "
+            f"has {len(vocab)}: expected the vocabulary that the model was "
+            "trained with."
+        )
+
+
+def read(
+    text: str, model: LanguageModel, vocab: Vocab, least: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a model makes of a text.
+
+    Args:
+        text: `least` or more characters.
+
+    Returns:
+        The text's indices, `(1, T)`, and the scores of the character after
+        each, `(T, V)`, both on the model's device.
+
+    Raises:
+        ValueError: the text is too short, or the model is over another
+            vocabulary or has diverged.
+    """
+    check_vocab(model, vocab)
+    X = encode(text, model, vocab, least)
+    with evaluation_mode(model):
+        logits, _ = model(X, model.begin_state(1, X.device))
+    if logits.softmax(dim=-1).isnan().any():
+        raise ValueError(
+            f"After {text!r} the model's scores are no numbers (NaN or "
+            "infinite), as when a training has diverged. Make the model anew "
+            "and train it with a lower learning rate or clipped gradients."
+        )
+    return X, logits
 
 
 def surprises(text: str, model: LanguageModel, vocab: Vocab) -> torch.Tensor:
@@ -80,10 +95,8 @@ def surprises(text: str, model: LanguageModel, vocab: Vocab) -> torch.Tensor:
     Raises:
         ValueError: the text is too short.
     """
-    X = _indices(text, 2, model, vocab)
-    with evaluation_mode(model):
-        logits, _ = model(X[:, :-1], model.begin_state(1, X.device))
-    nats = F.cross_entropy(logits.float(), X[0, 1:], reduction="none")
+    X, logits = read(text, model, vocab, least=2)
+    nats = F.cross_entropy(logits[:-1].float(), X[0, 1:], reduction="none")
     return nats.cpu() / math.log(2)
 
 
@@ -101,10 +114,16 @@ def hidden_states(
     Raises:
         ValueError: the text is empty, or the model reads in two directions.
     """
-    X = _indices(text, 1, model, vocab)
+    X, _ = read(text, model, vocab)
     with evaluation_mode(model):
-        _, states = _walk(model, X, _begin(model, X))
-    return torch.stack([_rows(s)[0] for s in states], dim=1).cpu()
+        _, states = _walk(model, X, _begin(model))
+    return _hiddens(states).cpu()
+
+
+def sizes(model: LanguageModel) -> tuple[int, int]:
+    """L and H: how many layers and hidden units there are to look at."""
+    layers, _, units = _hiddens([_begin(model)]).shape
+    return layers, units
 
 
 def gates(
@@ -127,36 +146,22 @@ def gates(
 
     Source: Dive into Deep Learning, 9.1 and 9.2.
     """
-    X = _indices(text, 1, model, vocab)
-    if not has_gates(model):
-        raise ValueError(
-            "This model has no gates: expected an LSTM or a GRU."
-        )
+    X, _ = read(text, model, vocab)
     with evaluation_mode(model):
-        start = _begin(model, X)
+        start = _begin(model)
         _, states = _walk(model, X, start)
         # What a gate sees of the past: the state before its character.
-        hiddens = torch.stack([_rows(s)[0] for s in (start, *states)], dim=1)
+        hiddens = _hiddens([start, *states])
         before, after = hiddens[:, :-1], hiddens[:, 1:]  # (L, T, H)
         inputs = F.one_hot(X[0], len(vocab)).to(after.dtype)  # (T, V)
         layers = [
-            _gates(model, layer, read, before[layer])
-            for layer, read in enumerate((inputs, *after[:-1]))
+            _gates(model, layer, seen, before[layer])
+            for layer, seen in enumerate((inputs, *after[:-1]))
         ]
     return {
         name: torch.stack([layer[name] for layer in layers]).cpu()
         for name in layers[0]
     }
-
-
-def has_gates(model: LanguageModel) -> bool:
-    """Whether `gates` can say something about this model."""
-    if isinstance(model, RNNModelScratch):
-        # Three for each of i, f, o, c and two for the scores.
-        return len(model.params) == 14
-    return isinstance(model, RNNModel) and isinstance(
-        model.rnn, nn.LSTM | nn.GRU
-    )
 
 
 def gradient_norms(
@@ -179,53 +184,41 @@ def gradient_norms(
         ValueError: the text is too short, or the model reads in two
             directions.
     """
-    X = _indices(text, 3, model, vocab)
+    X, _ = read(text, model, vocab, least=3)
     # cuDNN can go back only through a layer in training mode.
     with (
         evaluation_mode(model), torch.enable_grad(),
         torch.backends.cudnn.flags(enabled=False),
     ):
-        start = _begin(model, X)
+        start = _begin(model)
         for tensor in _tensors(start):
             tensor.requires_grad_()  # even where the parameters are frozen
         logits, states = _walk(model, X[:, :-1], start)
         loss = F.cross_entropy(logits, X[0, -1:])
-        by_name = zip(*map(_tensors, states[:-1]), strict=True)
-        return {
-            name: _norms(loss, tensors)
-            for name, tensors in zip(STATE_NAMES, by_name, strict=False)
-        }
+        norms = {}
+        for name, *tensors in zip(
+            STATE_NAMES, *map(_tensors, states[:-1]), strict=False
+        ):
+            grads = torch.autograd.grad(loss, tensors, retain_graph=True)
+            rows = [grad.reshape(-1, grad.shape[-1]) for grad in grads]
+            norms[name] = torch.stack(rows, dim=1).norm(dim=-1).cpu()
+    return norms
 
 
-def _norms(
-    loss: torch.Tensor, tensors: tuple[torch.Tensor, ...]
-) -> torch.Tensor:
-    """|d loss / d tensor| of each layer, `(L, number of tensors)`."""
-    grads = torch.autograd.grad(loss, tensors, retain_graph=True)
-    lengths = [g.reshape(-1, g.shape[-1]).norm(dim=1) for g in grads]
-    return torch.stack(lengths, dim=1).cpu()
-
-
-def _indices(
-    text: str, least: int, model: LanguageModel, vocab: Vocab
-) -> torch.Tensor:
-    """The text as `(1, T)` on the model's device."""
-    if len(text) < least:
-        raise ValueError(
-            f"The text {text!r} has {len(text)} characters: expected at "
-            f"least {least}."
-        )
-    return torch.tensor([vocab[list(text)]], device=device_of(model))
-
-
-def _begin(model: LanguageModel, X: torch.Tensor) -> State:
+def _begin(model: LanguageModel) -> State:
     """The first state of a model that can be followed step by step."""
     if getattr(model, "num_directions", 1) != 1:
         raise ValueError(
             "This model reads in two directions: expected one, since a step "
             "cannot be looked at before the text has ended."
         )
-    return model.begin_state(1, X.device)
+    state = model.begin_state(1, device_of(model))
+    if not all(map(torch.is_tensor, _tensors(state))):
+        raise ValueError(
+            "This model's state holds more than tensors: expected a tensor or "
+            "a tuple of tensors, as those of nn.GRU and nn.LSTM."
+        )
+    return state
 
 
 def _walk(
@@ -247,20 +240,29 @@ def _tensors(state: State) -> tuple[torch.Tensor, ...]:
     return (state,) if torch.is_tensor(state) else tuple(state)
 
 
-def _rows(state: State) -> list[torch.Tensor]:
-    """Each tensor as `(L, H)`: from scratch it is (1, H), else (L, 1, H)."""
-    return [t.reshape(-1, t.shape[-1]) for t in _tensors(state)]
+def _hiddens(states: list[State]) -> torch.Tensor:
+    """The hidden units of states, `(L, T, H)`.
+
+    From scratch a state's tensors are `(1, H)`, else `(L, 1, H)`.
+    """
+    tensors = [_tensors(state)[0] for state in states]
+    return torch.stack([t.reshape(-1, t.shape[-1]) for t in tensors], dim=1)
 
 
 def _gates(
     model: Any, layer: int, inputs: torch.Tensor, before: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """Gates `(T, H)` of a layer, from what it reads and its states before."""
-    if isinstance(model, RNNModelScratch):
+    # From scratch: three for each of i, f, o, c and two for the scores.
+    if isinstance(model, RNNModelScratch) and len(model.params) == 14:
         W_x, W_h, b = (torch.cat(model.params[k:9:3], -1) for k in range(3))
         opened = torch.sigmoid(inputs @ W_x + before @ W_h + b).chunk(3, 1)
         return dict(zip(LSTM_GATES, opened, strict=True))
-    rnn = model.rnn
+    rnn = model.rnn if isinstance(model, RNNModel) else None
+    if not isinstance(rnn, nn.LSTM | nn.GRU):
+        raise ValueError(
+            "This model has no gates: expected an LSTM or a GRU."
+        )
     W_x, W_h, b_x, b_h = (
         getattr(rnn, f"{name}_l{layer}", torch.zeros(()))  # bias=False: none
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

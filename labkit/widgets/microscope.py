@@ -1,22 +1,36 @@
 """A text under the microscope: surprise, hidden units, gates, gradients."""
 
-from labkit.widgets.inputs import (
-    Models,
-    check_models,
-    check_text,
-    first_prefix,
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from matplotlib.ticker import MaxNLocator
+
+from labkit.widgets import inspection, panel
+from labkit.widgets.drawing import (
+    HEAT,
+    cell,
+    header,
+    label,
+    label_characters,
+    paragraph,
+    shade,
+    table,
+    visible,
 )
-from labkit.widgets.inspection import hidden_states
-from labkit.widgets.looks import LOOKS, Subject
-from labkit.widgets.panel import Choice, Entry, Page, Slider, show
+from labkit.widgets.panel import Control, Page, new_figure
+from labutils.models import LanguageModel
+from labutils.plots import COLOURS, STYLES
 from labutils.text import Vocab
 
 LONGEST = 50  # characters: so many can be read below a picture
 UNITS = 32  # and so many told apart
+IN_A_LINE = 16  # characters of the coloured text
 
 
 def microscope(
-    models: Models, vocab: Vocab, text: str, first: str = "surprise"
+    models: panel.Models, vocab: Vocab, text: str, first: str = "surprise"
 ) -> None:
     """Look at what a model does with each character of a text.
 
@@ -28,9 +42,10 @@ def microscope(
             "gradient norms".
 
     Raises:
-        ValueError: no such thing to look at.
+        TypeError, ValueError: something else than such models, a model that
+            reads in two directions, or no such thing to look at.
     """
-    check_models(models)
+    panel.check_models(models, vocab)
     if first not in LOOKS:
         raise ValueError(
             f"There is no {first!r} to look at: expected one of "
@@ -40,33 +55,207 @@ def microscope(
     def draw(
         model: str, show: str, text: str, layer: int, units: int
     ) -> Page:
-        look, least = LOOKS[show]
-        check_text(text, vocab, least)
         if len(text) > LONGEST:
             raise ValueError(
                 f"The text has {len(text)} characters: {LONGEST} at most can "
                 "be read below a picture. Shorten it."
             )
+        panel.check_text(text, models[model], vocab)
+        look = LOOKS[show]
         return look(Subject(model, models[model], vocab, text, layer, units))
 
-    letter = first_prefix(vocab)[:1]
-    shapes = [hidden_states(letter, m, vocab).shape for m in models.values()]
-    layers, units = (max(shape[k] for shape in shapes) for k in (0, 2))
-    show([
-        Choice(
+    sizes = [inspection.sizes(model) for model in models.values()]
+    layers, units = map(max, zip(*sizes, strict=True))
+    panel.show([
+        Control(
             "model", "model", "Which model reads", next(iter(models)),
             list(models),
         ),
-        Choice(
-            "show", "show", "What to look at", first, list(LOOKS)
+        Control("show", "show", "What to look at", first, list(LOOKS)),
+        Control(
+            "text", "text", "What it reads; end with Enter", text[:LONGEST]
         ),
-        Entry("text", "text", "What it reads; end with Enter", text[:LONGEST]),
-        Slider(
+        Control(
             "layer", "layer", "Of the hidden units, gates and gradients: "
-            "layer 1 reads the characters", 1, 1, layers,
+            "layer 1 reads the characters", 1, range(1, layers + 1),
         ),
-        Slider(
+        Control(
             "units", "units", "How many hidden units the pictures show",
-            min(UNITS, units), 1, units,
+            min(UNITS, units), range(1, units + 1),
         ),
     ], draw)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at; `layer` counts from 1."""
+
+    name: str
+    model: LanguageModel
+    vocab: Vocab
+    text: str
+    layer: int
+    units: int
+
+    @property
+    def parts(self) -> tuple[str, LanguageModel, Vocab]:
+        return self.text, self.model, self.vocab
+
+    def of_layer(self, values: torch.Tensor) -> tuple[torch.Tensor, str]:
+        """The layer asked for, or else the last, and a title."""
+        layer = min(self.layer, len(values))
+        title = f"{label(self.name)}, layer {layer} of {len(values)}"
+        return values[layer - 1], title
+
+
+def surprise(subject: Subject) -> Page:
+    """Bits of each character, as bars and as coloured text."""
+    bits = inspection.surprises(*subject.parts).tolist()
+    guessing = math.log2(len(subject.vocab))
+    figure = new_figure()
+    ax = figure.add_subplot()
+    ax.bar(range(1, len(subject.text)), bits, color=COLOURS[0])
+    ax.axhline(
+        guessing, color=COLOURS[1], linestyle="--",
+        label=f"blind guessing, {guessing:.1f} bits",
+    )
+    label_characters(ax, subject.text)
+    mean = sum(bits) / len(bits)
+    ax.set(
+        ylabel="surprise (bits)", xlim=(-0.6, len(subject.text) - 0.4),
+        title=f"{label(subject.name)}, {mean:.2f} bits a character",
+    )
+    # Above the bars: any of them may be the highest.
+    ax.set_ylim(0, 1.2 * max(guessing, *bits))
+    ax.legend(frameon=False, loc="upper right")
+    said = (
+        f"{mean:.2f} bits a character, perplexity {2 ** mean:.2f}; blind "
+        f"guessing costs {guessing:.2f} bits."
+    )
+    # The first character has nothing before it.
+    numbers = ["-", *(f"{b:.1f}" for b in bits)]
+    style = "text-align: center"
+    styles = [style, *(f"{style}; {shade(b / guessing)}" for b in bits)]
+    lines = zip(subject.text, numbers, strict=True)
+    return Page(
+        figure, f"surprise of each character of {subject.text!r}",
+        paragraph(said) + _coloured(subject.text, numbers, styles),
+        "\n".join([said, " ".join(f"{visible(c)}:{b}" for c, b in lines)]),
+    )
+
+
+def hidden_units(subject: Subject) -> Page:
+    """Units over characters."""
+    values = inspection.hidden_states(*subject.parts)
+    return _heat_maps(
+        subject, "hidden units", {"": values}, -1,
+        ["", "mean |value|", "above 0.9", "below -0.9"],
+    )
+
+
+def open_gates(subject: Subject) -> Page:
+    """Each gate's units over characters."""
+    return _heat_maps(
+        subject, "gates", inspection.gates(*subject.parts), 0,
+        ["gate", "mean", "above 0.9", "below 0.1"],
+    )
+
+
+def gradient(subject: Subject) -> Page:
+    """How the loss on the last character depends on each state before."""
+    found = inspection.gradient_norms(*subject.parts)
+    figure = new_figure()
+    ax = figure.add_subplot()
+    rows = [["", "first state", "last but one", "first / last but one"]]
+    for i, (name, of_layers) in enumerate(found.items()):
+        norms, title = subject.of_layer(of_layers)
+        # A norm of 0 has no place on a log axis.
+        shown = [norm or math.nan for norm in norms.tolist()]
+        ax.plot(
+            range(len(shown)), shown, marker="os"[i], markersize=5,
+            color=COLOURS[i], linestyle=STYLES[i], label=name,
+        )
+        ax.set_title(f"{title}, loss on the last character")
+        first, last = float(norms[0]), float(norms[-1])
+        ratio = f"{first / last:.1e}" if last else "-"
+        rows.append([name, f"{first:.1e}", f"{last:.1e}", ratio])
+    if any(float(norms.max()) > 0 for norms in found.values()):
+        ax.set_yscale("log")
+    label_characters(ax, subject.text)
+    ax.set(ylabel="gradient norm", xlim=(-0.6, len(subject.text) - 0.4))
+    ax.grid(alpha=0.3, axis="y")
+    ax.legend(frameon=False)
+    return _with_table(figure, "gradient norms", subject, rows)
+
+
+LOOKS = {
+    "surprise": surprise, "hidden units": hidden_units, "gates": open_gates,
+    "gradient norms": gradient,
+}
+
+
+def _heat_maps(
+    subject: Subject, what: str, found: dict[str, torch.Tensor], low: int,
+    columns: list[str],
+) -> Page:
+    """Characters to the right, the first units downwards.
+
+    Args:
+        found: values from `low` to 1, `(L, T, H)`, for each gate, or for ""
+            the hidden units.
+        low: 0 or -1.
+        columns: the names of the table's columns.
+    """
+    figure = new_figure(max(panel.HEIGHT, 1.0 + 1.5 * len(found)))
+    axes = figure.subplots(len(found), sharex=True, squeeze=False)[:, 0]
+    rows = [columns]
+    for ax, (gate, of_layers) in zip(axes, found.items(), strict=True):
+        values, title = subject.of_layer(of_layers)
+        # Units of nn.RNN may be rectified, and then have no upper limit.
+        largest = max(1.0, float(values.abs().max()))
+        image = ax.imshow(
+            values[:, : subject.units].T.numpy(), aspect="auto", cmap=HEAT,
+            vmin=low * largest, vmax=largest, interpolation="nearest",
+        )
+        label_characters(ax, subject.text)
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ax.set_ylabel("unit" if gate else "hidden unit")
+        ax.set_title(f"{title}: {gate} gate" if gate else title)
+        rows.append([
+            gate or f"all {values.shape[1]} units",
+            f"{values.abs().mean():.2f}", _share(values > 0.9),
+            _share(values < low + 0.1),
+        ])
+    figure.colorbar(
+        image, ax=axes, label="value" if low else "0 closed, 1 open"
+    )
+    return _with_table(figure, what, subject, rows)
+
+
+def _share(mask: torch.Tensor) -> str:
+    return f"{mask.float().mean():.0%}"
+
+
+def _with_table(
+    figure: Any, what: str, subject: Subject, rows: list[list[str]]
+) -> Page:
+    names, *lines = rows
+    return Page(
+        figure, f"{what} at each character of {subject.text!r}",
+        table([header(*names), *([cell(x) for x in line] for line in lines)]),
+        "\n".join("  ".join(line).strip() for line in rows),
+    )
+
+
+def _coloured(text: str, numbers: list[str], styles: list[str]) -> str:
+    """The text in a table: characters, and below each its number."""
+    rows = []
+    for start in range(0, len(text), IN_A_LINE):
+        part = slice(start, start + IN_A_LINE)
+        in_bold = [f"{style}; font-weight: bold" for style in styles[part]]
+        characters = map(cell, map(visible, text[part]), in_bold)
+        rows += [
+            [*header("character"), *characters],
+            [*header("bits"), *map(cell, numbers[part], styles[part])],
+        ]
+    return table(rows)

@@ -1,4 +1,5 @@
-"""Controls above a picture and a text that change in place.
+"""Controls above a picture and a text that change in place, and the models
+and texts that they are given.
 
 A picture and a text are what a notebook keeps; the controls live as long as
 the kernel does. A page that was loaded anew does not hear of their changes:
@@ -10,7 +11,7 @@ import base64
 import io
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -18,7 +19,11 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from labutils.view import Lines, Live, new_view
+from labkit.widgets.drawing import FONT
+from labkit.widgets.inspection import check_vocab, read
+from labutils.models import LanguageModel
+from labutils.text import Vocab
+from labutils.view import Lines, Live, display_in_place, new_view
 
 DPI = 100
 WIDTH, HEIGHT = 7.0, 3.0  # inches
@@ -52,36 +57,28 @@ class Page:
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to set; `hint` is what the pointer resting on it reads."""
+    """One thing to set.
+
+    Args:
+        name: of the argument of `draw` that it sets.
+        label: what stands beside it.
+        hint: what the pointer resting on it reads.
+        value: its first value.
+        among: what it can be: one of some names (buttons), of a range of
+            whole numbers, or of numbers given as (lowest, highest, step)
+            (sliders). None is any text; it counts when the field is left or
+            Enter is pressed.
+    """
 
     name: str
     label: str
     hint: str
     value: Any
-
-
-@dataclass(frozen=True)
-class Slider(Control):
-    """A number between two others; whole numbers if `step` is one."""
-
-    low: float
-    high: float
-    step: float = 1
-
-
-@dataclass(frozen=True)
-class Choice(Control):
-    """One of several names."""
-
-    options: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Entry(Control):
-    """A text to type; it counts when the field is left or Enter pressed."""
+    among: list[str] | range | tuple[float, float, float] | None = None
 
 
 Draw = Callable[..., Page]
+Models = Mapping[str, LanguageModel]
 
 
 def show(controls: Sequence[Control], draw: Draw) -> None:
@@ -106,7 +103,7 @@ def show(controls: Sequence[Control], draw: Draw) -> None:
 
     def changed(_: object) -> None:
         values = {name: widget.value for name, widget in moving.items()}
-        screen.show(_page_in_any_case(draw, values))
+        screen.show(_page(draw, values, moved=True))
 
     _display_panel(list(moving.values()))
     screen.show(_page(draw, values))
@@ -119,19 +116,16 @@ def new_figure(height: float = HEIGHT) -> Figure:
     return Figure((WIDTH, height), dpi=DPI, layout="constrained")
 
 
-def _page(draw: Draw, values: dict[str, Any]) -> Page:
+def _page(draw: Draw, values: dict[str, Any], moved: bool = False) -> Page:
     try:
         with matplotlib.rc_context(FONTS):
             return draw(**values)
     except ValueError as error:
         return _sentence("Please set another value.", str(error))
-
-
-def _page_in_any_case(draw: Draw, values: dict[str, Any]) -> Page:
-    """A traceback of a callback would be seen by nobody."""
-    try:
-        return _page(draw, values)
     except Exception as error:
+        if not moved:
+            raise
+        # A traceback of a callback would be seen by nobody.
         words = f"{type(error).__name__}: {error}"
         return _sentence("This did not work.", words)
 
@@ -144,7 +138,7 @@ def _sentence(lead: str, words: str) -> Page:
         ha="center", va="center", fontsize=FONTS["font.size"],
     )
     html = (
-        f'<p role="alert" style="font-size: 16px"><strong>{lead}</strong> '
+        f'<p role="alert" style="{FONT}"><strong>{lead}</strong> '
         f"{escape(words)}</p>"
     )
     return Page(figure, "no picture for these values", html, words)
@@ -169,12 +163,12 @@ class _Screen:
 
     def show(self, page: Page) -> None:
         width, height = (page.figure.get_size_inches() * DPI).astype(int)
-        self.picture = _display(
+        self.picture = display_in_place(
             {"image/png": _png(page.figure), "text/plain": f"<{page.alt}>"},
             {"image/png": {"width": int(width), "height": int(height)}},
             self.picture,
         )
-        self.text = _display(
+        self.text = display_in_place(
             {"text/html": page.html, "text/plain": page.plain}, {}, self.text
         )
 
@@ -202,42 +196,33 @@ class _OnPage:
         self.widget.value = html
 
 
-def _display(data: dict, metadata: dict, handle: Any) -> Any:
-    if handle is not None:
-        handle.update(data, metadata=metadata, raw=True)
-        return handle
-    from IPython.display import display  # there is a kernel
-
-    return display(data, metadata=metadata, raw=True, display_id=True)
-
-
 def _widget(control: Control) -> Any:
     import ipywidgets  # type: ignore[import-untyped]
 
-    style = {"description_width": "6.5em"}
+    among, layout, style = control.among, ipywidgets.Layout, {
+        "description_width": "6.5em",
+    }
     common = {
         "description": control.label, "tooltip": control.hint,
-        "value": control.value, "continuous_update": False, "style": style,
-        "layout": ipywidgets.Layout(width="25em", max_width="100%"),
+        "value": control.value,
     }
-    if isinstance(control, Choice):
+    if isinstance(among, list):
         # Not a drop-down: JupyterLab takes the arrow keys away from it.
         return ipywidgets.ToggleButtons(
-            options=list(control.options), value=control.value,
-            description=control.label, tooltip=control.hint,
-            tooltips=[control.hint] * len(control.options),
+            options=among, tooltips=[control.hint] * len(among),
             style={**style, "button_width": "auto"},
-            layout=ipywidgets.Layout(width="100%"),
+            layout=layout(width="100%"), **common,
         )
-    if isinstance(control, Slider):
-        kind = (
-            ipywidgets.IntSlider if isinstance(control.step, int)
-            else ipywidgets.FloatSlider
-        )
-        return kind(
-            min=control.low, max=control.high, step=control.step, **common
-        )
-    return ipywidgets.Text(placeholder=control.hint, **common)
+    common |= {
+        "continuous_update": False, "style": style,
+        "layout": layout(width="25em", max_width="100%"),
+    }
+    if among is None:
+        return ipywidgets.Text(placeholder=control.hint, **common)
+    if isinstance(among, range):
+        return ipywidgets.IntSlider(min=among[0], max=among[-1], **common)
+    low, high, step = among
+    return ipywidgets.FloatSlider(min=low, max=high, step=step, **common)
 
 
 def _display_panel(widgets: list[Any]) -> None:
@@ -250,3 +235,54 @@ def _display_panel(widgets: list[Any]) -> None:
     )
     panel.add_class("labutils-panel")
     display(panel)
+
+
+# ---- what the widgets are given
+
+
+def check_models(models: Models, vocab: Vocab, least: int = 1) -> None:
+    """Refuse what is no dictionary of models over the vocabulary.
+
+    Raises:
+        TypeError, ValueError: with an example of what was expected.
+    """
+    example = "such as {'RNN': rnn, 'LSTM': lstm}"
+    if not isinstance(models, Mapping):
+        raise TypeError(
+            f"models is of type {type(models).__name__}: expected a "
+            f"dictionary from names to models, {example}."
+        )
+    if len(models) < least:
+        raise ValueError(
+            f"models holds {len(models)}: expected {least} or more, {example}."
+        )
+    for name, model in models.items():
+        check_vocab(model, vocab, f"The model {name!r}")
+
+
+def check_text(text: str, model: LanguageModel, vocab: Vocab) -> None:
+    """Refuse a text that the model cannot read.
+
+    Raises:
+        ValueError: it is empty or has characters that are not in the
+            vocabulary, or the model has diverged.
+    """
+    unknown = sorted({c for c in text if c not in vocab.token_to_idx})
+    if unknown:
+        found = ", ".join(map(repr, unknown))
+        known = "".join(
+            sorted(t for t in vocab.idx_to_token if len(t) == 1 and t != " ")
+        )
+        raise ValueError(
+            f"Not in the vocabulary: {found}. The models know the space and "
+            f"{known[:60]}"
+        )
+    read(text, model, vocab)
+
+
+def first_prefix(vocab: Vocab) -> str:
+    """The book's hero, or for another text's characters some of those."""
+    known = [token for token in vocab.idx_to_token if len(token) == 1]
+    if set("time traveller") <= set(known):
+        return "time traveller"
+    return "".join(known[:3])

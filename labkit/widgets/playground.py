@@ -1,30 +1,32 @@
-"""A model that writes, and what it chooses from."""
+"""Models that write: one of them, or two beside each other."""
 
 from html import escape
 
 import torch
 
-from labkit.widgets.drawing import MONOSPACE, paragraph
-from labkit.widgets.inputs import (
-    Models,
-    check_models,
-    check_text,
-    first_prefix,
+from labkit.widgets import panel
+from labkit.widgets.drawing import (
+    MONOSPACE,
+    cell,
+    cell_of,
+    draw_next,
+    header,
+    label,
+    paragraph,
+    table,
+    visible,
 )
-from labkit.widgets.inspection import next_distribution
-from labkit.widgets.marks import draw_next, label
-from labkit.widgets.panel import (
-    Choice,
-    Control,
-    Entry,
-    Page,
-    Slider,
-    new_figure,
-    show,
-)
-from labutils.generation import predict
+from labkit.widgets.inspection import surprises
+from labkit.widgets.panel import Control, Models, Page, new_figure
+from labutils.generation import next_distribution, predict
 from labutils.models import LanguageModel
 from labutils.text import Vocab
+
+# Not by colour alone: bold in a frame.
+MARK = (
+    "background: #FFE14D; color: #000000; font-weight: bold; "
+    "outline: 1px solid #000000"
+)
 
 
 def playground(models: Models, vocab: Vocab) -> None:
@@ -33,15 +35,18 @@ def playground(models: Models, vocab: Vocab) -> None:
     Args:
         models: for each name a model over the characters of `vocab`.
         vocab: the vocabulary they were trained with.
+
+    Raises:
+        TypeError, ValueError: something else than such models.
     """
-    check_models(models)
+    panel.check_models(models, vocab)
 
     def draw(
         model: str, prefix: str, temperature: float, top_k: int, length: int,
         seed: int,
     ) -> Page:
-        check_text(prefix, vocab)
         chosen = models[model]
+        panel.check_text(prefix, chosen, vocab)
         text = write(prefix, length, chosen, vocab, temperature, top_k, seed)
         own = next_distribution(prefix, chosen, vocab)
         used = next_distribution(
@@ -59,35 +64,110 @@ def playground(models: Models, vocab: Vocab) -> None:
             figure,
             f"probabilities of the character after {prefix!r}; likeliest "
             f"{likeliest!r} with {float(own.max()):.2f}",
-            paragraph(escape(way(temperature, top_k)) + ":")
+            paragraph(f"{way(temperature, top_k)}:")
             + paragraph(continued(prefix, text), MONOSPACE), text,
         )
 
-    choice = Choice(
-        "model", "model", "Which model writes", next(iter(models)),
-        list(models),
-    )
-    show([choice, *writing_controls(vocab)], draw)
+    names = list(models)
+    panel.show([
+        Control("model", "model", "Which model writes", names[0], names),
+        *writing_controls(vocab),
+    ], draw)
+
+
+def side_by_side(models: Models, vocab: Vocab) -> None:
+    """What two models make of the same prefix, with the same random numbers.
+
+    Args:
+        models: two or more, for each name a model over the characters of
+            `vocab`.
+        vocab: the vocabulary they were trained with.
+
+    Raises:
+        TypeError, ValueError: something else than such models.
+    """
+    panel.check_models(models, vocab, least=2)
+    names = list(models)
+
+    def draw(
+        left: str, right: str, prefix: str, temperature: float, top_k: int,
+        length: int, seed: int,
+    ) -> Page:
+        if left == right:
+            raise ValueError(f"Both models are {left}: choose another one.")
+        texts, costs, bars = {}, {}, {}
+        for name in (left, right):
+            model = models[name]
+            panel.check_text(prefix, model, vocab)
+            texts[name] = write(
+                prefix, length, model, vocab, temperature, top_k, seed
+            )
+            bars[name] = next_distribution(prefix, model, vocab)
+            # Of the prefix without its first character.
+            costs[name] = "-" if len(prefix) < 2 else (
+                f"{float(2 ** surprises(prefix, model, vocab).mean()):.2f}"
+            )
+        figure = new_figure()
+        ax = figure.add_subplot()
+        draw_next(ax, vocab, bars, most=12)
+        ax.set_title(f'after "{label(prefix[-25:])}"')
+        place = first_difference(*texts.values())
+        parting = "The two texts are the same." if place is None else (
+            f"They part at character {place - len(prefix) + 1} after the "
+            f"prefix: {texts[left][place]!r} against {texts[right][place]!r}."
+        )
+        how = way(temperature, top_k)
+        rows = [
+            header("model", "perplexity of the prefix", f"text ({how})"),
+            *(
+                [
+                    cell(name), cell(costs[name]),
+                    cell_of(continued(prefix, text, place), MONOSPACE),
+                ]
+                for name, text in texts.items()
+            ),
+        ]
+        lines = [
+            f"{name} (perplexity of the prefix {costs[name]}): {text}"
+            for name, text in texts.items()
+        ]
+        return Page(
+            figure,
+            f"probabilities of the character after {prefix!r}, of {left} and "
+            f"of {right}",
+            table(rows) + paragraph(escape(parting)),
+            "\n".join([*lines, parting]),
+        )
+
+    panel.show([
+        Control("left", "first", "One of the two", names[0], names),
+        Control("right", "second", "The other one", names[1], names),
+        *writing_controls(vocab),
+    ], draw)
 
 
 def writing_controls(vocab: Vocab) -> list[Control]:
     """Prefix, temperature, top-k, length and seed."""
     return [
-        Entry(
+        Control(
             "prefix", "prefix", "What the text begins with; end with Enter",
-            first_prefix(vocab),
+            panel.first_prefix(vocab),
         ),
-        Slider(
+        Control(
             "temperature", "temperature",
             "0: the likeliest character every time; above 1: more surprising",
-            0.0, 0.0, 2.0, 0.1,
+            0.0, (0.0, 2.0, 0.1),
         ),
-        Slider(
+        Control(
             "top_k", "top-k", "Draw from the k likeliest alone; 0: from all",
-            0, 0, len(vocab),
+            0, range(len(vocab) + 1),
         ),
-        Slider("length", "length", "How many characters to add", 50, 0, 300),
-        Slider("seed", "seed", "Other random numbers, another text", 0, 0, 99),
+        Control(
+            "length", "length", "How many characters to add", 50, range(301)
+        ),
+        Control(
+            "seed", "seed", "Other random numbers, another text", 0, range(100)
+        ),
     ]
 
 
@@ -95,13 +175,8 @@ def write(
     prefix: str, length: int, model: LanguageModel, vocab: Vocab,
     temperature: float, top_k: int, seed: int,
 ) -> str:
-    """As `predict`, from the values of the controls.
-
-    Args:
-        temperature: 0 is greedy, whatever `top_k` is.
-        top_k: 0 is all the characters.
-        seed: of random numbers that nobody else draws.
-    """
+    """As `predict`, from the values of the controls: temperature 0 is greedy,
+    top-k 0 all the characters, and nobody else draws from the seed."""
     if temperature == 0:
         return predict(prefix, length, model, vocab)
     return predict(
@@ -118,6 +193,18 @@ def way(temperature: float, top_k: int) -> str:
     return f"drawn from {among}, temperature {temperature:.1f}"
 
 
-def continued(prefix: str, text: str) -> str:
-    """The text as HTML, its prefix underlined."""
-    return f"<u>{escape(prefix)}</u>{escape(text[len(prefix):])}"
+def first_difference(one: str, other: str) -> int | None:
+    """The first place where two texts of equal length differ, if any."""
+    places = enumerate(zip(one, other, strict=True))
+    return next((place for place, (a, b) in places if a != b), None)
+
+
+def continued(prefix: str, text: str, place: int | None = None) -> str:
+    """The text as HTML, its prefix underlined and one place after it marked.
+    """
+    start = f"<u>{escape(prefix)}</u>"
+    if place is None:
+        return start + escape(text[len(prefix):])
+    marked = f'<mark style="{MARK}">{escape(visible(text[place]))}</mark>'
+    before, after = text[len(prefix) : place], text[place + 1 :]
+    return start + escape(before) + marked + escape(after)

@@ -1,26 +1,22 @@
 """Where the batches of a text lie, and what stands in them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import torch
 
-from labkit.widgets.drawing import MONOSPACE, cell, header, paragraph, table
-from labkit.widgets.marks import visible
-from labkit.widgets.panel import (
-    Choice,
-    Control,
-    Page,
-    Slider,
-    new_figure,
-    show,
+from labkit.widgets import panel
+from labkit.widgets.drawing import (
+    MONOSPACE,
+    cell,
+    header,
+    paragraph,
+    table,
+    visible,
 )
+from labkit.widgets.panel import Control, Page
 from labutils import plots
-from labutils.batches import (
-    Batch,
-    seq_data_iter_random,
-    seq_data_iter_sequential,
-)
+from labutils.batches import seq_data_iter_random, seq_data_iter_sequential
 from labutils.text import Vocab
 
 # Of a long text, what a picture has room for and what is drawn at once.
@@ -62,7 +58,7 @@ def sampling_explorer(
             torch.arange(len(tokens)), batch_size, num_steps, offset, generator
         ))
         number = min(number, len(batches) - 1)
-        figure = new_figure(2.0)
+        figure = panel.new_figure(2.0)
         ax = plots.plot_batches(
             {order: [X for X, _ in batches]}, len(tokens),
             figure.add_subplot(),
@@ -78,37 +74,38 @@ def sampling_explorer(
             f"{order}, batch {number} of {len(batches)}: {tuple(X.shape)}, "
             f"from {len(tokens):,} tokens"
         )
-        rows = list(_rows(tokens, vocab, (X, Y)))
+        rows = [
+            (str(int(x[0])), _decode(tokens[x], vocab),
+             _decode(tokens[y], vocab))
+            for x, y in zip(X[:MOST_ROWS], Y[:MOST_ROWS], strict=True)
+        ]
+        html = table([header("position", "input", "target"), *(
+            [cell(place), cell(x, MONOSPACE), cell(y, MONOSPACE)]
+            for place, x, y in rows
+        )])
+        if len(X) > MOST_ROWS:
+            html += paragraph(f"and {len(X) - MOST_ROWS} more rows")
         return Page(
             figure, f"where the {len(batches)} batches lie in the text",
-            _html(what, rows, len(X) - len(rows)),
+            paragraph(escape(what)) + html,
             "\n".join([what, *(f"{p}: {x}  ->  {y}" for p, x, y in rows)]),
         )
 
-    show(_controls(len(corpus)), draw)
-
-
-def _controls(num_tokens: int) -> list[Control]:
-    steps = max(1, min(5, (num_tokens - 1) // 2))
-    return [
-        Choice(
+    steps = max(1, min(5, (len(corpus) - 1) // 2))
+    panel.show([
+        Control(
             "order", "order", "Which subsequences stand in a batch together",
             "sequential", list(SAMPLERS),
         ),
-        Slider("batch_size", "batch size", "Rows in a batch", 2, 1, 32),
-        Slider("num_steps", "steps", "Tokens in a row", steps, 1, 64),
-        Slider("offset", "offset", "Tokens skipped at the start", 0, 0, 63),
-        Slider("number", "batch", "Which batch to outline and read", 0, 0, 99),
-        Slider("seed", "seed", "Another random order", 0, 0, 99),
-    ]
-
-
-def _rows(
-    tokens: torch.Tensor, vocab: Vocab | None, batch: Batch
-) -> Iterator[tuple[int, str, str]]:
-    """Position, input and target of the first rows."""
-    for x, y in list(zip(*batch, strict=True))[:MOST_ROWS]:
-        yield int(x[0]), _decode(tokens[x], vocab), _decode(tokens[y], vocab)
+        Control("batch_size", "batch size", "Rows in a batch", 2,
+                range(1, 33)),
+        Control("num_steps", "steps", "Tokens in a row", steps, range(1, 65)),
+        Control("offset", "offset", "Tokens skipped at the start", 0,
+                range(64)),
+        Control("number", "batch", "Which batch to outline and read", 0,
+                range(100)),
+        Control("seed", "seed", "Another random order", 0, range(100)),
+    ], draw)
 
 
 def _decode(indices: torch.Tensor, vocab: Vocab | None) -> str:
@@ -118,13 +115,3 @@ def _decode(indices: torch.Tensor, vocab: Vocab | None) -> str:
     if all(len(token) == 1 for token in found):
         return "".join(map(visible, found))
     return " ".join(found)
-
-
-def _html(what: str, rows: list[tuple[int, str, str]], hidden: int) -> str:
-    more = paragraph(f"and {hidden} more rows") if hidden else ""
-    lines = [
-        [cell(str(place)), cell(x, MONOSPACE), cell(y, MONOSPACE)]
-        for place, x, y in rows
-    ]
-    head = header("position", "input", "target")
-    return paragraph(escape(what)) + table([head, *lines]) + more

@@ -5,6 +5,8 @@ import pytest
 from lab import Lab
 from page import wait_for
 
+pytestmark = pytest.mark.slow
+
 TRAINING = """
 import torch
 from torch import nn

@@ -7,10 +7,13 @@ import pytest
 from lab import Lab
 from page import wait_for
 
+pytestmark = pytest.mark.slow
+
 SETUP = """
 import torch
 from torch import nn
-from labutils import RNNModel, Vocab, widgets
+from labkit import widgets
+from labutils import RNNModel, Vocab
 
 torch.manual_seed(0)
 text = "the time traveller smiled at us, and went on to his machine. " * 4

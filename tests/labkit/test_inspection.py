@@ -1,5 +1,7 @@
 """What is seen inside a model, against sums done by hand."""
 
+import math
+
 import pytest
 import torch
 from small import CPU, TEXT, VOCAB, V, make_model
@@ -10,19 +12,19 @@ from torch.testing import assert_close
 from labkit.widgets.inspection import (
     gates,
     gradient_norms,
-    has_gates,
     hidden_states,
-    next_distribution,
     surprises,
 )
 from labutils import (
     RNNModel,
     RNNModelScratch,
     SeqDataLoader,
+    Vocab,
     evaluate_perplexity,
     predict,
     scratch,
 )
+from labutils.generation import next_distribution
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:LSTM with projections:UserWarning"
@@ -259,18 +261,17 @@ def test_the_gates_of_the_lstm_from_scratch_by_hand():
 
 
 def test_plain_networks_have_no_gates():
-    for name in MODELS:
-        model = MODELS[name]()
-        assert has_gates(model) == ("RNN" not in name and name != "relu")
-        if not has_gates(model):
-            with pytest.raises(ValueError, match="has no gates: expected an"):
-                gates(PREFIX, model, VOCAB)
+    for name in ("RNN from scratch", "RNN", "relu"):
+        with pytest.raises(ValueError, match="has no gates: expected an"):
+            gates(PREFIX, MODELS[name](), VOCAB)
 
 
 # ---- gradients
 
 
-DOUBLE = [name for name in MODELS if "scratch" not in name]
+# One tensor of state, two, and two of different sizes; one layer and more.
+# How the layers compute matters to none of it.
+STATES = ["RNN", "deep GRU", "LSTM", "projected"]
 
 
 def loss_from(model, state, rest):
@@ -280,7 +281,7 @@ def loss_from(model, state, rest):
     return F.cross_entropy(logits[-1:], X[0, -1:])
 
 
-@pytest.mark.parametrize("name", DOUBLE)
+@pytest.mark.parametrize("name", STATES)
 @torch.no_grad()
 def test_gradients_against_small_steps(name):
     model = MODELS[name]().double()
@@ -404,3 +405,78 @@ def test_two_directions_are_refused(look):
 def test_options_out_of_range(options, words):
     with pytest.raises(ValueError, match=words):
         next_distribution(PREFIX, make_model("scratch"), VOCAB, **options)
+
+
+# ---- models that cannot be looked at
+
+# Those that are defined here; `next_distribution` is of labutils.
+inside = pytest.mark.parametrize(
+    "look", [surprises, hidden_states, gates, gradient_norms]
+)
+
+
+@inside
+@pytest.mark.parametrize("name", ["LSTM from scratch", "deep GRU"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_model_that_has_diverged(look, name, value):
+    model = MODELS[name]()
+    with torch.no_grad():
+        list(model.parameters())[-1][0] = value
+    with pytest.raises(ValueError, match=r"no numbers .* has diverged"):
+        look(PREFIX, model, VOCAB)
+
+
+def test_a_character_that_cannot_come_next_is_no_divergence():
+    model = from_scratch("rnn")
+    with torch.no_grad():
+        model.params[-1][VOCAB["t"]] = -math.inf
+    assert surprises(PREFIX, model, VOCAB)[4] == math.inf  # time_T
+    assert hidden_states(PREFIX, model, VOCAB).isfinite().all()
+
+
+@inside
+@pytest.mark.parametrize("text", ["time", TEXT + "xyz"])
+def test_another_texts_vocabulary(look, text):
+    vocab = Vocab(text)
+    for name in ("RNN from scratch", "GRU"):
+        with pytest.raises(ValueError, match=(
+            f"The model has scores for {V} tokens, the vocabulary has "
+            f"{len(vocab)}: expected the vocabulary that the model was "
+            "trained with"
+        )):
+            look("time", MODELS[name](), vocab)
+
+
+class Nested:
+    """Two networks, one after the other, each with its own state."""
+
+    def __init__(self):
+        self.first = from_scratch("rnn")
+        self.second = nn.GRU(V, H)
+        self.linear = nn.Linear(H, V)
+
+    def __call__(self, X, state):
+        logits, first = self.first(X, state[0])
+        outputs, second = self.second(
+            logits.reshape(*X.T.shape, V), state[1][0]
+        )
+        return self.linear(outputs.flatten(0, 1)), (first, (second,))
+
+    def begin_state(self, batch_size, device=None):
+        return (
+            self.first.begin_state(batch_size),
+            (torch.zeros(1, batch_size, H),),
+        )
+
+    def parameters(self):
+        return [*self.first.parameters(), *self.second.parameters()]
+
+
+@pytest.mark.parametrize("look", [hidden_states, gates, gradient_norms])
+def test_a_state_of_states_is_refused(look):
+    with pytest.raises(ValueError, match="state holds more than tensors: exp"):
+        look(PREFIX, Nested(), VOCAB)
+
+
+def test_surprise_asks_nothing_of_the_state():
+    assert surprises(PREFIX, Nested(), VOCAB).isfinite().all()

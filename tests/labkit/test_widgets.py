@@ -3,10 +3,8 @@
 import base64
 import io
 import re
-import subprocess
 import sys
 from functools import partial
-from importlib import import_module
 
 import pytest
 import torch
@@ -23,19 +21,18 @@ from labkit.widgets import (
     sampling_explorer,
     side_by_side,
 )
-from labkit.widgets.drawing import luminance, shade
-from labkit.widgets.inputs import check_text, first_prefix
+from labkit.widgets.drawing import shade
 from labkit.widgets.inspection import (
     gates,
     gradient_norms,
-    next_distribution,
     surprises,
 )
-from labkit.widgets.looks import LOOKS
-from labkit.widgets.panel import Choice, Entry, Slider
-from labkit.widgets.side_by_side import first_difference
+from labkit.widgets.panel import check_text, first_prefix
+from labkit.widgets.playground import first_difference
 from labutils import RNNModel, RNNModelScratch, Vocab, predict, scratch
+from labutils.generation import next_distribution
 from labutils.plots import COLOURS
+from labutils.view import Lines, Live
 
 CALLS = {
     "sampling_explorer": "sampling_explorer(VOCAB[list(TEXT * 9)], VOCAB)",
@@ -62,9 +59,7 @@ class Caught:
     """A widget's controls and what it draws, instead of a display."""
 
     def __init__(self, monkeypatch, call):
-        for name in CALLS:
-            module = import_module(f"labkit.widgets.{name}")
-            monkeypatch.setattr(module, "show", self.take)
+        monkeypatch.setattr(panel, "show", self.take)
         call()
 
     def take(self, controls, draw):
@@ -327,14 +322,15 @@ def test_gradients_that_are_zero(caught):
     look = caught(lambda: microscope({"cut": model}, VOCAB, "time travel"))
     page = look.page(show="gradient norms")
     assert "hidden state  0.0e+00  0.0e+00  -" in page.plain
-    panel._png(page.figure)
+    page.figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"text": ""}, "There are 0 characters: 2 or more are needed."),
-        ({"text": "at", "show": "gradient norms"}, "3 or more are needed"),
+        ({"text": ""}, "has 0 characters: expected at least 1."),
+        ({"text": "t"}, "has 1 characters: expected at least 2."),
+        ({"text": "at", "show": "gradient norms"}, "expected at least 3."),
         ({"text": "t" * 51}, "has 51 characters: 50 at most"),
         ({"text": "Time!"}, "Not in the vocabulary: '!', 'T'."),
     ],
@@ -366,7 +362,7 @@ def test_a_long_text_is_cut(caught):
 def test_a_prefix_that_cannot_be_read(name, request):
     widget = request.getfixturevalue(name)
     for prefix, words in (
-        ("", "There are 0 characters"), ("Zeit", "vocabulary: 'Z'."),
+        ("", "has 0 characters"), ("Zeit", "vocabulary: 'Z'."),
     ):
         page = widget.page(prefix=prefix)
         assert words in page.plain
@@ -379,18 +375,20 @@ def test_every_control_is_named_explained_and_within_its_range(name, request):
     assert len({c.label for c in controls}) == len(controls)
     for control in controls:
         assert control.label and len(control.hint) > 9
-        if isinstance(control, Slider):
-            assert control.low <= control.value <= control.high
-        elif isinstance(control, Choice):
-            assert control.value in control.options
-        else:
-            assert isinstance(control, Entry)
+        if isinstance(control.among, tuple):
+            low, high, step = control.among
+            assert low <= control.value <= high and 0 < step < high - low
+        elif control.among is not None:
+            assert control.value in control.among
 
 
 SHOWN = [
     ("explorer", {}), ("explorer", {"num_steps": 1, "batch_size": 1}),
     ("play", {}), ("two", {}),
-    *(("look", {"show": show, "model": "LSTM"}) for show in LOOKS),
+    *(
+        ("look", {"show": show, "model": "LSTM"})
+        for show in ("surprise", "hidden units", "gates", "gradient norms")
+    ),
 ]
 
 
@@ -400,13 +398,17 @@ def test_a_picture_can_be_read_from_the_back_row(name, changes, request):
     assert page.figure.axes
     width, height = page.figure.get_size_inches()
     assert width == 7 and 2 <= height <= 5.5
+    page.figure.draw_without_rendering()  # or there are no ticks yet
     for text in page.figure.findobj(Text):
         if text.get_text():
             assert text.get_fontsize() >= 11, text
-    png = imread(io.BytesIO(panel._png(page.figure)))
-    assert png.shape[1] == 1400
     sizes = re.findall(r"font-size: (\d+)px", page.html)
     assert sizes and min(map(int, sizes)) >= 15
+
+
+def test_a_picture_has_twice_the_pixels_of_its_place(play):
+    png = imread(io.BytesIO(panel._png(play.page().figure)))
+    assert png.shape[1] == 2 * panel.DPI * panel.WIDTH == 1400
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -447,7 +449,8 @@ def test_characters_that_mean_something_elsewhere(caught):
                 page = widget.page(**{name: text})
         assert "<b>" not in page.html and "<i>" not in page.html
         assert "&lt;" in page.html
-        panel._png(page.figure)  # a formula between dollars would fail
+        # A formula between dollars would fail.
+        page.figure.draw_without_rendering()
 
 
 def test_a_script_that_the_font_lacks(caught):
@@ -466,9 +469,10 @@ def test_the_first_prefix():
 
 
 def test_a_text_is_checked_against_the_vocabulary():
-    check_text("time", VOCAB)
+    model = make_model("concise")
+    check_text("time", model, VOCAB)
     with pytest.raises(ValueError) as error:
-        check_text("tIme!", VOCAB)
+        check_text("tIme!", model, VOCAB)
     assert str(error.value) == (
         "Not in the vocabulary: '!', 'I'. The models know the space and "
         + "".join(sorted(set(TEXT) - {" "}))
@@ -488,22 +492,77 @@ def test_one_model_is_no_pair():
         side_by_side({"GRU": make_model("concise")}, VOCAB)
 
 
+# ---- models that cannot be looked at
+
+
+def diverged_models():
+    """The LSTM's training has diverged."""
+    models = make_models()
+    with torch.no_grad():
+        models["LSTM"].linear.bias[3] = float("nan")
+    return models
+
+
+@pytest.mark.parametrize(
+    ("widget", "control"),
+    [(playground, "model"), (microscope, "model"), (side_by_side, "right")],
+)
+def test_a_model_that_has_diverged_says_so(caught, widget, control):
+    text = ["time travel"] if widget is microscope else []
+    shown = caught(lambda: widget(diverged_models(), VOCAB, *text))
+    page = shown.page(**{control: "LSTM"})
+    assert "Please set another value" in page.html
+    assert "are no numbers (NaN or infinite), as when" in page.plain
+    assert "a lower learning rate" in page.plain
+    page = shown.page(**{control: "GRU"})  # the others can be looked at
+    assert "Please" not in page.html and page.figure.axes
+
+
+@pytest.mark.parametrize("name", list(CALLS)[1:])
+def test_another_texts_vocabulary(name):
+    for vocab, size in ((Vocab(TEXT + "xyz"), V + 3), (Vocab("time"), 5)):
+        with pytest.raises(ValueError, match=(
+            f"The model 'plain' has scores for {V} tokens, the vocabulary has "
+            f"{size}: expected the vocabulary that"
+        )):
+            names = {"models": make_models(), "VOCAB": vocab}
+            eval(CALLS[name], globals() | names)
+
+
+def test_a_model_that_cannot_be_followed_step_by_step(caught):
+    model = RNNModel(nn.GRU(V, 8, bidirectional=True), V)
+    with pytest.raises(ValueError, match="reads in two directions"):
+        microscope({"both ways": model}, VOCAB, "time travel")
+    play = caught(lambda: playground({"both ways": model}, VOCAB))
+    text = predict("time traveller", 50, model, VOCAB)
+    assert play.page().plain == text
+
+
 # ---- colours
 
 
+def luminance(colour):
+    """How light a colour is, 0 to 1.
+
+    Source: Web Content Accessibility Guidelines 2.2, relative luminance.
+    """
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def test_the_contrast_of_coloured_text():
-    assert luminance("#000000") == 0
-    assert luminance("#ffffff") == pytest.approx(1)
     # A grey for which the guidelines give 4.48 against white.
     grey = 1.05 / (luminance("#777777") + 0.05)
     assert grey == pytest.approx(4.48, abs=0.01)
-    backgrounds = set()
-    for step in range(-5, 106):
-        background, colour = shade(step / 100)
-        backgrounds.add(background)
+    for step in range(1001):
+        background, colour = re.findall("#[0-9a-f]{6}", shade(step / 1000))
         light, dark = sorted(map(luminance, (background, colour)))[::-1]
         assert (light + 0.05) / (dark + 0.05) >= 4.5
-    assert len(backgrounds) == 101  # beyond 0 and 1 it stays
+    assert shade(-0.1) == shade(0) != shade(1) == shade(1.1)
 
 
 def test_bars_differ_by_more_than_colour(play):
@@ -522,14 +581,81 @@ def test_in_a_terminal_there_is_the_text(capsys):
     assert capsys.readouterr().out == text + "\n"
 
 
-def test_ipywidgets_is_imported_only_where_it_is_needed():
-    script = "import sys, labkit.widgets; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True,
-        check=True,
-    )
-    assert "labkit.widgets.panel" in done.stdout
-    assert "ipywidgets" not in done.stdout
+# ---- displays that a test reads, in place of a notebook
+
+
+MOVES = {
+    "sampling_explorer": ("steps", 7, "value", "(2, 7)"),
+    "playground": ("temperature", 0.5, "value", "temperature 0.5"),
+    "microscope": ("show", 2, "index", "below 0.1"),
+    "side_by_side": ("prefix", "a time", "value", "<u>a time</u>"),
+}
+
+
+class Displayed:
+    """A widget on displays of the test's own; nothing else differs."""
+
+    def __init__(self, monkeypatch, call, view):
+        self.outputs, self.controls = {}, {}
+        monkeypatch.setattr(panel, "new_view", lambda: view)
+        # Whether it is another one can be told without the pixels.
+        monkeypatch.setattr(panel, "_png", lambda figure: figure)
+        monkeypatch.setattr(panel, "display_in_place", self.display)
+        monkeypatch.setattr(panel, "_display_panel", self.add)
+        names = {"models": dict(list(make_models().items())[1:])}
+        eval(call, globals() | names)
+
+    def display(self, data, metadata, handle):
+        """As labutils.view does it: a new output, or another in its place."""
+        handle = len(self.outputs) if handle is None else handle
+        self.outputs[handle] = data
+        return handle
+
+    def add(self, widgets):
+        self.controls = {widget.description: widget for widget in widgets}
+
+    @property
+    def html(self):
+        return self.outputs[1]["text/html"]
+
+    @property
+    def png(self):
+        return self.outputs[0]["image/png"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_control_that_is_moved_replaces_both_outputs(monkeypatch, name):
+    shown = Displayed(monkeypatch, CALLS[name], Live())
+    html, png = shown.html, shown.png
+    label, value, trait, words = MOVES[name]
+    assert words not in html
+    setattr(shown.controls[label], trait, value)
+    assert words in shown.html and shown.png is not png
+    assert len(shown.outputs) == 2
+
+
+def test_in_a_notebook_that_nobody_watches_there_are_no_controls(monkeypatch):
+    shown = Displayed(monkeypatch, CALLS["playground"], Lines(picture=True))
+    assert len(shown.outputs) == 2 and not shown.controls
+
+
+def test_errors_are_shown_in_place_of_a_picture(monkeypatch):
+    shown = Displayed(monkeypatch, CALLS["playground"], Live())
+    shown.controls["prefix"].value = "Time?"
+    assert "Please set another value" in shown.html
+    assert "&#x27;?&#x27;, &#x27;T&#x27;" in shown.html
+    shown.controls["prefix"].value = "time"
+    assert "<u>time</u>" in shown.html
+
+    def fail(*_):
+        raise AttributeError("nobody thought of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(panel, "read", fail)
+        shown.controls["length"].value = 9
+    assert "not work.</strong> AttributeError: nobody thou" in shown.html
+    shown.controls["length"].value = 10
+    assert "<u>time</u>" in shown.html
 
 
 # ---- in a notebook
@@ -574,6 +700,7 @@ def check_two_outputs(cell):
     return picture, text
 
 
+@pytest.mark.slow
 def test_where_nobody_can_move_it():
     with Kernel() as fresh:
         fresh.run(SETUP)
@@ -591,6 +718,7 @@ def test_where_nobody_can_move_it():
         assert imported.text == "False\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["CI", "PYTEST_VERSION"])
 def test_where_tests_run_there_are_no_controls(kernel, name):
     kernel.run(f"os.environ[{name!r}] = '1'")
@@ -651,14 +779,7 @@ class Moved:
         )
 
 
-MOVES = {
-    "sampling_explorer": ("steps", 7, "value", "(2, 7)"),
-    "playground": ("temperature", 0.5, "value", "temperature 0.5"),
-    "microscope": ("show", 2, "index", "below 0.1"),
-    "side_by_side": ("prefix", "a time", "value", "<u>a time</u>"),
-}
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_a_control_is_moved(kernel, name):
     label, value, trait, words = MOVES[name]
@@ -675,6 +796,7 @@ def test_a_control_is_moved(kernel, name):
     assert png != picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_what_a_reader_of_the_controls_finds(kernel, name):
     widget = Moved(kernel, CALLS[name])
@@ -688,6 +810,7 @@ def test_what_a_reader_of_the_controls_finds(kernel, name):
         assert state.get("continuous_update", False) is False
 
 
+@pytest.mark.slow
 def test_a_wrong_value_and_a_right_one_again(kernel):
     widget = Moved(kernel, CALLS["playground"])
     html, wrong = widget.move("prefix", "Time?")
@@ -698,6 +821,7 @@ def test_a_wrong_value_and_a_right_one_again(kernel):
     assert png != wrong
 
 
+@pytest.mark.slow
 def test_an_error_that_nobody_thought_of_is_shown(kernel):
     kernel.run("own = make_models()")
     widget = Moved(kernel, "playground(own, VOCAB)")
@@ -708,6 +832,7 @@ def test_an_error_that_nobody_thought_of_is_shown(kernel):
     assert "<u>time traveller</u>" in html
 
 
+@pytest.mark.slow
 def test_the_models_are_not_copied(kernel):
     kernel.run("own = make_models()")
     widget = Moved(kernel, "playground(own, VOCAB)")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 import random
@@ -31,10 +32,6 @@ from labutils.checkpoint import (
 
 EPOCHS = 4
 BATCHES = 19  # in an epoch
-every_kind = pytest.mark.parametrize("kind", ["scratch", "dropout"])
-every_sampling = pytest.mark.parametrize(
-    "use_random_iter", [False, True], ids=["sequential", "random"]
-)
 every_optimizer = pytest.mark.parametrize(
     "name", ["sgd", "momentum", "adam"]
 )
@@ -111,10 +108,23 @@ def same_as_in_one_part(part, history, *case):
 # ---- going on
 
 
-@pytest.mark.parametrize("epochs", [0, 1, 3, EPOCHS])
-@every_kind
-@every_optimizer
-@every_sampling
+# Each value of each of the four once; the other pairs of them are slow.
+FAST = {
+    (0, "scratch", "sgd", False), (1, "dropout", "adam", True),
+    (3, "scratch", "momentum", True), (EPOCHS, "scratch", "adam", False),
+}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "kind", "name", "use_random_iter"),
+    [
+        pytest.param(*case, marks=[] if case in FAST else pytest.mark.slow)
+        for case in itertools.product(
+            [0, 1, 3, EPOCHS], ["scratch", "dropout"],
+            ["sgd", "momentum", "adam"], [False, True],
+        )
+    ],
+)
 def test_two_parts_are_as_good_as_one(
     epochs, kind, name, use_random_iter, path
 ):
@@ -131,7 +141,9 @@ def test_two_parts_are_as_good_as_one(
     same_as_in_one_part(part, part.train(resume=history), *case)
 
 
-@every_kind
+@pytest.mark.parametrize(
+    "kind", ["scratch", pytest.param("dropout", marks=pytest.mark.slow)]
+)
 def test_as_many_parts_as_one_likes(kind, path):
     part, history = Part(kind, "adam"), None
     for _ in range(3):
@@ -147,8 +159,9 @@ def test_as_many_parts_as_one_likes(kind, path):
     assert torch.equal(weights(part.model), in_one_part(kind, "adam")[0])
 
 
-@pytest.mark.parametrize("source", ["history", "file"])
-@every_optimizer
+@pytest.mark.parametrize(
+    ("name", "source"), [("momentum", "history"), ("adam", "file")]
+)
 def test_more_epochs_than_were_asked_for_at_first(name, source, path):
     part = Part("dropout", name)
     first = part.train(3, checkpoint=path)
@@ -312,12 +325,14 @@ def other(setting, part):
     return options
 
 
-@pytest.mark.parametrize("source", ["history", "file"])
 @pytest.mark.parametrize(
-    "setting",
+    ("setting", "source"),
     [
-        "optimizer", "lr", "grad_clip", "batch_size", "num_steps",
-        "use_random_iter", "seed", "num_parameters", "text",
+        *((setting, "history") for setting in (
+            "optimizer", "lr", "grad_clip", "batch_size", "num_steps",
+            "use_random_iter", "seed", "num_parameters", "text",
+        )),
+        ("lr", "file"), ("num_parameters", "file"),
     ],
 )
 def test_every_other_setting_is_refused(setting, source, path):

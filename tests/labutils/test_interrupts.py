@@ -217,6 +217,7 @@ def interrupted_before_line(number, action):
     return result, left < 0
 
 
+@pytest.mark.slow
 def test_interrupted_in_any_line_it_can_go_on(monkeypatch, tmp_path):
     monkeypatch.setattr(training, "SAMPLE_LENGTH", 1)
     handler = signal.getsignal(signal.SIGINT)
@@ -323,6 +324,7 @@ print(json.dumps({{
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_kernel_that_is_interrupted_at_random_moments(tmp_path):
     """Eight interrupts in one training, four of them double."""
@@ -410,6 +412,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_keeps_the_model_and_the_history():
     child = python("-c", CTRL_C, LABUTILS_EPOCHS=None)
@@ -530,6 +533,7 @@ class Killed:
         return word, int(number)
 
 
+@pytest.mark.slow
 @posix
 def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.pt"
