@@ -89,7 +89,7 @@ def probabilities(
     if not temperature >= 0:
         raise ValueError(f"temperature is {temperature}: expected 0 or more.")
     top_k = len(logits) if top_k is None else top_k
-    settings.whole_number("top_k", top_k)
+    settings.whole_number("top_k", top_k, otherwise=", or None")
     scores = logits.detach().float().cpu()
     if not (scores < math.inf).all():  # false for what is no number, too
         raise ValueError(
@@ -116,8 +116,8 @@ def encode(
     """
     if len(text) < least:
         raise ValueError(
-            f"The text {text!r} has {len(text)} characters: expected {least} "
-            "or more, such as 'time traveller'."
+            f"The text {text!r} has {len(text)} characters: expected at "
+            f"least {least}."
         )
     made_for = getattr(model, "vocab_size", len(vocab))
     if made_for != len(vocab):

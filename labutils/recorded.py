@@ -9,7 +9,7 @@ from labutils import settings
 from labutils.checkpoint import Interrupts
 from labutils.files import say
 from labutils.history import History
-from labutils.view import new_view
+from labutils.view import Live, Unfailing, new_view
 
 FOLDER = Path(__file__).parent / "recorded"
 SECONDS = 10.0  # of a replay
@@ -73,11 +73,12 @@ def replay(
         "Nothing is trained now."
     )
     view = new_view()
+    watched, view = isinstance(view, Live), Unfailing(view)
     start = time.monotonic()
     with Interrupts() as interrupts:
         for epoch, moment in enumerate(due, start=1):
             view.update(history.until(epoch))
-            if view.is_live:
+            if watched:
                 _wait(start + moment, interrupts)
         view.finish(history, "recorded run")
     return history

@@ -33,7 +33,7 @@ from labutils.models import (
     training_mode,
 )
 from labutils.text import Vocab
-from labutils.view import new_view
+from labutils.view import Unfailing, new_view
 
 SAMPLE_LENGTH = 50
 SAMPLES = 20  # in a whole training
@@ -174,7 +174,7 @@ def train(
     train_iter.restart(history.num_epochs)
     sample_every = max(1, history.last_epoch // SAMPLES)
     first = history.num_epochs + 1
-    view = new_view(verbose)
+    view = Unfailing(new_view(verbose))
     snapshot = Snapshot.of(model, optimizer)
     now = time.monotonic()
     deadline = now + history.time_limit[0]

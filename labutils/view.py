@@ -34,8 +34,6 @@ DPI = 100
 class View:
     """What `train` tells of its progress; by itself, it shows nothing."""
 
-    is_live = False  # whether somebody watches it
-
     def update(self, history: History) -> None:
         """After each epoch."""
 
@@ -49,10 +47,9 @@ def new_view(verbose: bool = True) -> View:
         return View()
     kernel = plots.notebook_kernel()
     if kernel is None:
-        return Unfailing(Lines())
+        return Lines()
     plots.set_style()
-    watched = _somebody_watches(kernel)
-    return Unfailing(Live() if watched else Lines(picture=True))
+    return Live() if _somebody_watches(kernel) else Lines(picture=True)
 
 
 def _somebody_watches(kernel: Any) -> bool:
@@ -67,7 +64,7 @@ class Unfailing(View):
     """Another view, as long as it shows: its error must end no training."""
 
     def __init__(self, view: View) -> None:
-        self.view, self.is_live = view, view.is_live
+        self.view = view
 
     def update(self, history: History) -> None:
         self._try(self.view.update, history)
@@ -107,8 +104,6 @@ class Lines(View):
 
 class Live(View):
     """One picture and one line of text, changed in place."""
-
-    is_live = True
 
     def __init__(self) -> None:
         self.curve: Curve | None = None

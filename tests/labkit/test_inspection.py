@@ -399,7 +399,7 @@ def test_two_directions_are_refused(look):
     [
         ({"temperature": -0.1}, "temperature is -0.1: expected 0 or more"),
         ({"temperature": float("nan")}, "temperature is nan"),
-        ({"top_k": 0}, "top_k is 0: expected 1 or more, or None"),
+        ({"top_k": 0}, "top_k is 0: expected .*, or None"),
     ],
 )
 def test_options_out_of_range(options, words):

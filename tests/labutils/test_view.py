@@ -113,8 +113,8 @@ def test_a_history_as_it_was_after_an_earlier_epoch():
 
 
 def test_outside_a_notebook_there_are_lines():
-    assert type(new_view().view) is Lines
-    assert not new_view().view.picture
+    assert type(new_view()) is Lines
+    assert not new_view().picture
     assert type(new_view(verbose=False)) is View
 
 
