@@ -175,10 +175,10 @@ def _add_grade(commands: Any) -> None:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    from labstaff.grading import forks
+    from labstaff.grading import pool
 
     if options.scheduler is None:
-        forks.warm()
+        pool.warm()
     from labstaff.grading.classroom import Settings, grade_class
     from labstaff.grading.sandbox import Limits
 

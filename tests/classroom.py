@@ -13,7 +13,7 @@ import lesson
 import nbformat
 from nbformat import NotebookNode
 
-from labstaff.grading.classroom import Settings
+from labstaff.grading.results import Settings
 from labstaff.grading.sandbox import Limits
 from labstaff.publish.release import student_notebook
 from labutils import settings

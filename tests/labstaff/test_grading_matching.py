@@ -7,8 +7,7 @@ import lesson
 import pytest
 
 from labkit import checks
-from labstaff.grading.course import course
-from labstaff.grading.matching import defined, match
+from labstaff.grading.matching import course, defined, match
 
 [BOOK] = [n for n in course() if n.stem == classroom.NOTEBOOK]
 

@@ -16,7 +16,8 @@ from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS, rows
 from page import wait_for
 
 from labstaff.grading import sandbox, watch
-from labstaff.grading.classroom import GradeError, Settings, grade_class
+from labstaff.grading.classroom import GradeError, grade_class
+from labstaff.grading.results import Settings
 
 # One who is right, one who is half done, two with a wrong function.
 SMALL = ("20230003", "20230011", "20230020", "20230022")
