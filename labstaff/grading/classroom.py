@@ -2,8 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,8 +59,12 @@ def grade_class(
             f"{out} lies among the submissions. Name another folder for the "
             "results."
         )
-    with _locked(out):
+    with ExitStack() as stack:
+        stack.enter_context(_lock(out))
         _keep_settings(out, settings)
+        submit = stack.enter_context(
+            pool.local(processes) if scheduler is None
+            else pool.cluster(scheduler))
         notebooks = course()
         students = find(submissions, [notebook.stem for notebook in notebooks])
         _forget(out, students, again)
@@ -68,29 +72,22 @@ def grade_class(
             say("labutils: there is NO SANDBOX on this machine: what students "
                 "have written runs as you. On Linux install bubblewrap.")
         jobs, others = _jobs(students, notebooks, settings)
-        with (
-            pool.local(processes) if scheduler is None
-            else pool.cluster(scheduler)
-        ) as submit:
-            graded = [*pool.run(jobs, out, submit, say), *others]
+        graded = [*pool.run(jobs, out, submit, say), *others]
         names = {student.key: student.name for student in students}
         write_reports(out, names, graded, notebooks)
     return graded
 
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def _lock(out: Path) -> AbstractContextManager[object]:
     """Two graders must not write into one folder."""
     out.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(out / LOCK).acquire(timeout=0)
+        return FileLock(out / LOCK).acquire(timeout=0)
     except Timeout:
         raise GradeError(
             f"Another grading writes into {out} at this moment. Wait for its "
             "end, or name another folder."
         ) from None
-    with lock:
-        yield
 
 
 def _keep_settings(out: Path, settings: Settings) -> None:

@@ -134,17 +134,20 @@ def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
         _in_folder(submissions) if submissions.is_dir()
         else _in_one_zip(submissions)
     )
-    found: dict[tuple[str, str], list[Found]] = {}
-    for name, some in sources:
-        found.setdefault(_student(name), []).extend(some)
+    names: dict[str, list[str]] = {}
+    found: dict[str, list[Found]] = {}
+    for source, some in sources:
+        key, name = _student(source)
+        names.setdefault(key, []).append(name)
+        found.setdefault(key, []).extend(some)
     if not found:
         raise IntakeError(
             f"{submissions} holds no folder, zip file or notebook. Expected "
             "one for each student."
         )
     return [
-        _submission(Submission(key, name), some, course)
-        for (key, name), some in sorted(found.items())
+        _submission(Submission(key, _shown(key, names[key])), some, course)
+        for key, some in sorted(found.items())
     ]
 
 
@@ -198,6 +201,11 @@ def _student(name: str) -> tuple[str, str]:
         mark = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:6]
         safe = f"{safe[:LONGEST]}-{mark}"
     return safe, shown
+
+
+def _shown(key: str, names: list[str]) -> str:
+    """The plainest of a student's names that says more than the number."""
+    return min(names, key=lambda name: (name == key, len(name), name))
 
 
 # ---- files

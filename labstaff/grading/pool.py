@@ -6,15 +6,14 @@ they need: no notebook waits for that, and none shares a process with another.
 This process, which reads what students have written, imports none of it.
 """
 
+import contextlib
 import multiprocessing
 import os
-import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -127,13 +126,15 @@ def _lost(job: Job, error: Exception) -> Graded:
 # ---- where they run
 
 
-@contextmanager
+@contextlib.contextmanager
 def local(processes: int | None = None) -> Iterator[Submit]:
     """This machine.
 
     Args:
         processes: notebooks at the same time; None: as many as cores.
     """
+    if _context().get_start_method() == "forkserver":
+        forkserver.ensure_running()  # its imports take seconds
     executor = ThreadPoolExecutor(processes or os.cpu_count())
     try:
         yield lambda job: executor.submit(in_process, job)
@@ -141,7 +142,7 @@ def local(processes: int | None = None) -> Iterator[Submit]:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def cluster(address: str) -> Iterator[Submit]:
     """A Dask cluster; each of its workers' threads grades a notebook.
 
@@ -196,7 +197,7 @@ def in_process(job: Job) -> tuple[Graded, bytes]:
         RuntimeError: it has ended without a result.
     """
     context: Any = _context()
-    here, there = context.Pipe(duplex=False)
+    here, there = context.Pipe()
     process = context.Process(target=_grade, args=(job, there))
     process.start()
     there.close()
@@ -222,39 +223,25 @@ def _context() -> BaseContext:
     return found
 
 
-def warm() -> None:
-    """Let the server begin with its imports while this process is busy."""
-    if _context().get_start_method() == "forkserver":
-        forkserver.ensure_running()
-
-
-def _grade(job: Job, answer: Connection) -> None:
+def _grade(job: Job, grader: Connection) -> None:
     """Grade, send the result, and end; runs in the new process."""
     import torch
 
     from labstaff.grading.notebook import grade
 
-    _end_unheard(answer)
+    threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
     # Ctrl-C is for the grader's own process, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)  # the others need the cores
-    answer.send(grade(job))
-    answer.close()
+    grader.send(grade(job))
 
 
-def _end_unheard(answer: Connection) -> None:
+def _end_with(grader: Connection) -> None:
     """End this process, and the sandbox with it, when nobody waits any more.
 
     The server that it was forked from lives as long as this one does: that
     its parent has ended would never be seen.
     """
-    if not hasattr(select, "poll"):
-        return  # on Windows
-    poll = select.poll()
-    poll.register(answer.fileno(), 0)  # that the other end is closed, alone
-
-    def wait() -> None:
-        poll.poll()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):
+        grader.recv()  # it never sends
+    os._exit(1)

@@ -91,6 +91,15 @@ def test_loose_notebooks_of_one_student_come_together(tmp_path):
     assert any("2 versions" in note for note in student.notes)
 
 
+def test_all_that_begins_with_a_number_is_one_students(tmp_path):
+    other = COURSE[1]
+    for name in (f"20230001_{NAME}.ipynb", f"20230001_{other}.ipynb",
+                 f"20230001-A/{NAME}.ipynb"):
+        write(tmp_path / "in" / name, BOOK)
+    student = one(tmp_path / "in")
+    assert (student.key, student.name) == ("20230001", "20230001 A")
+
+
 def test_the_newest_version_counts(tmp_path):
     new = BOOK.replace(b"checks.tokenize", b"checks.tokenize ")
     write(tmp_path / "in" / "20230001-A.zip", zipped(
