@@ -15,7 +15,6 @@ import time
 import unicodedata
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -34,11 +33,6 @@ DEEPEST = 2  # zip files inside zip files
 IGNORED = {".ipynb_checkpoints", "__MACOSX", "__pycache__", ".git", "results",
            ".venv"}
 UTF8_NAMES = 0x800  # flag bit: the member's name is in UTF-8
-BROKEN_ZIP = (
-    zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError,
-    NotImplementedError, RuntimeError, MemoryError, IndexError, KeyError,
-    OverflowError,
-)
 
 # ---- names
 NUMBER = re.compile(r"^(\d{6,12})(?:[\W_]+(.*))?$", re.DOTALL)
@@ -68,30 +62,18 @@ class Found:
     Attributes:
         path: inside the submission, with slashes.
         time: of its last change, in seconds since 1970.
-        content: its bytes; empty where it was refused.
-        refused: why it was not read; empty where it was.
+        refused: why it was not taken; empty where it was.
+        digest: SHA-256 of its bytes.
+        notebook: in the present format; empty where it was refused.
+        notes: what had to be done to it.
     """
 
     path: str
     time: float = 0
-    content: bytes = b""
     refused: str = ""
-
-
-@dataclass(frozen=True)
-class HandedIn:
-    """A notebook that was handed in.
-
-    Attributes:
-        path, time: of the file that it was read from, as in `Found`.
-        digest: SHA-256 of that file.
-        notebook: in the present format.
-    """
-
-    path: str
-    time: float
-    digest: str
-    notebook: NotebookNode
+    digest: str = ""
+    notebook: NotebookNode = field(default_factory=NotebookNode)
+    notes: Sequence[str] = ()
 
 
 @dataclass
@@ -109,7 +91,7 @@ class Submission:
 
     key: str
     name: str
-    files: dict[str, HandedIn] = field(default_factory=dict)
+    files: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -274,21 +256,25 @@ def _read(
 ) -> Iterator[Found]:
     """A notebook, or those in a zip file and in the zip files in it."""
     suffix = PurePosixPath(path).suffix.lower()
-    content = b""
-    if not problem:
-        try:
-            with opened() as file:  # a header may lie about the size
-                content = file.read(LARGEST[suffix] + 1)
-        except OSError as error:
-            problem = f"it cannot be read: {error}"
-    if len(content) > LARGEST[suffix]:
-        problem = f"it has more than {LARGEST[suffix] / 2**20:.0f} MB"
-    if problem:
-        yield Found(path, when, refused=problem)
-    elif suffix == ".zip":
-        yield from _unfolded(content, path, depth + 1)
+    try:
+        if problem:
+            raise RefusedError(problem)
+        with opened() as file:  # a header may lie about the size
+            content = file.read(LARGEST[suffix] + 1)
+        if len(content) > LARGEST[suffix]:
+            raise RefusedError(
+                f"it has more than {LARGEST[suffix] / 2**20:.0f} MB")
+        if suffix == ".zip":
+            yield from _unfolded(content, path, depth + 1)
+            return
+        notebook, notes = _notebook(content)
+    except RefusedError as reason:
+        yield Found(path, when, str(reason))
+    except OSError as error:
+        yield Found(path, when, f"it cannot be read: {error}")
     else:
-        yield Found(path, when, content)
+        digest = hashlib.sha256(content).hexdigest()
+        yield Found(path, when, "", digest, notebook, notes)
 
 
 def _unfolded(content: bytes, path: str, depth: int) -> Iterator[Found]:
@@ -306,7 +292,7 @@ def _unfolded(content: bytes, path: str, depth: int) -> Iterator[Found]:
                 return
             for info in infos:
                 yield from _member(archive, info, path, depth)
-    except BROKEN_ZIP as error:
+    except Exception as error:  # zipfile fails in many ways
         yield Found(path, refused=f"it is no zip file that can be read "
                     f"({error})")
 
@@ -338,27 +324,19 @@ def _submission(
     student: Submission, found: Iterable[Found], course: Sequence[str]
 ) -> Submission:
     """Take the newest version of each notebook."""
-    versions: dict[str, list[HandedIn]] = {}
+    versions: dict[str, list[Found]] = {}
     for one in found:
         if one.refused:
-            student.refused[one.path] = one.refused
-            continue
-        try:
-            book, notes = _notebook(one.content)
-        except RefusedError as reason:
-            stem = _named(one.path, course)
-            student.refused[stem or one.path] = str(reason)
-            continue
-        if stem := _which(book, one.path, course):
-            digest = hashlib.sha256(one.content).hexdigest()
-            versions.setdefault(stem, []).append(
-                HandedIn(one.path, one.time, digest, book))
-            student.notes += [f"{one.path}: {note}" for note in notes]
+            name = _named(one.path, course) or one.path
+            student.refused[name] = one.refused
+        elif stem := _which(one.notebook, one.path, course):
+            versions.setdefault(stem, []).append(one)
+            student.notes += [f"{one.path}: {note}" for note in one.notes]
         else:
             student.notes.append(
                 f"{one.path}: not recognised as a notebook of the course.")
     for stem, some in sorted(versions.items()):
-        newest = max(some, key=lambda v: (v.time, v.path))
+        newest = max(some, key=lambda one: (one.time, one.path))
         path = PurePosixPath(newest.path)
         if len(some) > 1:
             student.notes.append(
@@ -378,7 +356,6 @@ def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
     Raises:
         RefusedError: it is none.
     """
-    notes = []
     if not content.strip():
         raise RefusedError("the file is empty")
     try:
@@ -397,17 +374,18 @@ def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             reader = nbformat.versions[version]
-            book = nbformat.convert(reader.to_notebook_json(raw), 4)
-            if version < 4:
-                notes.append(f"format {version}, converted to 4")
-            _repair(book)
-            nbformat.validate(book)
+            notebook = nbformat.convert(reader.to_notebook_json(raw), 4)
+            _repair(notebook)
+            nbformat.validate(notebook)
     except Exception as error:  # nbformat and jsonschema fail in many ways
         words = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise RefusedError(f"it is a damaged notebook ({words})") from None
-    if "kernelspec" not in book.metadata:
+    notes = []
+    if version < 4:
+        notes.append(f"format {version}, converted to 4")
+    if "kernelspec" not in notebook.metadata:
         notes.append("without a kernel in its metadata; Python was taken")
-    return book, notes
+    return notebook, notes
 
 
 def _repair(book: NotebookNode) -> None:
