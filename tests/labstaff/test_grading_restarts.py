@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import classroom
@@ -13,7 +14,6 @@ import psutil
 import pytest
 from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS
 from nbformat import v4
-from page import wait_for
 
 from labstaff.grading import classroom as grading
 from labstaff.grading import pool, sandbox, watch
@@ -151,6 +151,15 @@ def small(tmp_path_factory):
     return submissions, (folder / "out" / "grades.csv").read_bytes()
 
 
+def wait_for(condition):
+    """What `condition` gives, as soon as that is true."""
+    end = time.monotonic() + NOTEBOOK_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
+
+
 def is_kernel(process):
     with contextlib.suppress(psutil.Error):  # it may have ended
         return "ipykernel_launcher" in process.cmdline()
@@ -175,10 +184,12 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
          "--memory", "1", "--notebook-seconds", str(NOTEBOOK_SECONDS)],
         stdout=subprocess.DEVNULL, start_new_session=True,
     )
-    wait_for(lambda: len([*out.glob("graded/*/*.json")]) == 2, "results")
-    family = wait_for(lambda: kernels(process.pid), "kernel")  # the sleeper's
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        wait_for(lambda: len([*out.glob("graded/*/*.json")]) == 2)
+        family = wait_for(lambda: kernels(process.pid))  # the sleeper's
+    finally:
+        process.kill()
+        process.wait()
     # Left alone, the cell that sleeps would go on.
     assert watch.wait_for_end(family, SECONDS / 2)
     said = []
@@ -216,7 +227,7 @@ def test_two_dask_workers_one_of_them_killed(small, tmp_path):
             scheduler=cluster.scheduler_address, say=lambda line: None)
         busy = wait_for(
             lambda: [worker.pid for worker in cluster.workers.values()
-                     if kernels(worker.pid)], "busy worker")
+                     if kernels(worker.pid)])
         os.kill(busy[0], signal.SIGKILL)
         done.result(300)
     assert (tmp_path / "out" / "grades.csv").read_bytes() == table
