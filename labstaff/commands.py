@@ -175,10 +175,6 @@ def _add_grade(commands: Any) -> None:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    from labstaff.grading import forks
-
-    if options.scheduler is None:
-        forks.warm()
     from labstaff.grading.classroom import Settings, grade_class
     from labstaff.grading.sandbox import Limits
 

@@ -2,20 +2,18 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from labstaff.grading import pool, sandbox
-from labstaff.grading.course import CourseNotebook, course
 from labstaff.grading.intake import Submission, find
-from labstaff.grading.notebook import Job
-from labstaff.grading.results import Graded, Status, Verdict
-from labstaff.grading.sandbox import Limits
+from labstaff.grading.matching import CourseNotebook, course
+from labstaff.grading.pages import write_reports
+from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
@@ -25,21 +23,6 @@ LOCK = "lock"
 
 class GradeError(RuntimeError):
     """The class cannot be graded so; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all the results of a folder have in common.
-
-    Attributes:
-        epochs: cap on every training.
-        seed: from which the probes' inputs follow.
-        limits: of a notebook.
-    """
-
-    epochs: int = 1
-    seed: int = 0
-    limits: Limits = field(default_factory=Limits)
 
 
 def grade_class(
@@ -67,7 +50,7 @@ def grade_class(
         What has become of each notebook of each student.
 
     Raises:
-        GradeError, IntakeError: with what to do.
+        GradeError, IntakeError, ClusterError: with what to do.
     """
     out = out.expanduser().resolve()
     submissions = submissions.expanduser().resolve()
@@ -77,31 +60,29 @@ def grade_class(
             "results."
         )
     with ExitStack() as stack:
-        _lock(out, stack)
+        stack.enter_context(_lock(out))
         _keep_settings(out, settings)
+        submit = stack.enter_context(
+            pool.local(processes) if scheduler is None
+            else pool.cluster(scheduler))
         notebooks = course()
-        workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stems = [notebook.stem for notebook in notebooks]
-        students = find(submissions, stems, workspace)
+        students = find(submissions, [notebook.stem for notebook in notebooks])
         _forget(out, students, again)
         if sandbox.describe() == "none":
             say("labutils: there is NO SANDBOX on this machine: what students "
                 "have written runs as you. On Linux install bubblewrap.")
         jobs, others = _jobs(students, notebooks, settings)
-        submit = _submit(scheduler, processes, stack)
         graded = [*pool.run(jobs, out, submit, say), *others]
-        from labstaff.grading.pages import write_reports
-
         names = {student.key: student.name for student in students}
         write_reports(out, names, graded, notebooks)
     return graded
 
 
-def _lock(out: Path, stack: ExitStack) -> None:
+def _lock(out: Path) -> AbstractContextManager[object]:
     """Two graders must not write into one folder."""
     out.mkdir(parents=True, exist_ok=True)
     try:
-        stack.enter_context(FileLock(out / LOCK, timeout=0))
+        return FileLock(out / LOCK).acquire(timeout=0)
     except Timeout:
         raise GradeError(
             f"Another grading writes into {out} at this moment. Wait for its "
@@ -112,7 +93,7 @@ def _lock(out: Path, stack: ExitStack) -> None:
 def _keep_settings(out: Path, settings: Settings) -> None:
     """Results of different settings must not stand in one table."""
     path = out / SETTINGS
-    own = json.loads(json.dumps(asdict(settings)))
+    own = asdict(settings)
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -157,18 +138,17 @@ def _jobs(
 ) -> tuple[list[Job], list[Graded]]:
     """What is to be run, and the results of what cannot be."""
     text = find_corpus().path
-    jobs, others = [], []
+    jobs: list[Job] = []
+    others = []
     for student in students:
         for notebook in notebooks:
-            path = student.files.get(notebook.stem)
-            if path is None:
+            if found := student.files.get(notebook.stem):
+                jobs.append(Job(
+                    student.key, notebook, found.notebook, found.digest,
+                    settings, text, slot=len(jobs),
+                    notes=tuple(student.notes)))
+            else:
                 others.append(_absent(student, notebook))
-                continue
-            jobs.append(Job(
-                student.key, notebook, path.read_bytes(), settings.limits,
-                settings.epochs, settings.seed, text,
-                notes=tuple(student.notes),
-            ))
     return jobs, others
 
 
@@ -178,20 +158,9 @@ def _absent(student: Submission, notebook: CourseNotebook) -> Graded:
     reason = refused or "It was not handed in."
     return Graded(
         student.key, notebook.stem, "", "refused" if refused else "missing",
-        [Verdict(x.name, Status.NOT_ATTEMPTED, 0.0, x.points, reason)
+        [Verdict.without_points(x, Status.NOT_ATTEMPTED, reason)
          for x in notebook.exercises],
         notes=[*student.notes, *(
-            f"{name}: {why}" for name, why in sorted(student.refused.items()))
-        ],
+            f"{name}: {why}" for name, why in sorted(student.refused.items())
+        )],
     )
-
-
-def _submit(
-    scheduler: str | None, processes: int | None, stack: ExitStack
-) -> pool.Submit:
-    """Who runs the jobs: this machine's processes, or a Dask cluster."""
-    if scheduler is None:
-        return stack.enter_context(pool.Local(processes)).submit
-    from labstaff.grading.cluster import Cluster
-
-    return stack.enter_context(Cluster(scheduler)).submit

@@ -1,33 +1,79 @@
-"""Who has handed in what: from a folder as it comes to a list of students."""
+"""Who has handed in what: from a folder as it comes to a list of students.
 
-import contextlib
+What is handed in may be hostile: nothing is unpacked to disk, no link is
+followed, and no header is believed: members of zip files are read up to a
+limit.
+"""
+
 import hashlib
+import io
 import json
+import os
 import re
+import stat
+import time
 import unicodedata
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO
 
 import nbformat
+from nbformat import NotebookNode
 
-from labstaff.grading.archives import Found, files, readable_name
+from labkit.course import title
 
+# ---- limits of a submission
+LARGEST = {".ipynb": 20 * 2**20, ".zip": 200 * 2**20}  # bytes of a file
+MOST_FILES = 5_000
+MOST_BYTES = 500 * 2**20  # that one zip file may unfold to, as it says
+DEEPEST = 2  # zip files inside zip files
+IGNORED = {".ipynb_checkpoints", "__MACOSX", "__pycache__", ".git", "results",
+           ".venv"}
+UTF8_NAMES = 0x800  # flag bit: the member's name is in UTF-8
+
+# ---- names
 NUMBER = re.compile(r"^(\d{6,12})(?:[\W_]+(.*))?$", re.DOTALL)
-CELL = re.compile(r"nb(\d\d)-\d\d$")
-SEPARATORS = re.compile(r"[-_\s]+")
 # What follows a name in the files that learning platforms export.
 TAIL = re.compile(r"[-_\s]*(lab|hw|homework|assignment|实验|作业)\b.*$",
                   re.IGNORECASE | re.DOTALL)
 LONGEST = 60  # characters of a key
+
+# ---- which notebook it is
+CELL = re.compile(r"nb(\d\d)-\d\d$")
 SHARED = 3  # of the cells known: so many make a notebook the course's
+FORMATS = (2, 3, 4)  # of notebooks that can be converted
 
 
 class IntakeError(RuntimeError):
     """There is nothing to grade; the message says what was found."""
+
+
+class RefusedError(ValueError):
+    """A file is not taken; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of a submission.
+
+    Attributes:
+        path: inside the submission, with slashes.
+        time: of its last change, in seconds since 1970.
+        refused: why it was not taken; empty where it was.
+        digest: SHA-256 of its bytes.
+        notebook: in the present format; empty where it was refused.
+        notes: what had to be done to it.
+    """
+
+    path: str
+    time: float = 0
+    refused: str = ""
+    digest: str = ""
+    notebook: NotebookNode = field(default_factory=NotebookNode)
+    notes: Sequence[str] = ()
 
 
 @dataclass
@@ -37,7 +83,7 @@ class Submission:
     Attributes:
         key: safe as a folder's name, another one for each student.
         name: as it is shown.
-        files: for each notebook of the course a copy of the newest version.
+        files: for each notebook of the course the newest version.
         notes: what a grader should know.
         refused: for each file, or each notebook of the course, that was not
             taken the reason.
@@ -45,21 +91,18 @@ class Submission:
 
     key: str
     name: str
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def find(
-    submissions: Path, course: Sequence[str], workspace: Path
-) -> list[Submission]:
+def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
     """Read a folder, or a zip file, of submissions.
 
     Args:
         submissions: a folder or zip file for each student, or loose
             notebooks that are named after them; nothing in it is changed.
         course: the stems of the course's notebooks.
-        workspace: an empty folder, for copies.
 
     Raises:
         IntakeError: it is not there, or empty.
@@ -69,45 +112,44 @@ def find(
             f"There is no {submissions}. Name the folder, or the zip file, "
             "with what the students have handed in."
         )
-    found = _by_student(submissions)
+    sources = (
+        _in_folder(submissions) if submissions.is_dir()
+        else _in_one_zip(submissions)
+    )
+    names: dict[str, list[str]] = {}
+    found: dict[str, list[Found]] = {}
+    for source, some in sources:
+        key, name = _student(source)
+        names.setdefault(key, []).append(name)
+        found.setdefault(key, []).extend(some)
     if not found:
         raise IntakeError(
             f"{submissions} holds no folder, zip file or notebook. Expected "
             "one for each student."
         )
-    students = []
-    for (key, name), some in sorted(found.items()):
-        student = Submission(key, name)
-        _choose(student, some, course, workspace / key)
-        students.append(student)
-    return students
+    return [
+        _submission(Submission(key, _shown(key, names[key])), some, course)
+        for key, some in sorted(found.items())
+    ]
 
 
-def _by_student(place: Path) -> dict[tuple[str, str], list[Found]]:
-    """All the files, for each student's key and name."""
-    sources: list[tuple[str, list[Found]]] = []
-    if place.is_dir():
-        for entry in sorted(place.iterdir()):
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            if entry.is_dir() or entry.suffix.lower() in (".zip", ".ipynb"):
-                sources.append((_stem(entry.name), list(files(entry))))
-    else:
-        sources = _in_one_zip(place)
-    found: dict[tuple[str, str], list[Found]] = {}
-    for name, some in sources:
-        found.setdefault(_student(name), []).extend(some)
-    return found
+# ---- students
 
 
-def _in_one_zip(place: Path) -> list[tuple[str, list[Found]]]:
-    """A zip file of all: its first level names the students."""
+def _in_folder(place: Path) -> Iterator[tuple[str, Iterable[Found]]]:
+    """Each entry's name without its suffix, and the files in it."""
+    for entry in sorted(place.iterdir()):
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        if entry.is_dir() or entry.suffix.lower() in LARGEST:
+            yield _stem(entry.name), files(entry)
+
+
+def _in_one_zip(place: Path) -> Iterator[tuple[str, Iterable[Found]]]:
+    """The same of a zip file of all: its first level names the students."""
     try:
         with zipfile.ZipFile(place) as archive:
-            first = {
-                PurePosixPath(readable_name(i).replace("\\", "/")).parts[:1]
-                for i in archive.infolist()
-            }
+            first = {_path(info).parts[:1] for info in archive.infolist()}
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise IntakeError(
             f"{place} is no folder, and no zip file that can be read "
@@ -120,14 +162,12 @@ def _in_one_zip(place: Path) -> list[tuple[str, list[Found]]]:
     for one in files(place):
         inside = one.path.removeprefix(f"{place.name}/")
         groups.setdefault(_stem(inside.split("/")[0]), []).append(one)
-    return sorted(groups.items())
+    yield from sorted(groups.items())
 
 
 def _stem(name: str) -> str:
-    for suffix in (".zip", ".ipynb"):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
+    path = PurePosixPath(name)
+    return path.stem if path.suffix.lower() in LARGEST else name
 
 
 def _student(name: str) -> tuple[str, str]:
@@ -136,8 +176,7 @@ def _student(name: str) -> tuple[str, str]:
     clean = "".join(c if c.isprintable() else " " for c in clean)
     if match := NUMBER.match(clean):
         number, rest = match[1], TAIL.sub("", match[2] or "").strip(" -_")
-        shown = f"{number} {rest}".strip()
-        return number, shown
+        return number, f"{number} {rest}".strip()
     shown = clean or "nameless"
     safe = re.sub(r"[^\w.-]+", "-", shown).strip("-.") or "nameless"
     if safe != shown or len(safe) > LONGEST:  # two must not become one
@@ -146,79 +185,210 @@ def _student(name: str) -> tuple[str, str]:
     return safe, shown
 
 
-def _choose(
-    student: Submission, found: list[Found], course: Sequence[str],
-    folder: Path,
-) -> None:
+def _shown(key: str, names: list[str]) -> str:
+    """The plainest of a student's names that says more than the number."""
+    return min(names, key=lambda name: (name == key, len(name), name))
+
+
+# ---- files
+
+
+def files(place: Path) -> Iterator[Found]:
+    """The notebooks in a folder, and in the zip files in it.
+
+    Args:
+        place: a folder, a zip file or a notebook.
+    """
+    if place.is_symlink():
+        yield Found(place.name, refused="a link is not followed")
+    elif not place.is_dir():
+        yield from _file(place, place.name)
+    else:
+        count = 0
+        for folder, folders, names in os.walk(place, followlinks=False):
+            folders[:] = sorted(f for f in folders if f not in IGNORED)
+            for name in sorted(names):
+                path = Path(folder, name)
+                inside = path.relative_to(place).as_posix()
+                count += not _ignored(PurePosixPath(inside))
+                if count > MOST_FILES:
+                    yield Found(inside, refused=f"more than {MOST_FILES} "
+                                "files: the rest is not read")
+                    return
+                yield from _file(path, inside)
+
+
+def _ignored(path: PurePosixPath) -> bool:
+    return path.suffix.lower() not in LARGEST or any(
+        part in IGNORED or part.startswith("._") for part in path.parts)
+
+
+def _file(path: Path, inside: str) -> Iterator[Found]:
+    if not _ignored(PurePosixPath(inside)):
+        info = path.lstat()
+        ordinary = stat.S_ISREG(info.st_mode)  # a pipe would wait for ever
+        problem = "" if ordinary else "it is no ordinary file"
+        yield from _read(
+            inside, info.st_mtime, problem, lambda: path.open("rb"), 0)
+
+
+def _member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, inside: str, depth: int
+) -> Iterator[Found]:
+    path = _path(info)
+    if info.is_dir() or _ignored(path):
+        return
+    problem = ""
+    if path.is_absolute() or ".." in path.parts or path.parts[0][1:2] == ":":
+        problem = "its path climbs out of the zip file"
+    elif stat.S_ISLNK(info.external_attr >> 16):
+        problem = "a link is not followed"
+    elif info.flag_bits & 1:
+        problem = "it is encrypted"
+    when = time.mktime((*info.date_time, 0, 0, -1))
+    yield from _read(f"{inside}/{readable_name(info)}", when, problem,
+                     lambda: archive.open(info), depth)
+
+
+def _read(
+    path: str, when: float, problem: str, opened: Callable[[], IO[bytes]],
+    depth: int,
+) -> Iterator[Found]:
+    """A notebook, or those in a zip file and in the zip files in it."""
+    suffix = PurePosixPath(path).suffix.lower()
+    try:
+        if problem:
+            raise RefusedError(problem)
+        with opened() as file:  # a header may lie about the size
+            content = file.read(LARGEST[suffix] + 1)
+        if len(content) > LARGEST[suffix]:
+            raise RefusedError(
+                f"it has more than {LARGEST[suffix] / 2**20:.0f} MB")
+        if suffix == ".zip":
+            yield from _unfolded(content, path, depth + 1)
+            return
+        notebook, notes = _notebook(content)
+    except RefusedError as reason:
+        yield Found(path, when, str(reason))
+    except OSError as error:
+        yield Found(path, when, f"it cannot be read: {error}")
+    else:
+        digest = hashlib.sha256(content).hexdigest()
+        yield Found(path, when, "", digest, notebook, notes)
+
+
+def _unfolded(content: bytes, path: str, depth: int) -> Iterator[Found]:
+    if depth > DEEPEST:
+        yield Found(path, refused="a zip file in a zip file in one")
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            infos = archive.infolist()
+            total = sum(info.file_size for info in infos)
+            if len(infos) > MOST_FILES or total > MOST_BYTES:
+                yield Found(path, refused=(
+                    f"it would unfold to {len(infos)} files of "
+                    f"{total / 2**20:.0f} MB: a zip bomb is not opened"))
+                return
+            for info in infos:
+                yield from _member(archive, info, path, depth)
+    except Exception as error:  # zipfile fails in many ways
+        yield Found(path, refused=f"it is no zip file that can be read "
+                    f"({error})")
+
+
+def _path(info: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(readable_name(info).replace("\\", "/"))
+
+
+def readable_name(info: zipfile.ZipInfo) -> str:
+    """A member's name; programs in China write GBK without saying so."""
+    if info.flag_bits & UTF8_NAMES:
+        return info.filename
+    try:
+        raw = info.filename.encode("cp437")
+    except UnicodeEncodeError:
+        return info.filename
+    for encoding in ("utf-8", "gbk"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return info.filename
+
+
+# ---- notebooks
+
+
+def _submission(
+    student: Submission, found: Iterable[Found], course: Sequence[str]
+) -> Submission:
     """Take the newest version of each notebook."""
-    versions: dict[str, list[tuple[Found, bytes]]] = {}
+    versions: dict[str, list[Found]] = {}
     for one in found:
         if one.refused:
-            student.refused[one.path] = one.refused
-            continue
-        content, reason, notes = _notebook(one.content)
-        stem = _which(content, one.path, course)
-        if content is None:
-            student.refused[stem or one.path] = reason
-        elif not stem:
+            name = _named(one.path, course) or one.path
+            student.refused[name] = one.refused
+        elif stem := _which(one.notebook, one.path, course):
+            versions.setdefault(stem, []).append(one)
+            student.notes += [f"{one.path}: {note}" for note in one.notes]
+        else:
             student.notes.append(
                 f"{one.path}: not recognised as a notebook of the course.")
-        else:
-            student.notes += [f"{one.path}: {note}" for note in notes]
-            text = nbformat.writes(content).encode("utf-8", "replace")
-            versions.setdefault(stem, []).append((one, text))
     for stem, some in sorted(versions.items()):
-        some.sort(key=lambda pair: (pair[0].time, pair[0].path))
-        newest, text = some[-1]
+        newest = max(some, key=lambda one: (one.time, one.path))
+        path = PurePosixPath(newest.path)
         if len(some) > 1:
             student.notes.append(
-                f"{stem}: {len(some)} versions; {newest.path}, the newest, "
-                "counts.")
-        if PurePosixPath(newest.path).stem != stem:
-            student.notes.append(
-                f"{stem}: handed in as {PurePosixPath(newest.path).name}.")
+                f"{stem}: {len(some)} versions; {path}, the newest, counts.")
+        if path.stem != stem:
+            student.notes.append(f"{stem}: handed in as {path.name}.")
         student.refused.pop(stem, None)
-        folder.mkdir(parents=True, exist_ok=True)
-        student.files[stem] = folder / f"{stem}.ipynb"
-        student.files[stem].write_bytes(text)
+        student.files[stem] = newest
     if not student.files:
         student.notes.append("No notebook of the course was found.")
+    return student
 
 
-def _notebook(content: bytes) -> tuple[Any, str, list[str]]:
-    """A notebook of the present format, or the reason why there is none."""
-    notes = []
+def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
+    """A notebook of the present format, and what had to be done to it.
+
+    Raises:
+        RefusedError: it is none.
+    """
     if not content.strip():
-        return None, "the file is empty", []
+        raise RefusedError("the file is empty")
     try:
         raw = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return None, "it is not in UTF-8", []
+        raise RefusedError("it is not in UTF-8") from None
     except (ValueError, RecursionError):
-        return None, "it is no JSON: cut off, or another kind of file", []
+        raise RefusedError(
+            "it is no JSON: cut off, or another kind of file") from None
     if not isinstance(raw, dict) or "nbformat" not in raw:
-        return None, "it is JSON, and no notebook", []
+        raise RefusedError("it is JSON, and no notebook")
     version = raw["nbformat"]
-    if not isinstance(version, int) or version > 4 or version < 2:
-        return None, f"format {version!r}; expected 4", []
+    if version not in FORMATS:
+        raise RefusedError(f"format {version!r}; expected 4")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            book = nbformat.from_dict(raw)
-            if version < 4:
-                book = nbformat.convert(book, 4)
-                notes.append(f"format {version}, converted to 4")
-            _repair(book)
-            nbformat.validate(book)
+            reader = nbformat.versions[version]
+            notebook = nbformat.convert(reader.to_notebook_json(raw), 4)
+            _repair(notebook)
+            nbformat.validate(notebook)
     except Exception as error:  # nbformat and jsonschema fail in many ways
-        words = str(error).splitlines()[0][:100]
-        return None, f"it is a damaged notebook ({words})", []
-    if "kernelspec" not in book.metadata:
+        words = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise RefusedError(f"it is a damaged notebook ({words})") from None
+    notes = []
+    if version < 4:
+        notes.append(f"format {version}, converted to 4")
+    if "kernelspec" not in notebook.metadata:
         notes.append("without a kernel in its metadata; Python was taken")
-    return book, "", notes
+    return notebook, notes
 
 
-def _repair(book: Any) -> None:
+def _repair(book: NotebookNode) -> None:
     """Give cells what older notebooks do not have."""
     book.nbformat_minor = max(5, int(book.get("nbformat_minor", 0)))
     seen: set[str] = set()
@@ -228,24 +398,22 @@ def _repair(book: Any) -> None:
         seen.add(cell["id"])
 
 
-def _which(book: Any, path: str, course: Sequence[str]) -> str:
-    """The course's notebook that this is, by its cells, or by its name."""
+def _which(book: NotebookNode, path: str, course: Sequence[str]) -> str:
+    """The course's notebook that this is, by its cells, name or title."""
     counts: dict[str, int] = {}
-    if book is not None:
-        for cell in book.cells:
-            if match := CELL.fullmatch(str(cell.get("id", ""))):
-                counts[match[1]] = counts.get(match[1], 0) + 1
+    for cell in book.cells:
+        if match := CELL.fullmatch(cell.id):
+            counts[match[1]] = counts.get(match[1], 0) + 1
     for number, count in sorted(counts.items(), key=lambda pair: -pair[1]):
         for stem in course:
             if count >= SHARED and stem.startswith(number):
                 return stem
+    heading = title(book)
+    return _named(path, course) or next(
+        (s for s in course if heading.startswith(f"{int(s[:2])}. ")), "")
+
+
+def _named(path: str, course: Sequence[str]) -> str:
+    """The course's notebook whose name is in that of a file."""
     name = PurePosixPath(path).stem
-    for stem in course:
-        if stem in name:
-            return stem
-    with contextlib.suppress(IndexError):
-        title = book.cells[0].source if book is not None else ""
-        for stem in course:
-            if title.lstrip("# ").startswith(f"{int(stem[:2])}. "):
-                return stem
-    return ""
+    return next((stem for stem in course if stem in name), "")

@@ -1,16 +1,103 @@
-"""Which cell of a submission is which of the course's."""
+"""What the course asks for, and where a submission answers it."""
 
 import ast
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nbformat import NotebookNode
 
-from labstaff.exercises import grader
-from labstaff.grading.course import CourseNotebook, Exercise
+from labkit.course import grader, notebook_paths, read_notebook, title
+from labstaff.exercises import exercises
+from labstaff.publish.release import student_notebook
 
-# Of cells that a student has added, so many are named in a note.
+# Of checks that were changed or are missing, so many are named in a note.
 NAMED = 3
+
+
+# ---- the course
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """Something that earns points.
+
+    Attributes:
+        name: grade_id of the cell that a student fills in.
+        points: that it can earn.
+        written: whether it is an answer in words.
+        stub: what students find in the cell.
+    """
+
+    name: str
+    points: float
+    written: bool
+    stub: str
+
+
+@dataclass(frozen=True)
+class CourseNotebook:
+    """A notebook of the course as students get it.
+
+    Attributes:
+        stem: of its file.
+        title: its first heading.
+        exercises: in order.
+        checks: for each check cell's grade_id its official source, without
+            hidden tests.
+        cells: for each cell's id its name: the grade_id or else the id.
+    """
+
+    stem: str
+    title: str
+    exercises: tuple[Exercise, ...]
+    checks: dict[str, str] = field(default_factory=dict)
+    cells: dict[str, str] = field(default_factory=dict)
+
+
+def course(paths: Sequence[Path] = ()) -> list[CourseNotebook]:
+    """Read the course's notebooks.
+
+    Args:
+        paths: of notebooks with solutions; none takes the course's own.
+
+    Raises:
+        ExerciseError: a notebook's exercises do not fit together.
+        NotebookError: a notebook cannot be read.
+    """
+    found = []
+    for path in paths or notebook_paths():
+        source = read_notebook(path)
+        exercises(source, path.name)
+        found.append(_asked(path.stem, student_notebook(source)))
+    return found
+
+
+def _asked(stem: str, released: NotebookNode) -> CourseNotebook:
+    """What the student edition of a notebook asks for."""
+    named = {
+        meta["grade_id"]: cell for cell in released.cells
+        if (meta := grader(cell))
+    }
+    found, checks = [], {}
+    for name, cell in named.items():
+        meta = grader(cell)
+        if meta["solution"]:
+            written = meta["grade"]
+            graded = cell if written else named[f"check_{name}"]
+            points = float(grader(graded)["points"])
+            found.append(Exercise(name, points, written, cell.source))
+        elif meta["grade"]:
+            checks[name] = cell.source
+    return CourseNotebook(
+        stem, title(released), tuple(found), checks,
+        {cell.id: grader(cell).get("grade_id", cell.id)
+         for cell in released.cells},
+    )
+
+
+# ---- a submission
 
 
 @dataclass
@@ -27,7 +114,7 @@ class Matched:
 
     notebook: NotebookNode
     places: dict[str, int]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
 
 def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
@@ -45,11 +132,13 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     places: dict[str, int] = {}
     notes: list[str] = []
     for exercise in course.exercises:
-        found = [i for i, name in enumerate(names) if name == exercise.name]
-        found = [i for i in found
-                 if _is_kind(notebook.cells[i], exercise)] or found[:0]
-        if not found:
-            found = _defining(notebook, exercise)
+        kind = "markdown" if exercise.written else "code"
+        cells = [(i, cell) for i, cell in enumerate(notebook.cells)
+                 if cell.cell_type == kind]
+        found = [i for i, _ in cells if names[i] == exercise.name]
+        if not found and not exercise.written:
+            found = [i for i, cell in cells
+                     if exercise.name in defined(cell.source)]
             if found:
                 notes.append(
                     f"{exercise.name}: its cell has lost its mark; found by "
@@ -63,33 +152,26 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
         else:
             notes.append(f"{exercise.name}: its cell is missing.")
     notes += _put_checks(notebook, names, course)
-    notes += _order(names, course)
-    _clean(notebook)
+    expected = list(course.cells.values())
+    order = [expected.index(n) for n in dict.fromkeys(names) if n in expected]
+    if order != sorted(order):
+        notes.append("The course's cells stand in another order; they were "
+                     "run in the student's.")
+    # Without old outputs, and with the course's kernel.
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata = NotebookNode(kernelspec={
+        "name": "python3", "display_name": "Python 3", "language": "python"})
     return Matched(notebook, places, notes)
 
 
 def _name(cell: NotebookNode, course: CourseNotebook) -> str:
     """The course's name of a cell; empty for one of the student's own."""
-    known = set(course.cells.values())
-    own = grader(cell)
-    name = own.get("grade_id") if isinstance(own, dict) else None
-    if isinstance(name, str) and name in known:
+    name = grader(cell).get("grade_id")
+    if isinstance(name, str) and name in course.cells.values():
         return name
-    return course.cells.get(str(cell.get("id", "")), "")
-
-
-def _is_kind(cell: NotebookNode, exercise: Exercise) -> bool:
-    return cell.cell_type == ("markdown" if exercise.written else "code")
-
-
-def _defining(notebook: NotebookNode, exercise: Exercise) -> list[int]:
-    """Code cells that define a function or class of the exercise's name."""
-    if exercise.written:
-        return []
-    return [
-        i for i, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and exercise.name in defined(cell.source)
-    ]
+    return course.cells.get(cell.id, "")
 
 
 def defined(source: str) -> set[str]:
@@ -106,7 +188,7 @@ def _put_checks(
     notebook: NotebookNode, names: list[str], course: CourseNotebook
 ) -> list[str]:
     """Put the official checks in the place of the student's copies."""
-    notes, changed = [], []
+    changed = []
     for cell, name in zip(notebook.cells, names, strict=True):
         if name not in course.checks:
             continue
@@ -114,34 +196,14 @@ def _put_checks(
             changed.append(name)
         cell.cell_type = "code"
         cell.source = course.checks[name]
-    if changed:
-        notes.append(
-            f"Changed checks, replaced by the course's: {_listed(changed)}.")
     missing = [name for name in course.checks if name not in names]
-    if missing:
-        notes.append(f"Checks that are missing: {_listed(missing)}.")
-    return notes
-
-
-def _order(names: list[str], course: CourseNotebook) -> list[str]:
-    """A note where the course's cells stand in another order."""
-    expected = list(course.cells.values())
-    found = [expected.index(n) for n in dict.fromkeys(names) if n in expected]
-    if found != sorted(found):
-        return ["The course's cells stand in another order; they were run in "
-                "the student's."]
-    return []
+    return [
+        f"{words}: {_listed(some)}." for words, some in (
+            ("Changed checks, replaced by the course's", changed),
+            ("Checks that are missing", missing)) if some
+    ]
 
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-def _clean(notebook: NotebookNode) -> None:
-    """Without old outputs, and with the course's kernel."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    notebook.metadata = type(notebook)(kernelspec={
-        "name": "python3", "display_name": "Python 3", "language": "python"})

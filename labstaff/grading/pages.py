@@ -1,43 +1,52 @@
-"""The pages of a grading: one for each notebook, and one for the grader.
+"""What a grading leaves to read: a table, and pages for students and graders.
 
-Nothing of what students have handed in is run or loaded by them: text is
+Nothing of what students have handed in is run or loaded by the pages: text is
 escaped, of outputs only text and PNG images are kept, and the pages forbid
 everything else (Content-Security-Policy).
 """
 
+import csv
+import io
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import jinja2
-import nbformat
 
+from labkit.course import NotebookError, grader, read_notebook
 from labkit.pages import Shown, short, shown
-from labstaff.exercises import grader
-from labstaff.grading import table
-from labstaff.grading.course import CourseNotebook
-from labstaff.grading.results import Graded, Status, Verdict
+from labstaff.grading.matching import CourseNotebook
+from labstaff.grading.results import Graded, Status
 from labstaff.grading.similarity import pairs
 from labutils.files import write_atomically
 
+# What a spreadsheet takes for the beginning of a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WIDEST = 20  # rem, of a bar
 SLOWEST = 10
 GROUPS = 10  # of totals
-LOOKS = {
-    Status.PASSED: "passed", Status.FAILED: "failed", Status.ERROR: "error",
-    Status.NOT_ATTEMPTED: "open", Status.WRITTEN: "open",
-}
+
+
+def link(student: str, notebook: str) -> str:
+    """Address of a feedback page, from the grader's page."""
+    return f"feedback/{quote(student)}/{quote(notebook)}.html"
+
+
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
     keep_trailing_newline=True,
 )
+TEMPLATES.globals["link"] = link
+TEMPLATES.filters["short"] = short
 
 
 def write_reports(
-    out: Path, students: dict[str, str], graded: Sequence[Graded],
+    out: Path, students: Mapping[str, str], graded: Sequence[Graded],
     course: Sequence[CourseNotebook],
 ) -> None:
     """Write the table and all the pages, from the results alone.
@@ -48,79 +57,149 @@ def write_reports(
         graded: every notebook of every student.
         course: the notebooks, in order.
     """
-    lines = table.rows(students, graded, course)
-    write_atomically(out / "grades.csv", table.as_csv(lines, course))
-    write_atomically(out / "grades.json", table.as_json(lines))
+    lines = rows(students, graded, course)
+    write_atomically(out / "grades.csv", as_csv(lines, course))
+    write_atomically(out / "grades.json", as_json(lines))
     titles = {notebook.stem: notebook.title for notebook in course}
+    feedback = TEMPLATES.get_template("feedback.html")
     for one in graded:
         executed = out / "graded" / one.student / f"{one.notebook}.ipynb"
-        page = _feedback(
-            one, students[one.student], titles[one.notebook], executed)
+        page = feedback.render(
+            graded=one, name=students[one.student],
+            title=titles[one.notebook], outputs=_outputs(executed))
         _write(out / "feedback" / one.student / f"{one.notebook}.html", page)
-    _write(out / "index.html", _index(lines, graded, course, students))
+    _write(out / "index.html", _index(lines, course, students))
 
 
 def _write(path: Path, page: str) -> None:
     write_atomically(path, page.encode("utf-8", "replace"))
 
 
-def _feedback(
-    graded: Graded, name: str, title: str, executed: Path
-) -> str:
-    outputs = _outputs(executed)
-    return TEMPLATES.get_template("feedback.html").render(
-        graded=graded, name=name, title=title,
-        to_read=sum(v.status is Status.WRITTEN for v in graded.verdicts),
-        parts=[{
-            "verdict": verdict, "look": LOOKS.get(verdict.status, "lost"),
-            "facts": _facts(verdict),
-            "source": short(graded.sources.get(verdict.exercise) or
-                            graded.answers.get(verdict.exercise, "")),
-            "outputs": outputs.get(verdict.exercise, []),
-        } for verdict in graded.verdicts],
-    )
+# ---- the table
 
 
-def _facts(verdict: Verdict) -> list[tuple[str, str]]:
-    return [
-        (word, text) for word in
-        ("tried", "got", "expected", "likely", "where")
-        if (text := getattr(verdict, word))
+@dataclass(frozen=True)
+class Row:
+    """A student's line.
+
+    Attributes:
+        key, name: of the student.
+        points: for each exercise; None for an answer that is to be read.
+        total, possible: of all.
+        state: "complete", or what is not, in words.
+        graded: the result for each notebook's stem, in the course's order.
+    """
+
+    key: str
+    name: str
+    points: dict[str, float | None]
+    total: float
+    possible: float
+    state: str
+    graded: dict[str, Graded]
+
+
+def rows(
+    students: Mapping[str, str], graded: Sequence[Graded],
+    course: Sequence[CourseNotebook],
+) -> list[Row]:
+    """The lines, in the order of the students' keys; see `write_reports`."""
+    found = {(g.student, g.notebook): g for g in graded}
+    exercises = [x for n in course for x in n.exercises]
+    lines = []
+    for key, name in sorted(students.items()):
+        own = {n.stem: found[key, n.stem] for n in course
+               if (key, n.stem) in found}
+        earned = {v.exercise: v.points for g in own.values()
+                  for v in g.verdicts if v.status is not Status.WRITTEN}
+        points = {x.name: earned.get(x.name) for x in exercises}
+        lines.append(Row(
+            key, name, points, sum(g.points for g in own.values()),
+            sum(x.points for x in exercises), _state(own.values()), own))
+    return lines
+
+
+def _state(graded: Iterable[Graded]) -> str:
+    """What a grader has to know about a student's line."""
+    words = []
+    for state in ("missing", "refused"):
+        if some := [g.notebook[:2] for g in graded if g.state == state]:
+            words.append(f"{state}: {', '.join(some)}")
+    written = [
+        v for g in graded for v in g.verdicts if v.status is Status.WRITTEN]
+    if written:
+        words.append(f"to be read: {len(written)}")
+    return "; ".join(words) or "complete"
+
+
+def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> bytes:
+    """The table for a spreadsheet: UTF-8 with a mark, CRLF, no formulas."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow([
+        "key", "name",
+        *(f"{n.stem[:2]} {x.name}" for n in course for x in n.exercises),
+        "total", "possible", "state",
+    ])
+    for line in lines:
+        writer.writerow([
+            harmless(line.key), harmless(line.name),
+            *("" if p is None else f"{p:g}" for p in line.points.values()),
+            f"{line.total:g}", f"{line.possible:g}", line.state,
+        ])
+    return ("\ufeff" + buffer.getvalue()).encode("utf-8", "replace")
+
+
+def harmless(text: str) -> str:
+    """A cell's text that no spreadsheet will compute."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def as_json(lines: Sequence[Row]) -> bytes:
+    """The same, and every verdict."""
+    left_out = ("sources", "student", "seconds")
+    content = [
+        {"key": r.key, "name": r.name, "points": r.points, "total": r.total,
+         "possible": r.possible, "state": r.state,
+         "notebooks": [
+             {k: v for k, v in asdict(g).items() if k not in left_out}
+             for g in r.graded.values()]}
+        for r in lines
     ]
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    return text.encode("utf-8", "replace")
+
+
+# ---- the pages
 
 
 def _outputs(executed: Path) -> dict[str, list[Shown]]:
     """What each exercise's cell and check have shown, made harmless."""
-    try:
-        notebook = nbformat.read(executed, as_version=4)
-    except Exception:  # it is missing, or damaged
-        return {}
     found: dict[str, list[Shown]] = {}
+    try:
+        notebook = read_notebook(executed)
+    except NotebookError:  # it is missing, or damaged
+        return found
     for cell in notebook.cells:
-        own = grader(cell)
-        name = own.get("grade_id") if isinstance(own, dict) else None
+        name = grader(cell).get("grade_id")
         if isinstance(name, str) and cell.cell_type == "code":
-            name = name.removeprefix("check_")
-            found.setdefault(name, []).extend(
+            found.setdefault(name.removeprefix("check_"), []).extend(
                 one for output in cell.outputs if (one := shown(output)))
     return found
 
 
-def _link(student: str, notebook: str) -> str:
-    return f"feedback/{quote(student)}/{quote(notebook)}.html"
-
-
 def _index(
-    lines: Sequence[table.Row], graded: Sequence[Graded],
-    course: Sequence[CourseNotebook], students: dict[str, str],
+    lines: Sequence[Row], course: Sequence[CourseNotebook],
+    students: Mapping[str, str],
 ) -> str:
+    """The grader's page."""
+    graded = [g for line in lines for g in line.graded.values()]
     run = [g for g in graded if g.state == "graded"]
-    stubs = {x.name: x.stub for n in course for x in n.exercises}
-    where = {x.name: n.stem for n in course for x in n.exercises}
     early = [g for g in run if any("ended early" in n for n in g.notes)]
     slow = sorted(run, key=lambda g: -g.seconds)[:SLOWEST]
+    stubs = {x.name: x.stub for n in course for x in n.exercises}
     return TEMPLATES.get_template("index.html").render(
-        course=course, rows=[_line(line, course) for line in lines],
+        course=course, rows=lines, names=students,
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
         exercises=_exercises(graded, course),
@@ -129,29 +208,13 @@ def _index(
                     key=lambda g: -g.seconds),
         notes=sorted({
             (students[g.student], note) for g in graded for note in g.notes}),
-        pairs=[{
-            "exercise": p.exercise, "likeness": p.likeness,
-            "one": students[p.one], "other": students[p.other],
-            "links": [_link(s, where[p.exercise]) for s in (p.one, p.other)],
-        } for p in pairs(run, stubs)],
-        answers=sorted(({
-            "exercise": v.exercise, "name": students[g.student],
-            "link": _link(g.student, g.notebook),
-            "text": short(g.answers.get(v.exercise, "")),
-        } for g in run for v in g.verdicts if v.status is Status.WRITTEN),
-            key=lambda a: (a["exercise"], a["name"])),
+        where={x.name: n.stem for n in course for x in n.exercises},
+        pairs=pairs(run, stubs),
+        answers=sorted((
+            (v.exercise, students[g.student], g) for g in run
+            for v in g.verdicts if v.status is Status.WRITTEN
+        ), key=lambda found: found[:2]),
     )
-
-
-def _line(line: table.Row, course: Sequence[CourseNotebook]) -> dict[str, Any]:
-    found = {g.notebook: g for g in line.graded}
-    return {
-        "key": line.key, "name": line.name, "total": line.total,
-        "state": line.state,
-        "cells": [
-            {"points": g.points, "link": _link(line.key, n.stem)}
-            if (g := found.get(n.stem)) else None for n in course],
-    }
 
 
 def _exercises(
@@ -176,7 +239,7 @@ def _exercises(
     return found
 
 
-def _distribution(lines: Sequence[table.Row]) -> list[dict[str, Any]]:
+def _distribution(lines: Sequence[Row]) -> list[dict[str, Any]]:
     """How many students have how many points."""
     possible = max((line.possible for line in lines), default=0) or 1
     counts = Counter(

@@ -1,24 +1,45 @@
-"""Grade a whole class: several notebooks at once, and nothing lost."""
+"""Run a class's jobs: several notebooks at once, and nothing lost.
 
+A job runs in a process of its own, on this machine or on a worker of a Dask
+cluster. These processes are forked from a server that has imported all that
+they need: no notebook waits for that, and none shares a process with another.
+This process, which reads what students have written, imports none of it.
+"""
+
+import contextlib
+import multiprocessing
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
-from labstaff.grading import child, forks
-from labstaff.grading.notebook import Job
-from labstaff.grading.results import Graded, Status, Verdict
+from labstaff.grading.results import Graded, Job, Status, Verdict
+from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
 # Beyond the notebook's own limit, for beginning and ending.
 SPARE = 90.0  # seconds
+# A notebook is begun so often on other workers when its worker dies.
+RETRIES = 5
+SCHEDULER = 30  # seconds for the scheduler to answer
 
-# Takes a job, gives what has become of it.
+# Takes a job, gives what has become of it and the executed notebook.
 Submit = Callable[[Job], "Future[tuple[Graded, bytes]]"]
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot be used; the message says why and what to do."""
+
+
+# ---- all the jobs
 
 
 def place(out: Path, student: str, stem: str) -> Path:
@@ -28,9 +49,8 @@ def place(out: Path, student: str, stem: str) -> Path:
 
 def finished(out: Path, job: Job) -> Graded | None:
     """The result of an earlier run, if it is of the same file."""
-    path = place(out, job.student, job.course.stem)
     try:
-        found = Graded.load(path)
+        found = Graded.load(place(out, job.student, job.course.stem))
     except (OSError, ValueError):
         return None
     return found if found.digest == job.digest else None
@@ -51,17 +71,17 @@ def run(
     Returns:
         The results of all the jobs, in their order.
     """
-    done: dict[int, Graded] = {}
-    waiting: dict[Any, int] = {}
-    for number, job in enumerate(jobs):
-        if (found := finished(out, job)) is not None:
-            done[number] = found
+    done = {
+        number: found for number, job in enumerate(jobs)
+        if (found := finished(out, job)) is not None
+    }
     if done:
         say(f"{len(done)} of {len(jobs)} notebooks are graded already.")
     begin, before = time.monotonic(), len(done)
-    for number, job in enumerate(jobs):
-        if number not in done:
-            waiting[submit(replace(job, slot=number))] = number
+    waiting = {
+        submit(job): number for number, job in enumerate(jobs)
+        if number not in done
+    }
     for future in as_completed(waiting):
         number = waiting[future]
         job = jobs[number]
@@ -74,20 +94,12 @@ def run(
             write_atomically(path.with_suffix(".ipynb"), executed)
         graded.save(path)
         done[number] = graded
-        say(_line(graded, len(done), len(jobs), before, begin))
+        spent = time.monotonic() - begin
+        left = spent / (len(done) - before) * (len(jobs) - len(done))
+        say(f"{len(done)}/{len(jobs)}  {graded.student} {graded.notebook}: "
+            f"{graded.points:g} of {graded.possible:g} points, "
+            f"{graded.seconds:.0f} s; about {_duration(left)} left")
     return [done[number] for number in range(len(jobs))]
-
-
-def _line(
-    graded: Graded, done: int, all_: int, before: int, begin: float
-) -> str:
-    spent = time.monotonic() - begin
-    left = spent / (done - before) * (all_ - done)
-    return (
-        f"{done}/{all_}  {graded.student} {graded.notebook}: "
-        f"{graded.points:g} of {graded.possible:g} points, "
-        f"{graded.seconds:.0f} s; about {_duration(left)} left"
-    )
 
 
 def _duration(seconds: float) -> str:
@@ -105,57 +117,92 @@ def _lost(job: Job, error: Exception) -> Graded:
     )
     return Graded(
         job.student, job.course.stem, job.digest, "graded",
-        [Verdict(x.name, status, 0.0, x.points, reason)
+        [Verdict.without_points(x, status, reason)
          for x in job.course.exercises],
         notes=[*job.notes, reason],
     )
 
 
-class Local:
-    """Processes on this machine, one for each notebook.
+# ---- where they run
+
+
+@contextlib.contextmanager
+def local(processes: int | None = None) -> Iterator[Submit]:
+    """This machine.
 
     Args:
-        processes: how many at once.
+        processes: notebooks at the same time; None: as many as cores.
     """
-
-    def __init__(self, processes: int | None = None) -> None:
-        self.count = processes or os.cpu_count() or 1
-        self.context = forks.context()
-        self.pool = ThreadPoolExecutor(self.count)
-        self.slots: SimpleQueue[int] = SimpleQueue()
-        for slot in range(self.count):
-            self.slots.put(slot)
-
-    def __enter__(self) -> "Local":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.pool.shutdown(wait=False, cancel_futures=True)
-
-    def submit(self, job: Job) -> "Future[tuple[Graded, bytes]]":
-        return self.pool.submit(self._one, job)
-
-    def _one(self, job: Job) -> tuple[Graded, bytes]:
-        slot = self.slots.get()
-        try:
-            return in_process(replace(job, slot=slot), self.context)
-        finally:
-            self.slots.put(slot)
+    if _context().get_start_method() == "forkserver":
+        forkserver.ensure_running()  # its imports take seconds
+    executor = ThreadPoolExecutor(processes or os.cpu_count())
+    try:
+        yield lambda job: executor.submit(in_process, job)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
-def in_process(job: Job, context: Any) -> tuple[Graded, bytes]:
+@contextlib.contextmanager
+def cluster(address: str) -> Iterator[Submit]:
+    """A Dask cluster; each of its workers' threads grades a notebook.
+
+    Args:
+        address: of the scheduler, such as tcp://10.0.0.1:8786.
+
+    Raises:
+        ClusterError: nobody answers there.
+    """
+    from distributed import Client  # the extra `cluster`
+
+    try:
+        client = Client(address, timeout=SCHEDULER)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ClusterError(
+            f"No Dask scheduler answers at {address} ({error}). Start one "
+            "with `dask scheduler`, or check the address."
+        ) from None
+    with client:
+        # Not pure: the same file of two students is two jobs.
+        executor = client.get_executor(pure=False, retries=RETRIES)
+        yield lambda job: executor.submit(on_worker, job)
+
+
+def on_worker(job: Job) -> tuple[Graded, bytes]:
+    """Grade a notebook on the machine of a Dask worker.
+
+    Raises:
+        ClusterError: it has no copy of the corpus.
+    """
+    if job.text is not None and not job.text.is_file():
+        path = find_corpus().path
+        if path is None:
+            raise ClusterError(
+                "This worker has no copy of The Time Machine. Put one there "
+                "and name it in LABUTILS_TEXT."
+            )
+        job = replace(job, text=path)
+    # Dask begins its workers as daemons, which could begin no process.
+    multiprocessing.current_process().daemon = False
+    return in_process(job)
+
+
+# ---- a process for each
+
+
+def in_process(job: Job) -> tuple[Graded, bytes]:
     """Grade in a process of its own, which is ended when it takes too long.
 
     Raises:
         TimeoutError: it took too long.
         RuntimeError: it has ended without a result.
     """
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=child.main, args=(job, there))
+    context: Any = _context()
+    here, there = context.Pipe()
+    process = context.Process(target=_grade, args=(job, there))
     process.start()
     there.close()
     try:
-        if not here.poll(job.limits.notebook + SPARE):
+        if not here.poll(job.settings.limits.notebook + SPARE):
             raise TimeoutError
         return here.recv()
     except EOFError:
@@ -165,3 +212,36 @@ def in_process(job: Job, context: Any) -> tuple[Graded, bytes]:
         process.kill()
         process.join()
         here.close()
+
+
+def _context() -> BaseContext:
+    """How processes are begun on this system."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["labstaff.grading.notebook", __name__])
+    return found
+
+
+def _grade(job: Job, grader: Connection) -> None:
+    """Grade, send the result, and end; runs in the new process."""
+    import torch
+
+    from labstaff.grading.notebook import grade
+
+    threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
+    # Ctrl-C is for the grader's own process, which ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)  # the others need the cores
+    grader.send(grade(job))
+
+
+def _end_with(grader: Connection) -> None:
+    """End this process, and the sandbox with it, when nobody waits any more.
+
+    The server that it was forked from lives as long as this one does: that
+    its parent has ended would never be seen.
+    """
+    with contextlib.suppress(EOFError, OSError):
+        grader.recv()  # it never sends
+    os._exit(1)

@@ -1,11 +1,66 @@
-"""What grading finds out, as it is kept on disk and shown in reports."""
+"""What is asked about a notebook, and what is found out: a job and its result.
+
+Jobs travel to other processes and machines; results are kept on disk, and the
+reports are made from them alone. Nothing slow is imported here.
+"""
+
+from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from labstaff.grading.sandbox import Limits
 from labutils.files import write_atomically
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from labstaff.grading.matching import CourseNotebook, Exercise
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all the results of a class have in common.
+
+    Attributes:
+        epochs: cap on every training.
+        seed: probes have seeds that follow from it and from the submitted
+            file, so that nobody can know them before.
+        limits: of a notebook.
+    """
+
+    epochs: int = 1
+    seed: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to grade; can be sent to another machine.
+
+    Attributes:
+        student: key of the submission.
+        course: the notebook's exercises and checks.
+        notebook: as it was handed in.
+        digest: SHA-256 of the submitted file.
+        settings: of the class.
+        text: file of the corpus; None for the practice text.
+        slot: the job's number in the class: sandboxes at the same time need
+            different ones.
+        notes: from reading the submission.
+    """
+
+    student: str
+    course: CourseNotebook
+    notebook: NotebookNode
+    digest: str
+    settings: Settings = field(default_factory=Settings)
+    text: Path | None = None
+    slot: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class Status(StrEnum):
@@ -48,6 +103,15 @@ class Verdict:
     likely: str = ""
     where: str = ""
     seed: int | None = None
+
+    @classmethod
+    def without_points(
+        cls, exercise: Exercise, status: Status, reason: str, got: str = "",
+        where: str = "",
+    ) -> Verdict:
+        """One that was not judged by its check; the words as above."""
+        return cls(exercise.name, status, 0.0, exercise.points, reason,
+                   got=got, where=where)
 
 
 @dataclass(frozen=True)
@@ -94,7 +158,7 @@ class Graded:
         write_atomically(path, (text + "\n").encode("utf-8"))
 
     @classmethod
-    def load(cls, path: Path) -> "Graded":
+    def load(cls, path: Path) -> Graded:
         """Read what `save` has written.
 
         Raises:
@@ -103,7 +167,7 @@ class Graded:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             verdicts = [
-                Verdict(**{**v, "status": Status(v["status"])})
+                Verdict(**v | {"status": Status(v["status"])})
                 for v in content.pop("verdicts")
             ]
             return cls(verdicts=verdicts, **content)

@@ -9,11 +9,9 @@ tells nothing and does not count.
 
 import ast
 import hashlib
-import io
-import keyword
-import tokenize
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -23,7 +21,8 @@ RUN = 6  # tokens
 WINDOW = 4  # runs, of which the smallest fingerprint is kept
 FEWEST = 15  # fingerprints: what has less has one natural solution
 COMMON = 0.25  # of the class: a run that so many have is everybody's
-MOST = 20_000  # characters of a cell that are looked at
+MOST = 100_000  # characters of a cell that are looked at
+TOKEN = re.compile(r"\w+|\n *|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -46,89 +45,76 @@ def pairs(
         stubs: for each exercise what students found in the cell.
         least: likeness from which a pair is reported, from 0 to 1.
     """
-    sources: dict[str, dict[str, str]] = defaultdict(dict)
+    prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
-            sources[exercise][one.student] = source
-    found = []
-    for exercise, of_students in sorted(sources.items()):
-        stub = fingerprints(stubs.get(exercise, ""))
-        marks = {s: fingerprints(t) - stub for s, t in of_students.items()}
-        found += _alike(exercise, marks, least)
+            prints[exercise][one.student] = fingerprints(
+                source) - fingerprints(stubs.get(exercise, ""))
+    found = [
+        pair for exercise, of_students in prints.items()
+        for pair in _alike(exercise, of_students, least)
+    ]
     return sorted(found, key=lambda p: (
         -p.likeness, p.exercise, p.one, p.other))
 
 
 def _alike(
-    exercise: str, marks: Mapping[str, set[str]], least: float
-) -> list[Pair]:
+    exercise: str, prints: Mapping[str, set[str]], least: float
+) -> Iterable[Pair]:
     """Compare only students who share a rare run."""
-    counts = Counter(mark for some in marks.values() for mark in some)
-    most = max(2, int(COMMON * len(marks)))
-    rare = {
-        student: {m for m in some if counts[m] <= most}
-        for student, some in marks.items()
-    }
     holders: dict[str, list[str]] = defaultdict(list)
-    for student, some in sorted(rare.items()):
-        for mark in some:
-            holders[mark].append(student)
+    for student in sorted(prints):
+        for one in prints[student]:
+            holders[one].append(student)
+    most = max(2, int(COMMON * len(prints)))
     shared = Counter(
-        pair for some in holders.values() for pair in combinations(some, 2))
-    found = []
+        pair for some in holders.values() if len(some) <= most
+        for pair in combinations(some, 2))
     for (one, other), common in shared.items():
-        smaller = min(len(marks[one]), len(marks[other]))
+        smaller = min(len(prints[one]), len(prints[other]))
         # All of their code counts, and only what is rare speaks for it.
-        whole = len(marks[one] & marks[other])
+        whole = len(prints[one] & prints[other])
         if smaller >= FEWEST and common >= 2 and whole / smaller >= least:
-            found.append(Pair(exercise, one, other, round(whole / smaller, 2)))
-    return found
+            yield Pair(exercise, one, other, round(whole / smaller, 2))
 
 
 def fingerprints(source: str) -> set[str]:
-    """Those of a cell's code."""
-    words = list(plain(source[:MOST]))
-    marks = [
+    """Those of a cell's code; none of what is no Python."""
+    try:
+        tree = ast.parse(source[:MOST])
+        words = TOKEN.findall(ast.unparse(_Plain(tree).visit(tree)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    runs = [
         hashlib.blake2b(" ".join(words[i:i + RUN]).encode("utf-8", "replace"),
                         digest_size=8).hexdigest()
-        for i in range(max(0, len(words) - RUN + 1))
+        for i in range(len(words) - RUN + 1)
     ]
-    if not marks:
-        return set()
-    return {
-        min(marks[i:i + WINDOW])
-        for i in range(max(1, len(marks) - WINDOW + 1))
-    }
+    return {min(runs[i:i + WINDOW])
+            for i in range(max(1, len(runs) - WINDOW + 1)) if runs}
 
 
-def plain(source: str) -> Iterable[str]:
-    """A cell's tokens, the student's own names made equal."""
-    own: Sequence[str] = ()
-    try:
-        tree = ast.parse(source)
-        own = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)
-               and isinstance(n.ctx, ast.Store)]
-        own += [n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)]
-        source = ast.unparse(_WithoutWords().visit(tree))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        pass  # the tokens as they stand
-    names = set(own)
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE,
-                              tokenize.ENDMARKER):
-                continue
-            mine = token.string in names and not keyword.iskeyword(
-                token.string)
-            yield "name" if mine else token.string.strip() or str(token.type)
-    except (tokenize.TokenError, SyntaxError, ValueError, RecursionError):
-        return
+class _Plain(ast.NodeTransformer):
+    """Make a student's own names equal, and take docstrings away."""
 
+    def __init__(self, tree: ast.AST) -> None:
+        nodes = list(ast.walk(tree))
+        self.own = {
+            n.id for n in nodes
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        } | {n.arg for n in nodes if isinstance(n, ast.arg)}
 
-class _WithoutWords(ast.NodeTransformer):
-    """Take docstrings away."""
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.own:
+            node.id = "name"
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        self.generic_visit(node)
+        node.arg = "name"
+        return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         if isinstance(node.value, ast.Constant):
             return ast.copy_location(ast.Pass(), node)
-        return node
+        return self.generic_visit(node)

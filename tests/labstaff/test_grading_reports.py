@@ -9,7 +9,7 @@ import re
 import nbformat
 import pytest
 
-from labstaff.grading.course import CourseNotebook, Exercise
+from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.pages import write_reports
 from labstaff.grading.results import Graded, Status, Verdict
 from labstaff.grading.similarity import fingerprints, pairs
@@ -17,10 +17,10 @@ from labstaff.grading.similarity import fingerprints, pairs
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 COURSE = [
     CourseNotebook("01_words", "1. Words", (
-        Exercise("tokenize", "a", 2, False, "def tokenize(): pass"),
-        Exercise("why", "b", 4, True, "YOUR ANSWER HERE"))),
+        Exercise("tokenize", 2, False, "def tokenize(): pass"),
+        Exercise("why", 4, True, "YOUR ANSWER HERE"))),
     CourseNotebook("02_rows", "2. Rows", (
-        Exercise("rows", "c", 3, False, ""),)),
+        Exercise("rows", 3, False, ""),)),
 ]
 NAMES = {"20230001": "20230001 李雷", "20230002": f"=1+1 {HOSTILE}",
          "20230003": "Nobody"}

@@ -1,65 +1,163 @@
-"""A small class, graded: killed, again, in a cluster; nothing is lost."""
+"""A grading that is killed, repeated or refused: nothing is lost or mixed."""
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import classroom
 import psutil
 import pytest
-from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS, rows
-from page import wait_for
+from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS
+from nbformat import v4
 
-from labstaff.grading import sandbox, watch
-from labstaff.grading.classroom import GradeError, Settings, grade_class
+from labstaff.grading import classroom as grading
+from labstaff.grading import pool, sandbox, watch
+from labstaff.grading.classroom import GradeError, grade_class
+from labstaff.grading.matching import CourseNotebook, Exercise
+from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
 
-# One who is right, one who is half done, two with a wrong function.
-SMALL = ("20230003", "20230011", "20230020", "20230022")
-ONCE_MORE = ("20230003", "20230022")
-pytestmark = pytest.mark.skipif(
-    sandbox.bubblewrap() is None,
-    reason="hostile code is not run without bubblewrap")
+# ---- the list of jobs, with workers that know the results at once
+
+NOTEBOOK = CourseNotebook("01_words", "1. Words", (
+    Exercise("tokenize", 2, False, ""), Exercise("Vocab", 3, False, "")))
+JOBS = [
+    Job(f"s{i}", NOTEBOOK, v4.new_notebook(), f"digest {i}", slot=i,
+        notes=("a note",))
+    for i in range(4)
+]
+
+
+class Workers:
+    """Answers to a job with a result, or with an error for its student."""
+
+    def __init__(self, errors=()):
+        self.begun, self.errors = [], dict(errors)
+
+    def submit(self, job):
+        self.begun.append(job.student)
+        future = Future()
+        if error := self.errors.get(job.student):
+            future.set_exception(error)
+        else:
+            verdict = Verdict("tokenize", Status.PASSED, 2, 2, "Fine.")
+            future.set_result((
+                Graded(job.student, "01_words", job.digest, "graded",
+                       [verdict]), b"executed"))
+        return future
+
+
+def run(out, workers, jobs=JOBS, say=lambda line: None):
+    return pool.run(jobs, out, workers.submit, say)
+
+
+@pytest.mark.parametrize("results", range(5))
+def test_ended_after_any_result_it_goes_on_with_the_others(tmp_path, results):
+    whole = run(tmp_path / "whole", Workers())
+    assert [one.student for one in whole] == ["s0", "s1", "s2", "s3"]
+    said = []
+
+    def end(line):
+        said.append(line)
+        if len(said) == results:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        run(tmp_path / "out", Workers(), JOBS if results else [], end)
+    later, said[:] = Workers(), []
+    assert run(tmp_path / "out", later, say=said.append) == whole
+    assert len(later.begun) == 4 - results
+    if results:
+        assert said[0] == f"{results} of 4 notebooks are graded already."
+    assert (tmp_path / "out/graded/s3/01_words.ipynb").read_bytes()
+
+
+def test_another_file_and_a_damaged_result_are_graded_again(tmp_path):
+    run(tmp_path, Workers())
+    pool.place(tmp_path, "s1", "01_words").write_text("{")
+    other = Job("s2", NOTEBOOK, v4.new_notebook(), "another digest")
+    again = Workers()
+    run(tmp_path, again, [*JOBS[:2], other, JOBS[3]])
+    assert again.begun == ["s1", "s2"]
+
+
+def test_a_worker_without_a_result_costs_its_own_notebook(tmp_path):
+    found = run(tmp_path, Workers(
+        {"s1": TimeoutError(), "s2": RuntimeError("exit code -9")}))
+    assert [one.points for one in found] == [2, 0, 0, 2]
+    assert [
+        {(v.exercise, v.status) for v in one.verdicts} for one in found[1:3]
+    ] == [{("tokenize", end), ("Vocab", end)}
+          for end in (Status.TIMED_OUT, Status.KERNEL_DIED)]
+    assert found[2].notes == [
+        "a note", "Its process has ended (RuntimeError: exit code -9)."]
+
+
+# ---- what is refused
+
+
+def test_results_among_the_submissions(tmp_path):
+    with pytest.raises(GradeError, match="lies among the submissions"):
+        grade_class(tmp_path, tmp_path / "out", SETTINGS)
+
+
+def test_a_folder_of_something_else(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(GradeError, match="not empty and no folder of"):
+        grade_class(tmp_path / "in", tmp_path / "out", SETTINGS)
+
+
+def test_other_settings(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "course", lambda: [NOTEBOOK])
+    work = v4.new_notebook(cells=[v4.new_markdown_cell("# Mine")])
+    classroom.lesson.write(tmp_path / "in" / "a.ipynb", str(work))
+    out = tmp_path / "out"
+    # Nothing of the course is handed in, so that nothing is run.
+    [*absent] = grade_class(tmp_path / "in", out, SETTINGS, say=print)
+    assert {one.state for one in absent} == {"missing"}
+    with pytest.raises(GradeError, match="was begun with other settings"):
+        grade_class(tmp_path / "in", out, Settings(epochs=3))
+    with pytest.raises(GradeError, match="--again 2023: no students match"):
+        grade_class(tmp_path / "in", out, SETTINGS, again=["2023"])
+
+
+# ---- a small class, in the sandbox
+
+SECONDS = 12
+SMALL = [
+    *(s for s in classroom.honest() if s.name[:8] in ("20230003", "20230005")),
+    classroom.Student("20230009-Sleeper-Lab",
+                      after=(f"import time\ntime.sleep({SECONDS})",)),
+]
+
+
+def slow(test):
+    return pytest.mark.slow(pytest.mark.skipif(
+        sandbox.bubblewrap() is None, reason="needs bubblewrap")(test))
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """Four students, and the table that they get."""
+    """Three students, and the table that they get."""
     folder = tmp_path_factory.mktemp("small")
-    students = [
-        student for student in classroom.honest() if student.name[:8] in SMALL
-    ]
-    submissions = classroom.hand_in(folder / "submissions", students)
+    submissions = classroom.hand_in(folder / "submissions", SMALL)
     grade_class(submissions, folder / "out", SETTINGS, processes=2,
                 say=lambda line: None)
     return submissions, (folder / "out" / "grades.csv").read_bytes()
 
 
-def start(submissions, out, *more):
-    return subprocess.Popen(
-        [sys.executable, "-m", "labkit", "grade", str(submissions),
-         "--out", str(out), "--jobs", "2", "--cell-seconds", str(CELL_SECONDS),
-         "--memory", "1", "--notebook-seconds", str(NOTEBOOK_SECONDS), *more],
-        stdout=subprocess.DEVNULL, start_new_session=True,
-    )
-
-
-def test_killed_and_started_again_it_ends_with_the_same_table(
-    small, tmp_path
-):
-    submissions, table = small
-    chance = random.Random(5)
-    for _ in range(5):
-        process = start(submissions, tmp_path / "out")
-        time.sleep(chance.uniform(1, 6))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert start(submissions, tmp_path / "out").wait() == 0
-    assert (tmp_path / "out" / "grades.csv").read_bytes() == table
+def wait_for(condition):
+    """What `condition` gives, as soon as that is true."""
+    end = time.monotonic() + NOTEBOOK_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
 
 
 def is_kernel(process):
@@ -68,47 +166,53 @@ def is_kernel(process):
     return False
 
 
-def test_what_is_killed_leaves_nothing_behind(tmp_path):
-    [sleeper] = [s for s in classroom.hostile() if "sleep" in s.name]
-    submissions = classroom.hand_in(tmp_path / "submissions", [sleeper])
-    process = start(submissions, tmp_path / "out")
-
-    def family():
-        found = psutil.Process(process.pid).children(recursive=True)
-        return any(map(is_kernel, found)) and found
-
-    found = wait_for(family, "kernel")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    # Left alone, the cell that sleeps would go on for CELL_SECONDS.
-    assert watch.wait_for_end(found, CELL_SECONDS / 2)
+def kernels(pid):
+    """The process's whole family, if there is a kernel in it."""
+    found = psutil.Process(pid).children(recursive=True)
+    return any(map(is_kernel, found)) and found
 
 
-def test_graded_twice_it_is_the_same(small, tmp_path):
-    """Two of them, alone and one after the other."""
-    submissions, _ = small
-    some = [p for p in submissions.iterdir() if p.name[:8] in ONCE_MORE]
-    for path in some:
-        shutil.copytree(path, tmp_path / "submissions" / path.name)
-    grade_class(tmp_path / "submissions", tmp_path / "out", SETTINGS,
-                processes=1, say=lambda line: None)
-    found, before = rows(tmp_path / "out"), rows(submissions.parent / "out")
-    assert found == {key: before[key] for key in ONCE_MORE}
+@slow
+def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
+    small, tmp_path
+):
+    submissions, table = small
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "labkit", "grade", str(submissions),
+         "--out", str(out), "--jobs", "2", "--cell-seconds", str(CELL_SECONDS),
+         "--memory", "1", "--notebook-seconds", str(NOTEBOOK_SECONDS)],
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    )
+    try:
+        wait_for(lambda: len([*out.glob("graded/*/*.json")]) == 2)
+        family = wait_for(lambda: kernels(process.pid))  # the sleeper's
+    finally:
+        process.kill()
+        process.wait()
+    # Left alone, the cell that sleeps would go on.
+    assert watch.wait_for_end(family, SECONDS / 2)
+    said = []
+    grade_class(submissions, out, SETTINGS, say=said.append)
+    assert said[0] == "2 of 3 notebooks are graded already."
+    assert (out / "grades.csv").read_bytes() == table
 
 
+@slow
 def test_one_student_again(small, tmp_path):
     submissions, table = small
     out, said = tmp_path / "out", []
     shutil.copytree(submissions.parent / "out", out)
-    grade_class(submissions, out, SETTINGS, again=["20230003"], processes=2,
+    before = (out / "grades.json").read_bytes()
+    grade_class(submissions, out, SETTINGS, again=["20230005"],
                 say=said.append)
-    assert said[0] == "3 of 4 notebooks are graded already."
-    assert said[1].startswith("4/4  20230003")
+    assert said[0] == "2 of 3 notebooks are graded already."
+    assert said[1].startswith("3/3  20230005")
     assert (out / "grades.csv").read_bytes() == table
-    with pytest.raises(GradeError, match="--again 2023: no students match"):
-        grade_class(submissions, out, SETTINGS, again=["2023"])
+    assert (out / "grades.json").read_bytes() == before
 
 
+@slow
 def test_two_dask_workers_one_of_them_killed(small, tmp_path):
     pytest.importorskip("distributed")
     from distributed import LocalCluster
@@ -117,37 +221,13 @@ def test_two_dask_workers_one_of_them_killed(small, tmp_path):
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True,
         dashboard_address=None,
-    ) as cluster:
-        process = start(submissions, tmp_path / "out", "--scheduler",
-                        cluster.scheduler_address)
-        time.sleep(6)
-        worker = next(iter(cluster.workers.values()))
-        os.kill(worker.pid, signal.SIGKILL)
-        assert process.wait(300) == 0
+    ) as cluster, ThreadPoolExecutor(1) as executor:
+        done = executor.submit(
+            grade_class, submissions, tmp_path / "out", SETTINGS,
+            scheduler=cluster.scheduler_address, say=lambda line: None)
+        busy = wait_for(
+            lambda: [worker.pid for worker in cluster.workers.values()
+                     if kernels(worker.pid)])
+        os.kill(busy[0], signal.SIGKILL)
+        done.result(300)
     assert (tmp_path / "out" / "grades.csv").read_bytes() == table
-
-
-# ---- what is refused
-
-
-def test_results_among_the_submissions(small):
-    submissions, _ = small
-    with pytest.raises(GradeError, match="lies among the submissions"):
-        grade_class(submissions, submissions / "out", SETTINGS)
-
-
-def test_a_folder_of_something_else(small, tmp_path):
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(GradeError, match="not empty and no folder of"):
-        grade_class(small[0], tmp_path, SETTINGS)
-
-
-def test_other_settings(small, tmp_path):
-    submissions, _ = small
-    out = tmp_path / "out"
-    out.mkdir()
-    from labstaff.grading.classroom import _keep_settings
-
-    _keep_settings(out, SETTINGS)
-    with pytest.raises(GradeError, match="was begun with other settings"):
-        grade_class(submissions, out, Settings(epochs=3))

@@ -4,6 +4,7 @@ and gives the points that the work deserves."""
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import lesson
@@ -11,12 +12,11 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
+from labkit.course import notebook_paths, read_notebook
 from labstaff.publish.release import STUB, student_notebook
-from labutils import settings
 
-# Notebooks of the course that are graded here, next to the small lesson: each
-# of them runs once for each student, and these train nothing.
-REAL = ("01_text_preprocessing", "02_long_sequence_sampling")
+pytestmark = pytest.mark.slow
+LESSON = "07_lesson"  # graded here: an exercise of each kind, and no training
 CONFIG = f"""
 c = get_config()
 c.CourseDirectory.course_id = "rnn"
@@ -27,21 +27,12 @@ c.Execute.timeout = 120
 # written answers are changed by those who have done all of them.
 STUDENTS = {"solution": lambda n: n, "half": lambda n: (n + 1) // 2,
             "stub": lambda n: 0}
+REAL = {path.stem: path for path in notebook_paths()}  # these are released
 
 
-def sources() -> dict[str, nbformat.NotebookNode]:
-    folder = settings.home() / "notebooks"
-    real = {
-        name: nbformat.read(folder / f"{name}.ipynb", as_version=4)
-        for name in REAL
-    }
-    return {"07_lesson": lesson.lesson()} | {
-        name: source for name, source in real.items()
-        if lesson.exercises(source)
-    }
-
-
-SOURCES = sources()
+@cache
+def source(name: str) -> nbformat.NotebookNode:
+    return lesson.lesson() if name == LESSON else read_notebook(REAL[name])
 
 
 def nbgrader(course: Path, *arguments: str) -> None:
@@ -66,17 +57,11 @@ def nbgrader(course: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def done_by(student: str, source: nbformat.NotebookNode) -> list[str]:
+def done_by(student: str) -> list[str]:
     """Names of the cells that a student has filled in."""
-    code = lesson.exercises(source)
-    filled = code[: STUDENTS[student](len(code))]
-    if student == "solution":
-        filled += [
-            lesson.meta(cell)["grade_id"] for cell in source.cells
-            if cell.cell_type == "markdown"
-            and lesson.meta(cell).get("solution")
-        ]
-    return filled
+    code = lesson.exercises(source(LESSON))
+    return code[: STUDENTS[student](len(code))] + (
+        ["why"] if student == "solution" else [])
 
 
 @pytest.fixture(scope="module")
@@ -84,29 +69,26 @@ def course(tmp_path_factory):
     """A course folder of nbgrader's, with graded work of each student."""
     folder = tmp_path_factory.mktemp("course")
     lesson.write(folder / "nbgrader_config.py", CONFIG)
-    for name, source in SOURCES.items():
+    for name in (LESSON, *REAL):
         path = folder / "source" / "rnn" / f"{name}.ipynb"
-        lesson.write(path, nbformat.writes(source))
+        lesson.write(path, nbformat.writes(source(name)))
     nbgrader(folder, "generate_assignment", "rnn")
     for student in STUDENTS:
-        for name, source in SOURCES.items():
-            work = lesson.solved(
-                released(folder, name), source, done_by(student, source)
-            )
-            path = folder / "submitted" / student / "rnn" / f"{name}.ipynb"
-            lesson.write(path, nbformat.writes(work))
-    nbgrader(folder, "autograde", "rnn")
+        work = lesson.solved(
+            released(folder, LESSON), source(LESSON), done_by(student))
+        path = folder / "submitted" / student / "rnn" / f"{LESSON}.ipynb"
+        lesson.write(path, nbformat.writes(work))
+    nbgrader(folder, "autograde", "rnn", "--notebook", LESSON)
     return folder
 
 
 def released(folder: Path, name: str) -> nbformat.NotebookNode:
-    path = folder / "release" / "rnn" / f"{name}.ipynb"
-    return nbformat.read(path, as_version=4)
+    return read_notebook(folder / "release" / "rnn" / f"{name}.ipynb")
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", [LESSON, *REAL])
 def test_our_release_is_the_one_that_nbgrader_makes(course, name):
-    ours = student_notebook(SOURCES[name])
+    ours = student_notebook(source(name))
     theirs = released(course, name)
     # These two it leaves in, so that ours differ on purpose.
     theirs.metadata.pop("widgets", None)
@@ -115,22 +97,21 @@ def test_our_release_is_the_one_that_nbgrader_makes(course, name):
     assert ours == theirs
 
 
-def scores(course: Path, student: str, name: str) -> dict:
+def scores(course: Path, student: str) -> dict:
     """Points and status of each graded cell, from the gradebook."""
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
-        graded = book.find_submission_notebook(name, "rnn", student)
+        graded = book.find_submission_notebook(LESSON, "rnn", student)
         return {
             grade.name: (grade.auto_score, bool(grade.needs_manual_grade))
             for grade in graded.grades
         }
 
 
-@pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("student", STUDENTS)
-def test_points_are_those_of_what_is_done(course, student, name):
-    filled = done_by(student, SOURCES[name])
+def test_points_are_those_of_what_is_done(course, student):
+    filled = done_by(student)
     expected = {}
-    for cell in SOURCES[name].cells:
+    for cell in source(LESSON).cells:
         meta = lesson.meta(cell)
         if not meta.get("grade"):
             continue
@@ -141,10 +122,10 @@ def test_points_are_those_of_what_is_done(course, student, name):
         else:
             right = own.removeprefix("check_") in filled
             expected[own] = (meta["points"] if right else 0, False)
-    assert scores(course, student, name) == expected
+    assert scores(course, student) == expected
 
 
 def test_hidden_tests_come_back_for_grading(course):
-    path = course / "autograded" / "half" / "rnn" / "07_lesson.ipynb"
-    cells = nbformat.read(path, as_version=4).cells
+    path = course / "autograded" / "half" / "rnn" / f"{LESSON}.ipynb"
+    cells = read_notebook(path).cells
     assert "HIDDEN TESTS" in cells[3].source

@@ -226,8 +226,8 @@ def test_a_model_in_training_is_left_in_training(model):
         (("t", 5), {"temperature": 0}, "temperature is 0: .*above 0"),
         (("t", 5), {"temperature": -1.0}, "temperature is -1.0: .*above 0"),
         (("t", 5), {"temperature": math.nan}, "temperature is nan: "),
-        (("t", 5), {"top_k": 0}, "top_k is 0: expected a whole number, 1 or more, or None"),
-        (("t", 5), {"top_k": -3}, "top_k is -3: expected a whole number, 1 or more"),
+        (("t", 5), {"top_k": 0}, "top_k is 0: expected .*, or None"),
+        (("t", 5), {"top_k": -3}, "top_k is -3: expected .* or more"),
     ],
 )
 def test_bad_arguments(arguments, options, words):

@@ -814,7 +814,7 @@ def test_dropout_is_back_on_after_an_interrupted_evaluation():
         (1.0, 2, {"grad_clip": 0.0}, "grad_clip is 0.0: .*above 0"),
         (1.0, 2, {"grad_clip": -1.0}, "grad_clip is -1.0: .*above 0"),
         (1.0, 2, {"grad_clip": math.nan}, "grad_clip is nan: .*above 0"),
-        (1.0, 2, {"prefix": ""}, "text '' has 0 characters: expected at least 1"),
+        (1.0, 2, {"prefix": ""}, "has 0 characters: expected at least 1"),
         (-1.0, 2, {}, "lr is -1.0: expected .* above 0"),
     ],
 )
