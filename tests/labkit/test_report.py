@@ -113,7 +113,7 @@ def test_the_command_writes_all_that_is_asked_for(main, complete, tmp_path):
         # Says that its names are UTF-8; others would take another alphabet.
         assert archive.getinfo(f"{STEM}.html").flag_bits & 0x800
     [student] = intake.find(
-        out, [lesson.stem for lesson in LESSONS], tmp_path / "graded")
+        out, [lesson.stem for lesson in LESSONS])
     assert student.key.startswith("20231234") and "张三" in student.name
     assert len(student.files) == 6 and not student.refused
 
