@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import numpy
@@ -60,6 +60,30 @@ def named(slips: Slips, matches: Callable[[Any], bool]) -> str:
         except (RuntimeError, ValueError, IndexError, OverflowError):
             continue  # with these numbers the slip would be an error
     return ""
+
+
+def combined(*tables: Slips, most: int = 2) -> dict[str, tuple[Any, ...]]:
+    """What comes of one choice from each table, in words.
+
+    Args:
+        tables: slips, and under "" what is right.
+        most: slips at once; those with the fewest come first, and with them
+            those of the first tables.
+    """
+    made = {}
+    for names in sorted(product(*tables), key=lambda names: (
+            sum(map(bool, names)), [not name for name in names])):
+        found = [name for name in names if name]
+        if len(found) > most:
+            break
+        words = "".join(found)
+        if len(found) > 1:
+            parts = zip(("First", "Second", "Third"), found, strict=False)
+            words = f"{('two', 'three')[len(found) - 2]} slips. " + ". ".join(
+                f"{place}: {name}" for place, name in parts)
+        made[words] = tuple(
+            table[name] for table, name in zip(tables, names, strict=True))
+    return made
 
 
 # ---- tensors

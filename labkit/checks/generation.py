@@ -1,14 +1,18 @@
 """The check of greedy writing: notebook 3."""
 
-from collections.abc import Iterator
 from functools import partial
-from itertools import product
 from typing import Any
 
 import torch
 
 from labkit.checks import slips
-from labkit.checks.comparing import Slips, named, require, short
+from labkit.checks.comparing import (
+    Slips,
+    combined,
+    named,
+    require,
+    short,
+)
 from labkit.checks.harness import (
     CheckFailed,
     call,
@@ -98,7 +102,7 @@ class _Case:
         self.write = partial(
             call, function, *self.asked, device,
             explain=partial(slips.matching, _ERRORS))
-        self.expected = "".join(_pieces(*self.asked))
+        self.expected = _text(*self.asked)
         with trying(self.tried):
             self.got = self.write()
             require(self.got is not None, "None", short(self.expected),
@@ -115,15 +119,16 @@ def _judge(cases: list[_Case]) -> None:
         name for name in forms[0]
         if all(_same(case.got, form[name])
                for case, form in zip(cases, forms, strict=True))), "")
-    likely = likely or named(
-        {**_SLIPS, **dict(_two_slips())}, lambda slip: all(
-            _same(case.got, "".join(_pieces(*case.asked, **slip)))
-            for case in cases))
     first = wrong[0]
     if not likely and first.write() != first.got:
         likely = (
             "greedy takes the likeliest every time; this draws at random, or "
             "remembers the call before")
+    short_ones_first = sorted(cases, key=lambda case: case.asked[1])
+    likely = likely or named(
+        combined(PICKS, READ, STATES, NEXT), lambda slips: all(
+            _same(case.got, _text(*case.asked, *slips))
+            for case in short_ones_first))
     raise CheckFailed(
         short(first.got), short(first.expected), likely, first.tried)
 
@@ -152,7 +157,8 @@ _ERRORS = (
 
 def _forms(case: _Case) -> dict[str, object]:
     """The right characters in a wrong form."""
-    (prefix, num_preds, _, vocab), expected = case.asked, case.expected
+    (prefix, num_preds, *rest), expected = case.asked, case.expected
+    vocab: Vocab = case.asked[-1]
     pieces = list(expected)
     new, right = pieces[len(prefix):], vocab[pieces]
     return {
@@ -169,6 +175,7 @@ def _forms(case: _Case) -> dict[str, object]:
         "the prefix is missing in front": "".join(new),
         "nothing is written: only the prefix is there": prefix,
         "one character too few": expected[:-1],
+        "one character too many": _text(prefix, num_preds + 1, *rest),
         "num_preds counts the new characters, without the prefix":
             expected[:max(num_preds, len(prefix))],
         "the prefix is there twice": prefix + expected,
@@ -176,106 +183,88 @@ def _forms(case: _Case) -> dict[str, object]:
             prefix + prefix[-1] + "".join(new),
         "the last character is there twice": expected + expected[-1],
         "predictions stand in the place of the prefix: read its characters, "
-        "and keep them": "".join(_pieces(
-            prefix[:1], len(prefix) - 1 + num_preds, *case.asked[2:])),
+        "and keep them": _text(
+            prefix[:1], len(prefix) - 1 + num_preds, *rest),
         "the prefix is followed by the last character alone":
             prefix + expected[-1],
     }
 
 
 _FEED = "each prediction has to become the next input"
-_NEXT = "the index of the score is the token's"
+_INDEX = "the index of the score is the token's"
 
-# The arguments of _pieces that make each slip.
-_SLIPS: Slips = {
-    "one character too many": {"extra": 1},
-    "the prefix is not read in: it has to warm up the state, and that state "
-    "goes on": {"read": "last"},
-    "only the first character of the prefix is read": {"read": "first"},
-    "the first character of the prefix is not read": {"read": "late"},
-    "the last character of the prefix is not read": {"read": "short"},
-    "the last character of the prefix is read twice": {"read": "twice"},
-    "the prefix is read backwards": {"read": "back"},
-    slips.NOT_CARRIED: {"state": "first"},
-    slips.NOT_CARRIED + " (here it stays as the prefix has left it)":
-        {"state": "stuck"},
-    slips.NOT_CARRIED + " (here it stays as it was before the prefix's last "
-    "character)": {"state": "warm"},
-    "the whole text is read again at every step, with the state carried on: "
-    "one of the two": {"feed": "again"},
-    "the whole text is read again at every step, also the first, with the "
-    "state carried on: one of the two": {"feed": "again", "read": "prefix"},
-    _FEED: {"feed": "old"},
-    f"{_FEED} (here it is always the first character)": {"feed": "first"},
-    f"nothing is read after the prefix: {_FEED}": {"feed": "nothing"},
-    "each step reads the prefix: only what was just written has to be read":
-        {"feed": "prefix"},
+# What is taken from scores, (T, V).
+PICKS: Slips = {
+    "": lambda x: x[-1].argmax(),
     "the index of the largest score, not the score itself: argmax, not max":
-        {"pick": "score"},
-    slips.ARGMAX_AXIS + " (here over the steps)": {"pick": "steps"},
+        lambda x: x[-1].max(),
+    slips.ARGMAX_AXIS + " (here over the steps)": lambda x: x.argmax(0)[-1],
     slips.ARGMAX_AXIS + " (here over the steps, in the first column)":
-        {"pick": "first step"},
+        lambda x: x.argmax(0)[0],
     slips.ARGMAX_AXIS + " (here in the row of the first step)":
-        {"pick": "first"},
+        lambda x: x[0].argmax(),
     slips.ARGMAX_AXIS + " (here in the row of the step before the last)":
-        {"pick": "before"},
-    slips.ARGMAX_AXIS + " (here over all steps together)": {"pick": "all"},
-    "the likeliest character, not the least likely": {"pick": "argmin"},
-    "the likeliest character, not the second": {"pick": "second"},
-    f"the prediction is off by one: {_NEXT}": {"pick": "next"},
-    f"the token after <unk> is taken for the first: {_NEXT}":
-        {"pick": "less"},
+        lambda x: x[-2:][0].argmax(),
+    slips.ARGMAX_AXIS + " (here over all steps together)":
+        lambda x: x.max(0).values.argmax(),
+    "the likeliest character, not the least likely": lambda x: x[-1].argmin(),
+    "the likeliest character, not the second": lambda x: x[-1].argsort()[-2],
+    f"the prediction is off by one: {_INDEX}":
+        lambda x: (x[-1].argmax() + 1) % x.shape[1],
+    f"the token after <unk> is taken for the first: {_INDEX}":
+        lambda x: (x[-1].argmax() - 1) % x.shape[1],
 }
-
-
-def _two_slips() -> Iterator[tuple[str, dict]]:
-    """Two that often come together: a wrong pick, or a state lost twice."""
-    for kind, others in (("pick", {"read", "state", "feed", "extra"}),
-                         ("read", {"state"})):
-        for (first, one), (second, two) in product(_SLIPS.items(), repeat=2):
-            if kind in one and others & set(two):
-                yield (f"two slips. First: {first}. Second: {second}",
-                       {**one, **two})
-
-
-_PICKS = {
-    "last": lambda x: x[-1].argmax(),
-    "first": lambda x: x[0].argmax(),
-    "before": lambda x: x[-2:][0].argmax(),
-    "steps": lambda x: x.argmax(0)[-1],
-    "first step": lambda x: x.argmax(0)[0],
-    "all": lambda x: x.max(0).values.argmax(),
-    "argmin": lambda x: x[-1].argmin(),
-    "second": lambda x: x[-1].argsort()[-2],
-    "score": lambda x: x[-1].max(),
-    "next": lambda x: (x[-1].argmax() + 1) % x.shape[1],
-    "less": lambda x: (x[-1].argmax() - 1) % x.shape[1],
+# What is read first, of the prefix's indices.
+READ: Slips = {
+    "": lambda p: p,
+    "the prefix is not read in: it has to warm up the state, and that state "
+    "goes on": lambda p: p[-1:],
+    "only the first character of the prefix is read": lambda p: p[:1],
+    "the first character of the prefix is not read": lambda p: p[1:] or p,
+    "the last character of the prefix is not read": lambda p: p[:-1] or p,
+    "the last character of the prefix is read twice": lambda p: [*p, p[-1]],
+    "the prefix is read backwards": lambda p: p[::-1],
+}
+# Which state a step starts from.
+STATES: Slips = {
+    "": "last",
+    slips.NOT_CARRIED: "first",
+    slips.NOT_CARRIED + " (here it stays as the prefix has left it)": "stuck",
+    slips.NOT_CARRIED + " (here it stays as it was before the prefix's last "
+    "character)": "warm",
+}
+# What is read next: of what was read last and of the text so far.
+NEXT: Slips = {
+    "": lambda seen, text: text[-1:],
+    "the whole text is read again at every step, with the state carried on: "
+    "one of the two": lambda seen, text: text,
+    _FEED: lambda seen, text: seen[-1:],
+    f"{_FEED} (here it is always the first character)":
+        lambda seen, text: text[:1],
+    f"nothing is read after the prefix: {_FEED}": lambda seen, text: [],
+    "each step reads the prefix: only what was just written has to be read":
+        lambda seen, text: seen,
 }
 
 
 @torch.no_grad()
-def _pieces(
-    prefix, num_preds, model, vocab, *, read="all", state="last", feed="new",
-    pick="last", extra=0,
-) -> list[str]:
-    """What greedy writing gives, right or with one slip."""
+def _text(
+    prefix, num_preds, model, vocab, pick=PICKS[""], read=READ[""],
+    state=STATES[""], next_of=NEXT[""],
+) -> str:
+    """What greedy writing gives, right or with slips from the tables."""
     device = model.params[0].device
     text = vocab[list(prefix)]
-    seen = {"all": text, "last": text[-1:], "first": text[:1],
-            "twice": [*text, text[-1]], "late": text[1:] or text,
-            "short": text[:-1] or text, "back": text[::-1],
-            "prefix": [*text[:-1], *text]}[read]
-    before = begin = model.begin_state(1, device)
+    seen, before = read(text), model.begin_state(1, device)
     if state == "warm" and seen[1:]:
-        _, before = model(torch.tensor([seen[:-1]], device=device), begin)
+        _, before = model(torch.tensor([seen[:-1]], device=device), before)
         seen = seen[-1:]
-    for step in range(num_preds + extra):
-        if step == 0 or feed != "nothing":
+    for step in range(num_preds):
+        if seen:
             logits, after = model(
                 torch.tensor([seen], device=device), before)
         if state == "last" or (state == "stuck" and step == 0):
             before = after
-        text = [*text, int(_PICKS[pick](logits))]
-        seen = {"new": text[-1:], "again": text, "old": seen[-1:],
-                "first": text[:1], "prefix": seen, "nothing": seen}[feed]
-    return vocab.to_tokens(text)
+        text = [*text, int(pick(logits))]
+        seen = next_of(seen, text)
+    return "".join(vocab.to_tokens(text))

@@ -7,7 +7,6 @@ too.
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from labkit.checks import slips
 from labkit.checks.comparing import (
     Slips,
     all_alike,
+    combined,
     named,
     number,
     pair,
@@ -216,7 +216,6 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
     rows, number = [b.rows for b in losses], len(losses)
     steps = [n // r for n, r in zip(counts, rows, strict=True)]
     total, tokens = sum(sums), sum(counts)
-    count = slips.WRONG_COUNT
 
     def weighted(values: list[float], weights: list[int]) -> float:
         return sum(v * w for v, w in zip(values, weights, strict=True))
@@ -224,40 +223,36 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
     def exp(nats: float) -> float:
         return math.exp(nats) if nats < 700 else math.inf
 
+    added = {
+        "the losses of all tokens are added up": total,
+        "the means of the batches are added up": sum(means),
+        "means are weighted by rows": weighted(means, rows),
+        "means are weighted by steps": weighted(means, steps),
+        "sums are weighted by tokens as if they were means":
+            weighted(sums, counts),
+        "every batch is weighted as a full one": sum(means) * counts[0],
+    }
+    divided = {
+        "divided by the tokens": tokens, "not divided by anything": 1,
+        "divided by the number of batches": number,
+        "divided by the number of rows": sum(rows),
+        "divided by the number of steps": sum(steps),
+        "divided by the tokens of as many full batches": counts[0] * number,
+        "divided by the tokens of the last batch alone": counts[-1],
+        "divided by the tokens of the first batch alone": counts[0],
+    }
     # What stands in the place of the mean over tokens.
     means_of = {
         "": total / tokens,
         slips.OVER_BATCHES: sum(means) / number,
-        count + " (here the sum is not divided by anything)": total,
-        count + " (here by the number of batches)": total / number,
-        count + " (here by the number of rows)": total / sum(rows),
-        count + " (here by the number of steps)": total / sum(steps),
-        count + " (here the means of the batches are divided by it: weigh "
-        "each with its tokens)": sum(means) / tokens,
-        count + " (here means are weighted by rows)":
-            weighted(means, rows) / sum(rows),
-        count + " (here means are weighted by rows, then divided by tokens)":
-            weighted(means, rows) / tokens,
-        count + " (here means are weighted by steps)":
-            weighted(means, steps) / sum(steps),
-        count + " (here means are weighted by steps, then divided by tokens)":
-            weighted(means, steps) / tokens,
-        count + " (here the means of the batches are added up)": sum(means),
-        count + " (here sums are multiplied by the tokens as if they were "
-        "means)": weighted(sums, counts) / tokens,
-        count + " (here by the tokens of as many full batches)":
-            total / (counts[0] * number),
-        count + " (here every batch is weighted as a full one)":
-            sum(means) * counts[0] / tokens,
-        count + " (here by the tokens of the last batch alone)":
-            total / counts[-1],
-        count + " (here by those of the first batch alone)":
-            total / counts[0],
         "only the last batch is measured": means[-1],
         "only the first batch is measured (a `return` inside the loop?)":
             means[0],
         "the last batch is left out": sum(sums[:-1]) / sum(counts[:-1] or [1]),
         "the first batch is left out": sum(sums[1:]) / sum(counts[1:] or [1]),
+        **{f"{slips.WRONG_COUNT} (here {what}, {by})": some / count
+           for by, count in divided.items() for what, some in added.items()
+           if count != tokens or some != total},
     }
     mean = means_of[""]
     values = {name: exp(nats) for name, nats in means_of.items() if name} | {
@@ -450,8 +445,7 @@ def _half_width(values: list[float], half: float) -> None:
     rounded = _is_rounded(half, expected) and half != expected
     if _near(half, expected) and not rounded:
         return
-    likely = ROUNDED if rounded else named(
-        _widths(values), lambda result: result and _near(half, result))
+    likely = ROUNDED if rounded else _width_slip(half, values)
     if not likely and _near(half, (max(values) - min(values)) / 2):
         likely = (
             "half of the distance between the largest and the smallest value "
@@ -459,8 +453,8 @@ def _half_width(values: list[float], half: float) -> None:
     raise CheckFailed(f"half width {half:.4g}", f"{expected:.4g}", likely)
 
 
-def _widths(values: list[float]) -> dict[str, float]:
-    """Half widths with slips in them, those with one slip first."""
+def _width_slip(half: float, values: list[float]) -> str:
+    """The slips in a half width."""
     n, s = len(values), _spread(values)
     population = s * math.sqrt((n - 1) / n)
     bessel = "the variance divides by n - 1 (Bessel's correction)"
@@ -488,11 +482,6 @@ def _widths(values: list[float]) -> dict[str, float]:
         "n - 1 belongs into the variance; the standard error is divided by "
         "the root of n": math.sqrt(n - 1),
     }
-    made = sorted(
-        product(factors, spreads, divisors),
-        key=lambda names: sum(map(bool, names)))
-    return {
-        "; and ".join(filter(None, (f, s, d))):
-            factors[f] * spreads[s] / divisors[d]
-        for f, s, d in made
-    }
+    return named(
+        combined(factors, spreads, divisors, most=3),
+        lambda c: c[1] and _near(half, c[0] * c[1] / c[2]))

@@ -336,19 +336,20 @@ def _index(vocab, key, expected, likely: str = "") -> None:
 
 def _decodes(vocab, names: list[str]) -> None:
     """Indices to tokens, a list of them and one."""
-    for given, wanted, likely in (
-        (list(range(len(names))), names,
-         "a list of indices gives a list of tokens"),
-        (0, "<unk>", "one index gives one token, not a list"),
-    ):
-        asked = f"vocab.to_tokens({given})"
-        with trying(asked):
-            got = call(
-                getattr(vocab, "to_tokens", None), given,
-                explain=lambda error, likely=likely: likely
-                if error.startswith("TypeError") else _vocab_error(error))
-        require(_same(got, wanted), f"{asked} = {short(got)}", short(wanted),
-                slips.NOTHING if got is None else likely)
+    _tokens(vocab, list(range(len(names))), names,
+            "a list of indices gives a list of tokens")
+    _tokens(vocab, 0, "<unk>", "one index gives one token, not a list")
+
+
+def _tokens(vocab, given: Any, wanted: Any, likely: str) -> None:
+    """Fail unless vocab.to_tokens(given) is what is wanted."""
+    asked = f"vocab.to_tokens({given})"
+    with trying(asked):
+        got = call(
+            lambda: vocab.to_tokens(given), explain=lambda error: likely
+            if error.startswith("TypeError") else _vocab_error(error))
+    require(_same(got, wanted), f"{asked} = {short(got)}", short(wanted),
+            slips.NOTHING if got is None else likely)
 
 
 def _counts(vocab, tokens) -> None:

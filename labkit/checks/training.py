@@ -14,6 +14,7 @@ from labkit.checks.comparing import (
     Slips,
     alike,
     all_alike,
+    combined,
     named,
     number,
     require,
@@ -142,8 +143,12 @@ def _clipping_slip(
         return wrong[0], (
             "nothing is scaled: parameters() of an nn.Module can be read "
             "once only, so keep list(model.parameters())")
-    likely = named(CLIPS, lambda rule: all(
-        all_alike(c.after, rule(c.given, c.weights, c.theta)) for c in cases))
+    def explains(make: Callable[[_Clipped], Tensors]) -> bool:
+        return all(all_alike(c.after, make(c)) for c in cases)
+
+    likely = named(CLIPS, explains) or named(
+        combined(NORMS, SCALED, WHEN),
+        lambda slips: explains(lambda c: _clipped(c, *slips)))
     if likely:
         return wrong[0], likely
     # Without a name for it, the case that tells most.
@@ -178,125 +183,95 @@ def _strangeness(case: _Clipped) -> tuple[int, str]:
     return 0, "one factor for all, but another than theta / norm"
 
 
-# Gradients, weights and theta to the gradients that the slip leads to.
-Rule = Callable[[Tensors, Tensors, float], Tensors]
-
-
-def _by_norm(norm: Callable[[Tensors, Tensors], float]) -> Rule:
-    """Of gradients and weights, what is taken for the norm."""
-    def rule(grads: Tensors, weights: Tensors, theta: float) -> Tensors:
-        n = norm(grads, weights)
-        return [g * (theta / n) if n > theta else g for g in grads]
-    return rule
-
-
-def _by_factor(factor: Callable[[float, float], float]) -> Rule:
-    """Of the norm and theta, what is taken for the factor."""
-    return lambda grads, weights, theta: [
-        g * factor(_norm(grads), theta) for g in grads]
-
-
-def _one_by_one(
-    change: Callable[[torch.Tensor, float, float, float], torch.Tensor]
-) -> Rule:
-    """Of a gradient, its norm, the norm of all and theta, the new one."""
-    return lambda grads, weights, theta: [
-        change(g, _norm([g]), _norm(grads), theta) for g in grads]
-
-
-def _alone(place: int) -> Rule:
-    """Only one gradient is scaled."""
-    def rule(grads: Tensors, weights: Tensors, theta: float) -> Tensors:
-        scaled = list(grads)
-        scaled[place] = scaled[place] * min(1.0, theta / _norm(grads))
-        return scaled
-    return rule
-
-
-_UPSIDE_DOWN = "the factor is upside down: theta / norm"
 _ROOT = "the norm is the root of the sum of squares "
 
-CLIPS: dict[str, Rule] = {
+# What is taken for the norm, of gradients and weights.
+NORMS: Slips = {
+    "": lambda grads, weights: _norm(grads),
+    _ROOT + "(the root is missing)": lambda grads, weights: _norm(grads) ** 2,
+    _ROOT + "(the squares are missing)": lambda grads, weights: max(
+        0.0, sum(float(g.sum()) for g in grads)) ** 0.5,
+    _ROOT + "(not a plain sum)":
+        lambda grads, weights: sum(float(g.sum()) for g in grads),
+    _ROOT + "(not of absolute values)":
+        lambda grads, weights: sum(float(g.abs().sum()) for g in grads),
+    "the norm of all is not the sum of the norms":
+        lambda grads, weights: sum(_norm([g]) for g in grads),
+    "the norm of all is not the mean of the norms":
+        lambda grads, weights: sum(_norm([g]) for g in grads) / len(grads),
+    "the norm of all is not the largest of the norms":
+        lambda grads, weights: max(_norm([g]) for g in grads),
+    "the squares are added up, not averaged":
+        lambda grads, weights: _norm(grads) / len(torch.cat(
+            [g.flatten() for g in grads])) ** 0.5,
+    "the squares are added up, not averaged in each parameter":
+        lambda grads, weights: sum(
+            float((g ** 2).mean()) for g in grads) ** 0.5,
+    "the gradients of one parameter alone make the norm (the first)":
+        lambda grads, weights: _norm(grads[:1]),
+    "the gradients of one parameter alone make the norm (the last)":
+        lambda grads, weights: _norm(grads[-1:]),
+    "the largest number is not the norm":
+        lambda grads, weights: max(float(g.abs().max()) for g in grads),
+    "the norm of the parameters is taken: it is the gradients' norm, p.grad":
+        lambda grads, weights: _norm(weights),
+}
+# What comes of a gradient g, where n is above theta; m is its own norm.
+SCALED: Slips = {
+    "": lambda g, n, m, theta: g * theta / n,
+    "the factor is upside down: theta / norm":
+        lambda g, n, m, theta: g * n / theta,
+    "theta is missing in the factor: theta / norm":
+        lambda g, n, m, theta: g / n,
+    "the norm is missing in the factor: theta / norm":
+        lambda g, n, m, theta: g * theta,
+    _ROOT + "(the root is missing in the factor)":
+        lambda g, n, m, theta: g * theta / n ** 2,
+    "gradients are scaled, not set to zero": lambda g, n, m, theta: 0 * g,
+    slips.CLIP_EACH: lambda g, n, m, theta: g * theta / m,
+    slips.CLIP_VALUE: lambda g, n, m, theta: g.clamp(-theta, theta),
+    slips.CLIP_VALUE + " (and no number below -theta is kept)":
+        lambda g, n, m, theta: g.clamp(max=theta),
+}
+# When a gradient is scaled.
+WHEN: Slips = {
+    "": lambda n, m, theta: n > theta,
     "nothing is scaled: change the gradients themselves, in place, or set "
     "p.grad; and what is read twice has to be a list, not a generator":
-        _by_factor(lambda n, theta: 1.0),
+        lambda n, m, theta: False,
     "gradients below theta are scaled up: the factor is at most 1":
-        _by_factor(lambda n, theta: theta / n),
+        lambda n, m, theta: True,
     "the comparison is the wrong way round: large gradients are scaled, "
-    "small ones left alone":
-        _by_factor(lambda n, theta: theta / n if n < theta else 1.0),
-    _UPSIDE_DOWN: _by_factor(lambda n, theta: n / theta if n > theta else 1.0),
-    _UPSIDE_DOWN + ", and at most 1":
-        _by_factor(lambda n, theta: min(1.0, n / theta)),
-    _UPSIDE_DOWN + ", and only above theta":
-        _by_factor(lambda n, theta: n / theta),
-    "theta is missing in the factor: theta / norm":
-        _by_factor(lambda n, theta: 1 / n if n > theta else 1.0),
-    "theta is missing: the norm is brought down to theta, not to 1":
-        _by_factor(lambda n, theta: 1 / n if n > 1 else 1.0),
-    "theta is missing: every norm becomes 1":
-        _by_factor(lambda n, theta: 1 / n),
-    "the norm is missing in the factor: theta / norm":
-        _by_factor(lambda n, theta: theta if n > theta else 1.0),
-    "the norm is missing in the factor: theta / norm, and only above theta":
-        _by_factor(lambda n, theta: theta),
-    "gradients are scaled, not set to zero":
-        _by_factor(lambda n, theta: 0.0 if n > theta else 1.0),
-    slips.CLIP_EACH:
-        _one_by_one(lambda g, own, n, theta: g * min(1.0, theta / own)),
-    slips.CLIP_EACH + " (and never up)":
-        _one_by_one(lambda g, own, n, theta: g * (theta / own)),
-    slips.CLIP_EACH + " (in the factor, not only in the comparison)":
-        _one_by_one(lambda g, own, n, theta: g * theta / own
-                    if n > theta else g),
-    slips.CLIP_EACH + " (in the comparison, not only in the factor)":
-        _one_by_one(lambda g, own, n, theta: g * theta / n
-                    if own > theta else g),
-    slips.CLIP_VALUE:
-        _one_by_one(lambda g, own, n, theta: g.clamp(-theta, theta)),
-    slips.CLIP_VALUE + " (and no number below -theta is kept)":
-        _one_by_one(lambda g, own, n, theta: g.clamp(max=theta)),
-    slips.CLIP_VALUE + " (all of them or none)":
-        _one_by_one(lambda g, own, n, theta: g.clamp(-theta, theta)
-                    if n > theta else g),
-    "the norm is not complete yet: add up all gradients first, then scale "
-    "in a second loop": lambda grads, weights, theta: [
-        g * min(1.0, theta / _norm(grads[:i + 1]))
-        for i, g in enumerate(grads)],
-    "only the first gradient is scaled": _alone(0),
-    "only the last gradient is scaled": _alone(-1),
-    _ROOT + "(the root is missing)":
-        _by_norm(lambda grads, weights: _norm(grads) ** 2),
+    "small ones left alone": lambda n, m, theta: n < theta,
     _ROOT + "(the root is missing in the comparison)":
-        _by_factor(lambda n, theta: theta / n if n * n > theta else 1.0),
-    _ROOT + "(the root is missing in the factor)":
-        _by_factor(lambda n, theta: theta / n ** 2 if n > theta else 1.0),
-    _ROOT + "(the squares are missing)": _by_norm(lambda grads, weights: max(
-        0.0, sum(float(g.sum()) for g in grads)) ** 0.5),
-    _ROOT + "(not a plain sum)":
-        _by_norm(lambda grads, weights: sum(float(g.sum()) for g in grads)),
-    _ROOT + "(not of absolute values)": _by_norm(
-        lambda grads, weights: sum(float(g.abs().sum()) for g in grads)),
-    "the norm of all is not the sum of the norms":
-        _by_norm(lambda grads, weights: sum(_norm([g]) for g in grads)),
-    "the norm of all is not the mean of the norms": _by_norm(
-        lambda grads, weights: sum(_norm([g]) for g in grads) / len(grads)),
-    "the norm of all is not the largest of the norms":
-        _by_norm(lambda grads, weights: max(_norm([g]) for g in grads)),
-    "the squares are added up, not averaged": _by_norm(
-        lambda grads, weights: _norm(grads) / sum(
-            g.numel() for g in grads) ** 0.5),
-    "the squares are added up, not averaged in each parameter": _by_norm(
-        lambda grads, weights: sum(
-            float((g ** 2).mean()) for g in grads) ** 0.5),
-    "the gradients of one parameter alone make the norm (the first)":
-        _by_norm(lambda grads, weights: _norm(grads[:1])),
-    "the gradients of one parameter alone make the norm (the last)":
-        _by_norm(lambda grads, weights: _norm(grads[-1:])),
-    "the largest number is not the norm": _by_norm(
-        lambda grads, weights: max(float(g.abs().max()) for g in grads)),
-    "the norm of the parameters is taken: it is the gradients' norm, p.grad":
-        _by_norm(lambda grads, weights: _norm(weights)),
+        lambda n, m, theta: n * n > theta,
+    "theta is missing: the norm is brought down to theta, not to 1":
+        lambda n, m, theta: n > 1,
+    slips.CLIP_EACH + " (in the comparison)": lambda n, m, theta: m > theta,
+}
+
+
+def _clipped(case: _Clipped, norm, scaled, when) -> Tensors:
+    n, theta = norm(case.given, case.weights), case.theta
+    return [
+        scaled(g, n, m, theta) if when(n, m, theta) else g
+        for g in case.given for m in [_norm([g])]]
+
+
+# What does not follow the same rule for each gradient, or has two of it.
+CLIPS: Slips = {
+    slips.CLIP_EACH: lambda case: [
+        g * min(1.0, case.theta / _norm([g])) for g in case.given],
+    slips.CLIP_EACH + " (and never up)": lambda case: [
+        g * (case.theta / _norm([g])) for g in case.given],
+    "the norm is not complete yet: add up all gradients first, then scale in "
+    "a second loop": lambda case: [
+        g * min(1.0, case.theta / _norm(case.given[:i + 1]))
+        for i, g in enumerate(case.given)],
+    "only the first gradient is scaled":
+        lambda case: [case.right[0], *case.given[1:]],
+    "only the last gradient is scaled":
+        lambda case: [*case.given[:-1], case.right[-1]],
 }
 
 
