@@ -26,7 +26,7 @@ from labutils import settings
 
 # For one check. The slowest takes a tenth of it; what runs longer hangs.
 SECONDS = 1.7
-PATIENCE = 10  # times as long, on a machine that is busy with other things
+PATIENCE = 30  # times as long, on a machine that is busy with other things
 IMPORTING = 60.0  # seconds for the imports of a solution; none is cut short
 MOST = 100  # of the values in a list that are looked at
 OURS = tuple(
@@ -237,8 +237,8 @@ def _join(thread: threading.Thread, seconds: float) -> None:
     while thread.is_alive():
         passed, now = time.monotonic() - begin, _computed(thread)
         used = passed if now is None or before is None else now - before
-        # Even a busy machine gives a twentieth: with less, it sleeps.
-        asleep = passed > seconds and used < passed / 20
+        # Even a busy machine gives a fiftieth: with less, it sleeps.
+        asleep = passed > seconds and used < passed / 50
         if used >= seconds or asleep or passed > PATIENCE * seconds:
             return
         thread.join(max(0.02, seconds - used))

@@ -1,10 +1,8 @@
 """The exercises' checks: right solutions pass, wrong ones are explained."""
 
-import importlib
 import inspect
 import io
 import os
-import pkgutil
 import random
 import subprocess
 import sys
@@ -24,10 +22,7 @@ from labkit import checks
 from labkit.checks.harness import SECONDS, NotWritten
 
 EXERCISES = [name for name in checks.__all__ if name != "CheckFailed"]
-MODULES = {
-    module.name: importlib.import_module(f"solutions.{module.name}")
-    for module in pkgutil.iter_modules(solutions.__path__)
-}
+MODULES = solutions.modules()
 
 
 def made(kind):

@@ -2,7 +2,7 @@
 
 import pytest
 from kernel import SECONDS, Kernel
-from test_checks import MODULES
+from solutions import modules
 
 from labstaff.grading.channel import Line, expression
 from labstaff.grading.judge import judge
@@ -11,6 +11,7 @@ from labstaff.grading.values import UnreadableError
 
 pytestmark = pytest.mark.slow
 SEED = 4_711
+MODULES = modules()
 
 
 @pytest.fixture(scope="module")
