@@ -293,7 +293,10 @@ def test_on_a_busy_machine_a_right_solution_has_more_time(busy):
 def test_an_import_is_not_interrupted(tmp_path, monkeypatch):
     """Half imported, a module would be broken for the rest of the process."""
     (tmp_path / "slow_to_import.py").write_text(
-        f"import time\ntime.sleep({SECONDS + 1})\nready = True\n")
+        "import time\n"
+        f"for _ in range({int(25 * SECONDS)}):\n"
+        "    time.sleep(0.1)\n"
+        "ready = True\n")
     monkeypatch.syspath_prepend(tmp_path)
 
     def works(X, vocab_size):
