@@ -6,29 +6,27 @@ slip is the likely reason. A check tests behaviour on inputs of its own; it
 changes no model, no random state and no setting of the notebook.
 """
 
-from labkit.checks.concise import RNNModel
-from labkit.checks.corpus import load_corpus_time_machine
-from labkit.checks.depth import deep_rnn
-from labkit.checks.encoding import one_hot
-from labkit.checks.gru import gru_cell
+from labkit.checks import harness as guard  # noqa: F401, labstaff's name of it
+from labkit.checks.concise import RNNModel, deep_rnn
+from labkit.checks.generation import predict
 from labkit.checks.harness import CheckFailed
-from labkit.checks.networks import lstm, rnn
-from labkit.checks.parameters import (
+from labkit.checks.measuring import evaluate_perplexity, interval
+from labkit.checks.networks import (
     get_lstm_params,
     get_params,
+    gru_cell,
     init_lstm_state,
     init_rnn_state,
+    lstm,
+    one_hot,
+    rnn,
 )
-from labkit.checks.perplexity import evaluate_perplexity
 from labkit.checks.sampling import (
     seq_data_iter_random,
     seq_data_iter_sequential,
 )
-from labkit.checks.statistics import interval
-from labkit.checks.steps import grad_clipping, sgd
-from labkit.checks.text import Vocab, tokenize
-from labkit.checks.training import train_epoch
-from labkit.checks.writing import predict
+from labkit.checks.text import Vocab, load_corpus_time_machine, tokenize
+from labkit.checks.training import grad_clipping, sgd, train_epoch
 
 __all__ = [
     "CheckFailed",

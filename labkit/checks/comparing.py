@@ -1,24 +1,33 @@
 """What was got against what was expected, and the slip between the two."""
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice, product
 from typing import Any
 
+import numpy
 import torch
 
 from labkit.checks import slips
-from labkit.checks.harness import CheckFailed, call
+from labkit.checks.harness import CheckFailed, call, generator, trying
 
-# A slip's name and what it would lead to, computed when it is needed.
-Slips = Mapping[str, Callable[[], Any]]
+# A slip's name, and what makes it: a result, a function, keywords.
+Slips = Mapping[str, Any]
+
+MIXED_UP = (
+    "shapes that do not fit: a weight or a bias stands where another one "
+    "belongs, or a product is the wrong way round (X @ W, and @ is no *)"
+)
+INPUT_CHANGED = (
+    "what was handed in is changed in place: whoever called still needs it, "
+    "so make a new tensor, as in H = ..."
+)
 
 
-def require(
-    truth: bool, got: str, expected: str, likely: str = "", tried: str = ""
-) -> None:
+def require(truth: Any, got: str, expected: str, likely: str = "") -> None:
     """Fail unless something holds."""
     if not truth:
-        raise CheckFailed(got, expected, likely, tried)
+        raise CheckFailed(got, expected, likely)
 
 
 def alike(a: Any, b: Any) -> bool:
@@ -38,22 +47,60 @@ def all_alike(got: Iterable[Any], expected: Iterable[Any]) -> bool:
 
 
 def named(slips: Slips, matches: Callable[[Any], bool]) -> str:
-    """The first slip whose result is what was got; may be empty."""
-    for name, result in slips.items():
+    """The first slip that leads to what was got; may be empty.
+
+    Args:
+        slips: names, and what makes each slip.
+        matches: takes what makes a slip; whether it leads to what was got.
+    """
+    for name, slip in slips.items():
         try:
-            if matches(result()):
+            if matches(slip):
                 return name
-        except (RuntimeError, ValueError, IndexError):
-            continue  # with these shapes the slip would be an error
+        except (RuntimeError, ValueError, IndexError, OverflowError):
+            continue  # with these numbers the slip would be an error
     return ""
 
 
+def combined(*tables: Slips, most: int = 2) -> dict[str, tuple[Any, ...]]:
+    """What comes of one choice from each table, in words.
+
+    Args:
+        tables: slips, and under "" what is right.
+        most: slips at once; those with the fewest come first, and with them
+            those of the first tables.
+    """
+    made = {}
+    for names in sorted(product(*tables), key=lambda names: (
+            sum(map(bool, names)), [not name for name in names])):
+        found = [name for name in names if name]
+        if len(found) > most:
+            break
+        words = "".join(found)
+        if len(found) > 1:
+            parts = zip(("First", "Second", "Third"), found, strict=False)
+            words = f"{('two', 'three')[len(found) - 2]} slips. " + ". ".join(
+                f"{place}: {name}" for place, name in parts)
+        made[words] = tuple(
+            table[name] for table, name in zip(tables, names, strict=True))
+    return made
+
+
+# ---- tensors
+
+
+def tensor(what: str, got: Any) -> torch.Tensor:
+    """Fail unless it is a tensor."""
+    require(
+        isinstance(got, torch.Tensor), f"{what} of type {kind(got)}",
+        "a tensor", slips.NOTHING if got is None
+        else slips.NO_TENSOR if isinstance(got, (list, tuple)) else "",
+    )
+    return got
+
+
 def same_tensor(
-    what: str,
-    got: Any,
-    expected: torch.Tensor,
-    slips: Slips | str,
-    tried: str,
+    what: str, got: Any, expected: torch.Tensor, likely: Slips | str = ""
 ) -> None:
     """Fail unless two tensors have the same shape and numbers.
 
@@ -61,79 +108,218 @@ def same_tensor(
         what: their name in the message.
         got: from the solution.
         expected: what is right.
-        slips: for the explanation: the slip, or several with their results.
-        tried: the arguments in words.
+        likely: the slip, or several with functions that compute their results.
     """
-    got = tensor(what, got, tried)
+    got, expected = tensor(what, got), expected.detach()
     if alike(got, expected):
         return
-    likely = slips if isinstance(slips, str) else named(
-        slips, lambda result: alike(got, result))
+    if not isinstance(likely, str):
+        likely = named(likely, lambda result: alike(got, result()))
     if got.shape != expected.shape:
         raise CheckFailed(
             f"{what} of shape {tuple(got.shape)}", f"{tuple(expected.shape)}",
-            likely, tried,
-        )
+            likely)
     difference = (got.detach().cpu().double() - expected.cpu().double()).abs()
     flat = int(difference.nan_to_num(torch.inf).argmax())
-    place = tuple(
-        int(i) for i in torch.unravel_index(
-            torch.tensor(flat), expected.shape or (1,))
-    )
-    index = f"{what}{list(place)}" if expected.dim() else what
+    # torch.unravel_index would import 500 modules here.
+    place = [int(i) for i in numpy.unravel_index(flat, expected.shape)]
     raise CheckFailed(
-        f"{index} = {got.flatten()[flat].item():.4g}",
-        f"{expected.flatten()[flat].item():.4g}", likely, tried,
-    )
+        f"{what}{place or ''} = {got.flatten()[flat].item():.4g}",
+        f"{expected.flatten()[flat].item():.4g}", likely)
 
 
-def tensor(what: str, got: Any, tried: str = "") -> torch.Tensor:
-    """Fail unless it is a tensor."""
+def same_shape(
+    what: str, got: torch.Tensor, shape: Sequence[int],
+    slips: Mapping[tuple[int, ...], str] | str = "", axes: str = "",
+) -> None:
+    """Fail unless a tensor has a shape.
+
+    Args:
+        what: the tensor's name, with "of" where the message has one.
+        got: the tensor.
+        shape: the right one.
+        slips: the slip, or one for each of some wrong shapes.
+        axes: the shape's letters.
+    """
+    found, shape = tuple(got.shape), tuple(shape)
     require(
-        isinstance(got, torch.Tensor), f"{what} of type {kind(got)}",
-        "a tensor", slips.NOTHING if got is None
-        else slips.NO_TENSOR if isinstance(got, (list, tuple)) else "", tried,
-    )
-    return got
+        found == shape, f"{what} {found}".strip(),
+        f"{axes} = {shape}" if axes else f"{shape}",
+        slips if isinstance(slips, str) else slips.get(found, ""))
 
 
-def pair(what: str, got: Any, tried: str = "") -> tuple[Any, Any]:
+def on_device(what: str, got: torch.Tensor, device: torch.device) -> None:
+    """Fail unless a tensor is where it was asked for."""
+    require(got.device.type == torch.device(device).type,
+            f"{what} on {got.device}", f"on {device}",
+            "the argument device is not used")
+
+
+def zeros(
+    what: str, got: Any, shape: Sequence[int], device: torch.device,
+    slips: Mapping[tuple[int, ...], str], axes: str = "",
+) -> None:
+    """Fail unless it is an empty memory; the arguments as of same_shape."""
+    require(isinstance(got, torch.Tensor), kind(got), "a tensor")
+    same_shape(f"{what} of shape".strip(), got, shape, slips, axes)
+    require(not got.any(), f"{what} with numbers up to {got.abs().max():.2g}",
+            "zeros", "a text begins with an empty memory")
+    require(got.is_floating_point(), f"{what} of dtype {got.dtype}",
+            "a floating dtype")
+    on_device(what, got, device)
+
+
+def probabilities(logits: torch.Tensor) -> bool:
+    """Whether every row is a distribution, or the logarithm of one."""
+    logits = logits.detach().double()
+    if logits.dim() < 2:
+        return False
+    ones = torch.ones(logits.shape[:-1], dtype=torch.float64)
+    return any(
+        torch.allclose(p.sum(-1).cpu(), ones, atol=1e-4) and bool(
+            (p >= 0).all()) for p in (logits, logits.exp()))
+
+
+def untouched(
+    now: Mapping[str, torch.Tensor], before: Iterable[torch.Tensor]
+) -> None:
+    """Fail where tensors that were handed in have other numbers."""
+    other = [
+        name for (name, a), b in zip(now.items(), before, strict=True)
+        if not torch.equal(a.detach(), b.detach())]
+    require(not other, f"{', '.join(other)} with other numbers than before",
+            "what was handed in as it was", INPUT_CHANGED)
+
+
+def unused(
+    run: Callable[[], torch.Tensor], parts: Mapping[str, torch.Tensor]
+) -> list[str]:
+    """Names of the tensors that a result does not depend on.
+
+    Args:
+        run: gives the result, from these very tensors.
+        parts: names and tensors. Each is changed a little, and back.
+    """
+    def again() -> torch.Tensor:
+        torch.manual_seed(0)  # a random start is the same one every time
+        return run()
+
+    found = []
+    with torch.no_grad(), torch.random.fork_rng(devices=()):
+        before = again()
+        for name, part in parts.items():
+            kept = part.clone()
+            part.add_(torch.rand_like(part) + 0.5)
+            if torch.equal(again(), before):
+                found.append(name)
+            part.copy_(kept)
+    return found
+
+
+def same_gradients(
+    what: str, got: Sequence[torch.Tensor], mine: Mapping[str, torch.Tensor],
+    expected: Sequence[torch.Tensor], right: Sequence[torch.Tensor],
+) -> None:
+    """Fail unless gradients travel back as in the reference.
+
+    Args:
+        what: the first of the results, in words.
+        got, mine: results of the solution, and what they were made of; names
+            and tensors. The results after the first may be detached.
+        expected, right: the same of the reference.
+    """
+    require(got[0].requires_grad, f"{what} without a gradient",
+            f"{what} that backward() can start from", slips.NO_GRADIENT)
+    numbers = generator(1)
+    weights = torch.rand(expected[0].shape, generator=numbers)
+    # The next batch may go on from the states; they are detached before
+    # that, so it is no mistake to do it early.
+    through = all(s.requires_grad for s in got[1:])
+
+    def loss(first, *states: torch.Tensor) -> torch.Tensor:
+        return (first.double() * weights.to(first.device)).sum() + through * (
+            sum((s.double() ** 2).sum() for s in states))
+
+    def grad(of: torch.Tensor, inputs) -> tuple[torch.Tensor | None, ...]:
+        return torch.autograd.grad(of, [*inputs], allow_unused=True)
+
+    with trying("the backward pass"):
+        own = call(grad, loss(*got), mine.values())
+    for name, a, b in zip(mine, own, grad(loss(*expected), right),
+                          strict=True):
+        require(a is not None, f"the gradient of {name}: none", "a gradient",
+                slips.NO_GRADIENT)
+        same_tensor(
+            f"the gradient of {name}", a, torch.as_tensor(b),
+            slips.NO_GRADIENT + ". Within a batch the gradient travels back "
+            "through all the steps")
+
+
+def clash(text: str, sizes: Mapping[str, int]) -> str:
+    """The slip behind an error about shapes; may be empty.
+
+    Args:
+        text: the error.
+        sizes: what each size is in these arguments, such as T or B. Two of
+            the same size tell nothing.
+    """
+    added = re.search(
+        r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", text)
+    # Rows of the first matrix and columns of the second need not agree.
+    found = added or re.search(
+        r"cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)", text)
+    if not found or len(set(sizes.values())) < len(sizes):
+        return ""
+    names = {size: name for name, size in sizes.items()}
+    axes = {names.get(int(number), "") for number in found.groups()}
+    if added and "3H" in axes:
+        return (
+            "the blocks of a parameter are not taken apart, or along the "
+            "wrong axis: they stand side by side (dim=1), H columns each")
+    return slips.SWAPPED if "T" in axes else MIXED_UP
+
+
+def sized(function: Callable[..., Any], *args: Any, **sizes: int) -> Any:
+    """Call the student's code; where shapes clash, say which."""
+    return call(function, *args, explain=lambda error: clash(error, sizes))
+
+
+# ---- other values
+
+
+def pair(what: str, got: Any) -> tuple[Any, Any]:
     """Fail unless it is two things."""
     require(
         isinstance(got, (tuple, list)) and len(got) == 2, kind(got),
         f"two things: {what}",
-        slips.NOTHING if got is None else "both have to be returned", tried,
+        slips.NOTHING if got is None else "both have to be returned",
     )
     return got[0], got[1]
 
 
-def items(
-    function: Callable[..., Any], *args: Any, most: int, tried: str = ""
-) -> list[Any]:
+def items(function: Callable[..., Any], *args: Any, most: int) -> list[Any]:
     """What a function yields or returns, no more than one beyond `most`."""
-
-    def read() -> list[Any]:
-        found = function(*args)
-        require(
-            isinstance(found, Iterable), kind(found),
-            "something to loop over: `yield` each batch, or return a list",
-            "no `return` and no `yield`" if found is None else "", tried,
-        )
-        return list(islice(found, most + 1))
-
-    return call(read, tried=tried)
+    found = function(*args)
+    require(
+        isinstance(found, Iterable), kind(found),
+        "something to loop over: `yield` each batch, or return a list",
+        "no `return` and no `yield`" if found is None else "",
+    )
+    return list(islice(found, most + 1))
 
 
-def number(got: Any, tried: str) -> float:
-    """Fail unless it is a perplexity."""
+def number(
+    got: Any, wanted: str = "one number, the perplexity", likely: str = ""
+) -> float:
+    """Fail unless it is a number."""
     try:
         if isinstance(got, str):  # float("3") would be a number
             raise TypeError
         return float(got.detach() if torch.is_tensor(got) else got)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise CheckFailed(
-            kind(got), "one number, the perplexity",
-            slips.NOTHING if got is None else "", tried) from None
+            kind(got), wanted,
+            slips.NOTHING if got is None else likely) from None
 
 
 def kind(value: Any) -> str:

@@ -3,28 +3,36 @@
 import contextlib
 import ctypes
 import functools
+import importlib
 import linecache
+import os
+import random
 import sys
 import textwrap
 import threading
 import time
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 
+import labutils
 from labkit.checks import slips
-from labkit.checks.guard import unchanged
 from labutils import settings
 
 # For one check. The slowest takes a tenth of it; what runs longer hangs.
 SECONDS = 1.7
-MANY = 100  # modules, imported meanwhile: then it may take as long again
-PATIENCE = 10  # times as long, on a machine that is busy with other things
-PACKAGE = str(Path(__file__).resolve().parents[1])
-LIBRARY = str(Path(traceback.__file__).parent)
+PATIENCE = 30  # times as long, on a machine that is busy with other things
+IMPORTING = 60.0  # seconds for the imports of a solution; none is cut short
+MOST = 100  # of the values in a list that are looked at
+OURS = tuple(
+    str(Path(file).resolve().parent) for file in (
+        Path(__file__).parent, labutils.__file__ or "", traceback.__file__))
+_seed = 0
 
 
 class CheckFailed(AssertionError):  # noqa: N818, it reads like a sentence
@@ -37,11 +45,7 @@ class CheckFailed(AssertionError):  # noqa: N818, it reads like a sentence
     """
 
     def __init__(
-        self,
-        got: str,
-        expected: str = "",
-        likely: str = "",
-        tried: str = "",
+        self, got: str, expected: str = "", likely: str = "", tried: str = "",
     ) -> None:
         super().__init__(got, expected, likely, tried)
         self.check = ""
@@ -78,16 +82,24 @@ class NotWritten(CheckFailed):
         )
 
 
-def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
+def check(
+    function: Callable[[Any], str] | None = None, *, imports: str = ""
+) -> Any:
     """Make a check of a function that tests a solution.
 
     Args:
         function: takes the solution, raises CheckFailed or returns the
             sentence that says what was proven.
+        imports: a module that PyTorch imports only when the check needs it;
+            it is there before the time begins to count.
     """
+    if function is None:
+        return functools.partial(check, imports=imports)
 
     @functools.wraps(function)
     def run(solution: Any) -> None:
+        if imports:
+            importlib.import_module(imports)
         try:
             with unchanged(getattr(solution, "__globals__", {})):
                 proven = _in_time(function, solution)
@@ -99,26 +111,41 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
     return run
 
 
-def call(function: Callable[..., Any], *args: Any, tried: str = "") -> Any:
+@contextlib.contextmanager
+def trying(words: str) -> Iterator[None]:
+    """Say with every failure inside what was tried; inner words come last."""
+    try:
+        yield
+    except CheckFailed as failed:
+        failed.tried = "; ".join(filter(None, (words, failed.tried)))
+        raise
+
+
+def call(
+    function: Callable[..., Any], *args: Any,
+    explain: Callable[[str], str] = lambda error: "",
+) -> Any:
     """Call the student's code; an error in it becomes an explanation.
 
     Args:
         function: the solution, or what uses it.
         args: its arguments.
-        tried: the arguments in words.
+        explain: from the error in words to the slip that it means here; where
+            that is empty, what it most often means is said.
     """
     try:
         return function(*args)
     except CheckFailed:
         raise
     except NotImplementedError as error:
-        raise NotWritten(where(error)[0] or _name(function)) from None
+        name = getattr(function, "__name__", "the function")
+        raise NotWritten(where(error)[0] or name) from None
     except Exception as error:
-        kind, (_, place) = type(error).__name__, where(error)
         words = " ".join(str(error).split()) or "(no message)"
+        got = f"{type(error).__name__}: {words[:300]}"
         raise CheckFailed(
-            f"{kind}: {words[:300]}{place}", "no error",
-            slips.of_error(error), tried,
+            got + where(error)[1], "no error",
+            explain(got) or slips.matching(slips.ERRORS, str(error)),
         ) from error
 
 
@@ -136,22 +163,20 @@ def where(error: BaseException) -> tuple[str, str]:
     """
     if place := getattr(error, "place", None):
         return place
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [
-        frame for frame in frames
-        if not frame.filename.startswith((PACKAGE, LIBRARY))
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(OURS)
         and "site-packages" not in frame.filename
     ]
-    if not ours:
+    if not frames:
         return "", ""
-    frame = ours[-1]
+    frame = frames[-1]
     line = linecache.getline(frame.filename, frame.lineno or 0).strip()
     text = f", in line {frame.lineno} of your cell"
     return frame.name, text + (f": {line}" if line else "")
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__name__", "the function")
+# ---- in time
 
 
 class _OutOfTime(BaseException):
@@ -168,15 +193,10 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
         except BaseException as error:
             outcome.append(error)
 
-    thread = threading.Thread(
-        target=work, daemon=True, name="solution")
-    loaded = len(sys.modules)
+    thread = threading.Thread(target=work, daemon=True, name="solution")
     thread.start()
     try:
-        _join(thread, SECONDS)
-        # The first use of torch.optim alone imports 800 modules.
-        if len(sys.modules) > loaded + MANY:
-            _join(thread, SECONDS)
+        _wait(thread)
     finally:  # also after the stop button
         _stop(thread)
     if not outcome or isinstance(outcome[0], _OutOfTime):
@@ -185,8 +205,6 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
             "a loop that never ends: look for a `while`, or for a list that "
             "grows while it is read (on a very busy machine, try again)",
         )
-    if isinstance(outcome[0], CheckFailed):
-        raise outcome[0]
     if isinstance(outcome[0], (SystemExit, GeneratorExit)):
         raise CheckFailed(
             f"{type(outcome[0]).__name__}", "a result",
@@ -197,38 +215,161 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
     return outcome[0]
 
 
+def _wait(thread: threading.Thread) -> None:
+    """Wait for a thread as long as a solution may take.
+
+    Seconds for imports do not count: the first optimizer of a process alone
+    imports 800 modules, which can take longer than a check.
+    """
+    end = time.monotonic() + IMPORTING
+    while True:
+        loaded = len(sys.modules)
+        _join(thread, SECONDS)
+        while _importing(thread) and time.monotonic() < end:
+            thread.join(0.05)
+        if len(sys.modules) == loaded or time.monotonic() > end:
+            return
+
+
 def _join(thread: threading.Thread, seconds: float) -> None:
     """Wait for a thread, but not for a machine that is busy elsewhere."""
-    begin, waited = time.monotonic(), _waited()
+    begin, before = time.monotonic(), _computed(thread)
     while thread.is_alive():
-        spent = time.monotonic() - begin
-        left = seconds + max(0.0, _waited() - waited) - spent
-        if left <= 0 or spent > PATIENCE * seconds:
+        passed, now = time.monotonic() - begin, _computed(thread)
+        used = passed if now is None or before is None else now - before
+        # Even a busy machine gives a fiftieth: with less, it sleeps.
+        asleep = passed > seconds and used < passed / 50
+        if used >= seconds or asleep or passed > PATIENCE * seconds:
             return
-        thread.join(max(0.01, left))
+        thread.join(max(0.02, seconds - used))
 
 
-def _waited() -> float:
-    """Seconds for which this process had work and no processor, so far.
+def _computed(thread: threading.Thread) -> float | None:
+    """Seconds of a processor that a thread has had; Linux alone tells."""
+    path = Path(f"/proc/self/task/{thread.native_id}/stat")
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # The name, in brackets, may hold spaces.
+        fields = path.read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return None
 
-    Linux alone tells; elsewhere it is 0.
+
+def _importing(thread: threading.Thread) -> bool:
+    """Whether a module is being imported in a thread.
+
+    One that is interrupted stays half imported for the rest of the process.
     """
-    total = 0
-    for path in Path("/proc/self/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            total += int(path.read_text().split()[1])  # a thread may be over
-    return total / 1e9
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _stop(thread: threading.Thread) -> None:
     """Throw an exception into a thread until it ends, for a while.
 
-    A bare `except` can catch one; a call that waits sees none and is left.
+    A bare `except` can catch one; a call that waits sees none and is left, and
+    so is an import.
     """
     for _ in range(10):
         if not thread.is_alive():
             return
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_OutOfTime)
-        )
+        if not _importing(thread):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident or 0),
+                ctypes.py_object(_OutOfTime))
         thread.join(0.02)
+
+
+# ---- nothing is left behind
+
+
+@contextlib.contextmanager
+def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
+    """Random numbers, default dtype and the notebook's models stay.
+
+    Args:
+        names: of a notebook, and what they stand for. A solution may use the
+            notebook's `model` where it should use its argument: nobody shall
+            lose a trained network to a check.
+    """
+    python, arrays = random.getstate(), numpy.random.get_state()
+    dtype = torch.get_default_dtype()
+    kept = [
+        (p, p.detach().clone(), None if p.grad is None else p.grad.clone())
+        for p in _parameters(names)
+    ]
+    cuda = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+    try:
+        with (
+            torch.random.fork_rng(devices=range(cuda)),
+            warnings.catch_warnings(),
+        ):
+            # What PyTorch warns of is no judgement on a solution.
+            warnings.simplefilter("ignore")
+            # The same judgement whenever the same solution is checked.
+            random.seed(_seed)
+            numpy.random.seed(_seed)
+            seed_torch(_seed)
+            yield
+    finally:
+        random.setstate(python)
+        numpy.random.set_state(arrays)
+        torch.set_default_dtype(dtype)
+        for parameter, value, grad in kept:
+            parameter.data.copy_(value)
+            parameter.grad = grad
+
+
+def seed_torch(seed: int) -> None:
+    """torch.manual_seed, without what that does for devices that are absent.
+
+    It notes the whole stack for each of them, which takes longer than most of
+    the calls that a probe makes.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let checks take other inputs than students can know beforehand.
+
+    Args:
+        seed: from 0 to 2**32 - 1; it is 0 where students check their work.
+    """
+    global _seed
+    before, _seed = _seed, seed
+    try:
+        yield
+    finally:
+        _seed = before
+
+
+def generator(number: int) -> torch.Generator:
+    """Random numbers of their own, the same ones for the same seed."""
+    return torch.Generator().manual_seed(_seed + number)
+
+
+def _parameters(names: Mapping[str, Any]) -> list[torch.Tensor]:
+    """Parameters of the models among some names."""
+    found: dict[int, torch.Tensor] = {}
+    for value in list(names.values()):
+        tensors: list[Any] = []
+        if isinstance(value, (list, tuple)):
+            # A list of parameters, not one of a text's words.
+            tensors = list(value[:MOST])
+        elif not isinstance(value, type) and callable(
+                getattr(value, "parameters", None)):
+            # Anything may be called `parameters`.
+            with contextlib.suppress(Exception):
+                tensors = list(value.parameters())
+        for tensor in tensors:
+            if isinstance(tensor, torch.Tensor) and tensor.is_leaf:
+                found[id(tensor)] = tensor
+    return list(found.values())

@@ -1,10 +1,8 @@
 """The exercises' checks: right solutions pass, wrong ones are explained."""
 
-import importlib
 import inspect
 import io
 import os
-import pkgutil
 import random
 import subprocess
 import sys
@@ -12,20 +10,19 @@ import threading
 import time
 import types
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import numpy
 import pytest
 import solutions
 import torch
 
+import labutils
 from labkit import checks
 from labkit.checks.harness import SECONDS, NotWritten
 
 EXERCISES = [name for name in checks.__all__ if name != "CheckFailed"]
-MODULES = {
-    module.name: importlib.import_module(f"solutions.{module.name}")
-    for module in pkgutil.iter_modules(solutions.__path__)
-}
+MODULES = solutions.modules()
 
 
 def made(kind):
@@ -124,6 +121,15 @@ def test_an_error_is_shown_with_its_line():
     assert "AttributeError" in message
     assert "return inputs.nothing_like_that" in message
     assert "in line " in message
+
+
+def test_a_line_of_the_package_is_not_the_students():
+    """An error inside labutils is shown with the line that called it."""
+    def deep_rnn(vocab_size, num_hiddens, num_layers):
+        layer = torch.nn.RNN(vocab_size, num_hiddens, batch_first=True)
+        return labutils.RNNModel(layer, vocab_size)
+
+    assert "return labutils.RNNModel(" in refused("deep_rnn", deep_rnn)
 
 
 def test_ipython_shows_the_message_alone():
@@ -233,10 +239,11 @@ def caught_often(calls=[0]):  # noqa: B006
     return calls[0] > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "solution"),
     [("rnn", spins), ("sgd", swallows), ("predict", sleeps),
-     ("one_hot", spins), ("seq_data_iter_random", spins)],
+     ("seq_data_iter_random", spins)],
 )
 def test_a_solution_without_an_end_is_given_up(name, solution):
     assert "no end after" in refused(name, solution)
@@ -267,6 +274,7 @@ def busy():
         hog.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells")
 def test_on_a_busy_machine_a_right_solution_has_more_time(busy):
     def works(X, vocab_size):
@@ -279,6 +287,57 @@ def test_on_a_busy_machine_a_right_solution_has_more_time(busy):
     assert "passed" in passed("one_hot", works)
     assert time.monotonic() - begin > SECONDS, "it was not busy enough"
     assert "no end after" in refused("one_hot", sleeps)
+
+
+@pytest.mark.slow
+def test_an_import_is_not_interrupted(tmp_path, monkeypatch):
+    """Half imported, a module would be broken for the rest of the process."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import time\n"
+        f"for _ in range({int(25 * SECONDS)}):\n"
+        "    time.sleep(0.1)\n"
+        "ready = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def works(X, vocab_size):
+        import slow_to_import
+
+        assert slow_to_import.ready
+        return torch.nn.functional.one_hot(X.T, vocab_size).float()
+
+    def spins_afterwards(X, vocab_size):
+        works(X, vocab_size)
+        spins()
+
+    try:
+        assert "no end after" in refused("one_hot", spins_afterwards)
+        assert sys.modules["slow_to_import"].ready
+        del sys.modules["slow_to_import"]
+        assert "passed" in passed("one_hot", works)
+    finally:
+        sys.modules.pop("slow_to_import", None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "label"), [("gru_cell", "right_as_in_the_notebook"),
+                        ("sgd", "right_of_torch")])
+def test_the_first_check_of_a_process_has_no_bytecode(tmp_path, name, label):
+    """PyTorch imports 500 modules for gradcheck, 800 for an optimizer."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"""if True:
+            import sys, torch
+            from labkit import checks
+            from solutions.{name} import {label} as solution
+            checks.{name}(solution)
+            torch.optim.SGD([torch.ones(1, requires_grad=True)], 1).step()
+            """],
+        capture_output=True, text=True, timeout=300, cwd=tmp_path, env={
+            **os.environ, "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(Path(solutions.__file__).parents[1]),
+            "PYTHONPYCACHEPREFIX": str(tmp_path / "empty")})
+    assert f"{name}: passed." in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_exit_is_explained():

@@ -2,14 +2,16 @@
 
 import pytest
 from kernel import SECONDS, Kernel
-from test_checks import MODULES
+from solutions import modules
 
 from labstaff.grading.channel import Line, expression
 from labstaff.grading.judge import judge
 from labstaff.grading.results import Status
 from labstaff.grading.values import UnreadableError
 
+pytestmark = pytest.mark.slow
 SEED = 4_711
+MODULES = modules()
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +46,28 @@ def judged(evaluate, name, label, seed=SEED):
     return judge(name, evaluate, seed)
 
 
-def labels(kind):
+def labels(kind, *places):
+    """Some solutions of each exercise: all of them are judged by test_checks.
+
+    Args:
+        kind: "right" or "wrong".
+        places: which of them.
+    """
     return [
-        pytest.param(name, label, id=f"{name}-{label}")
-        for name, module in MODULES.items() for label in vars(module)
-        if label.startswith(kind)
+        pytest.param(name, found[place], id=f"{name}-{found[place]}")
+        for name, module in MODULES.items()
+        for found in [[n for n in vars(module) if n.startswith(kind)]]
+        for place in places
     ]
 
 
-@pytest.mark.parametrize(("name", "label"), labels("right"))
+@pytest.mark.parametrize(("name", "label"), labels("right", 0, 2))
 def test_a_right_solution_gets_its_points(evaluate, name, label):
     found = judged(evaluate, name, label)
     assert found.status is Status.PASSED, found
 
 
-@pytest.mark.parametrize(("name", "label"), labels("wrong"))
+@pytest.mark.parametrize(("name", "label"), labels("wrong", 0, 3, -1))
 def test_a_wrong_solution_gets_none_and_its_slip(evaluate, name, label):
     found = judged(evaluate, name, label)
     assert found.status in (Status.FAILED, Status.ERROR), found

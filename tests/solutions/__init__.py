@@ -5,7 +5,10 @@ every one whose name begins with `wrong` is marked with the slip that the
 check has to name.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Callable
+from types import ModuleType
 from typing import TypeVar
 
 Solution = TypeVar("Solution", bound=Callable)
@@ -19,3 +22,11 @@ def slip(words: str) -> Callable[[Solution], Solution]:
         return solution
 
     return mark
+
+
+def modules() -> dict[str, ModuleType]:
+    """Every exercise's module, by the exercise's name."""
+    return {
+        module.name: importlib.import_module(f"{__name__}.{module.name}")
+        for module in pkgutil.iter_modules(__path__)
+    }
