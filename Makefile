@@ -28,10 +28,13 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 OUT ?= results/bundle
 BUNDLE_ARGS ?=
 
-.PHONY: lab run demo slides test test-all check bench bundle notebooks clean
+.PHONY: lab teach run demo slides test test-all check bench bundle notebooks clean
 
 lab: $(VENV)/ready-lab
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
+
+# For the instructors' commands: labutils release, labutils grade.
+teach: $(VENV)/ready-teach
 
 run: $(VENV)/ready-teach
 	$(BIN)/python -m labkit run $(if $(EPOCHS),--epochs $(EPOCHS))
