@@ -1,5 +1,6 @@
-# make lab    install what is missing and open JupyterLab on the notebooks
-# make test   install what is missing and run the whole test suite
+# make lab       install what a lesson needs, open JupyterLab on the notebooks
+# make test      install what is missing, re-run the notebooks, quick tests
+# make test-all  these and the slow tests: browsers, sandboxes, a whole class
 #
 # On Linux the package registry's torch brings gigabytes of CUDA libraries;
 # on a machine without an NVIDIA GPU say: make lab TORCH=cpu
@@ -20,39 +21,42 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 DEMO_ARGS ?=
 
-# Three test files at a time, since some wait for limits of time to pass. The
-# slowest go first, as conftest.py sorts them.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+# The files in conftest.py's order: what takes longest goes first.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 # Where `make bundle` writes, and more options for it: --for windows ...
 OUT ?= results/bundle
 BUNDLE_ARGS ?=
 
-.PHONY: lab run demo slides test test-browser check bench bundle notebooks clean
+.PHONY: lab teach run demo slides test test-all check bench bundle notebooks clean
 
-lab: $(VENV)/ready
+lab: $(VENV)/ready-lab
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
 
-run: $(VENV)/ready
+# For the instructors' commands: labutils release, labutils grade.
+teach: $(VENV)/ready-teach
+
+run: $(VENV)/ready-teach
 	$(BIN)/python -m labkit run $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # The lecture's page; DEMO_ARGS="--port 8000 --no-browser".
-demo: $(VENV)/ready
+demo: $(VENV)/ready-teach
 	$(BIN)/python -m labkit demo $(DEMO_ARGS)
 
-test: $(VENV)/ready
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
-
-# The tests in a real browser alone; screenshots go to results/browser/.
-test-browser: $(VENV)/ready-dev
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --screenshots results/browser $(wildcard tests/test_browser*.py)
-
 # The lecture's slides, into results/slides/; they need no network.
-slides: $(VENV)/ready
+slides: $(VENV)/ready-teach
 	$(BIN)/python -m labkit slides
 
+test: $(VENV)/ready-test
+	$(PYTEST) -n 2 -m "not slow"
+
+# Then what `make test` leaves out. Three at a time, since some wait for limits
+# of time to pass.
+test-all: $(VENV)/ready-dev test
+	$(PYTEST) -n 3 -m slow
+
 # Re-execute the notebooks where they stand, at full epochs, for committing.
-notebooks: $(VENV)/ready
+notebooks: $(VENV)/ready-teach
 	$(BIN)/python -m labkit run --in-place
 
 check: $(VENV)/ready-dev
@@ -60,7 +64,7 @@ check: $(VENV)/ready-dev
 	$(BIN)/mypy
 
 # What steps, loaders, the live view, a save and grading cost; on a quiet machine.
-bench: $(VENV)/ready
+bench: $(VENV)/ready-test
 	$(BIN)/python benchmarks/trainings.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/on_cuda.py
@@ -68,7 +72,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/student.py
 
 # A folder that installs a room without a network; its text is the book's.
-bundle: $(VENV)/ready
+bundle: $(VENV)/ready-teach
 	$(BIN)/python -m labkit bundle --out $(OUT) $(if $(filter cpu,$(TORCH)),--torch-index $(TORCH_CPU_INDEX)) $(BUNDLE_ARGS)
 
 # Removes the environment and results/; a text in data/ stays.
@@ -76,15 +80,16 @@ clean:
 	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/ready: pyproject.toml constraints.txt | $(VENV)/made
-	@echo "Installing into $(VENV) (about 1.3 GB, some minutes) ..."
-	$(if $(filter cpu,$(TORCH)),$(PIP) --no-deps --index-url $(TORCH_CPU_INDEX) -c constraints.txt torch)
-	$(PIP) -c constraints.txt -e '.[test]'
-	@touch $@
+# The extras of pyproject.toml; each holds those that are named here.
+IN_teach := lab
+IN_test := lab teach
+IN_dev := lab teach test
 
-$(VENV)/ready-dev: $(VENV)/ready
-	$(PIP) -c constraints.txt -e '.[dev]'
-	@touch $@
+$(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/made
+	@echo "Installing into $(VENV) (the first time about 1.3 GB, some minutes) ..."
+	$(if $(filter cpu,$(TORCH)),$(PIP) --no-deps --index-url $(TORCH_CPU_INDEX) -c constraints.txt torch)
+	$(PIP) -c constraints.txt -e '.[$*]'
+	@touch $@ $(IN_$*:%=$(VENV)/ready-%)
 
 $(VENV)/made:
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {v}. Try: make PYTHON=python3.11 ...")'

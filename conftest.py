@@ -4,10 +4,10 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
 
 from labutils import settings
 from labutils.corpus import CorpusError, find_corpus
@@ -38,9 +38,6 @@ def screenshots(pytestconfig: pytest.Config) -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the environment once; kernels and xdist's workers inherit it."""
-    # Two workers on two cores: with more threads each they only wait for each
-    # other, which makes a training many times slower.
-    torch.set_num_threads(1)
     if hasattr(config, "workerinput"):
         return
     os.environ.setdefault("LABUTILS_EPOCHS", "2")
@@ -48,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("LABUTILS_SECONDS", None)
     # The committed outputs were computed on a CPU.
     os.environ.setdefault("LABUTILS_DEVICE", "cpu")
+    # Two workers on two cores: with more threads each they only wait for each
+    # other, which makes a training many times slower. (PyTorch reads it when
+    # it is imported, which nothing has done so far.)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # A test run must not replace the results of somebody's full run.
     results = Path(tempfile.mkdtemp(prefix="labutils-test-"))
@@ -92,32 +92,32 @@ def pytest_terminal_summary(terminalreporter) -> None:
     # The header scrolls away; this stands right above the closing line.
     for line in pytest_report_header()[1:]:
         terminalreporter.write_line(line)
-    skipped = [
-        report for report in terminalreporter.stats.get("skipped", [])
-        if Path(report.location[0]).name.startswith("test_browser")
-    ]
-    for reason in sorted({report.longrepr[2] for report in skipped}):
-        terminalreporter.write_line(
-            f"labutils: browser tests were NOT run: "
-            f"{reason.removeprefix('Skipped: ')}"
-        )
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    for reason, count in sorted(reasons.items()):
+        if reason.startswith("needs "):
+            terminalreporter.write_line(
+                f"labutils: NOT run, {reason} ({count})"
+            )
 
 
-# Those that take longest come first, so that at the end no worker is left
-# alone with one of them (`make test` says --no-loadscope-reorder for that).
-SLOW = (
+# What takes longest comes first, so that at the end no worker is left alone
+# with it: the notebooks, and of the slow tests those of minutes.
+FIRST = (
+    "06_deep_lstm_vs_gru.ipynb", "03_rnn_from_scratch.ipynb",
+    "04_rnn_concise.ipynb", "05_lstm_from_scratch.ipynb",
+    "01_text_preprocessing.ipynb", "02_long_sequence_sampling.ipynb",
     "test_grading.py", "test_browser_notebooks.py", "test_nbgrader.py",
     "test_grading_restarts.py", "test_doctor.py", "test_grading_probes.py",
     "test_browser_demo.py", "test_bundle.py", "test_report.py",
-    "test_browser_widgets.py", "test_release.py", "test_cli.py",
-    "test_grading_kernel.py", "test_browser_slides.py",
-    "06_deep_lstm_vs_gru.ipynb",
 )
 
 
 def _rank(item: pytest.Item) -> int:
     name = item.path.name
-    return SLOW.index(name) if name in SLOW else len(SLOW)
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,7 @@ from support import finish, python
 from labutils import settings
 from labutils.corpus import practice_text
 
+pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 

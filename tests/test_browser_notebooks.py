@@ -7,6 +7,7 @@ import pytest
 from lab import Lab
 from page import wait_for
 
+pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 

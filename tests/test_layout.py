@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
@@ -53,18 +54,24 @@ def imported_by(module, folder):
     return done.stdout.split()
 
 
-
-
+@cache
 def imports_of(path):
     """The modules that a file imports, in functions too."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} imports by dots"
             for alias in node.names:
                 inside = f"{node.module}.{alias.name}"
-                yield inside if inside in NAMED else node.module
+                found.add(inside if inside in NAMED else node.module)
+    return found
+
+
+def own(name):
+    """The package of a module."""
+    return name.partition(".")[0]
 
 
 NAMED = {module_name(path): path for path in MODULES}
@@ -72,23 +79,39 @@ NAMED = {module_name(path): path for path in MODULES}
 
 @pytest.mark.parametrize("name", NAMED)
 def test_imports_go_down_only(name):
-    floor = FLOORS.index(name.partition(".")[0])
-    assert {
-        found.partition(".")[0] for found in imports_of(NAMED[name])
-    }.isdisjoint(FLOORS[floor + 1:])
+    floor = FLOORS.index(own(name))
+    assert {own(found) for found in imports_of(NAMED[name])}.isdisjoint(
+        FLOORS[floor + 1:])
 
 
 def test_no_circle_of_imports():
     graph = TopologicalSorter({
-        name: NAMED.keys() & set(imports_of(path))
+        name: NAMED.keys() & imports_of(path)
         for name, path in NAMED.items()
     })
     graph.prepare()  # raises CycleError
 
 
+def lines_of(*floors):
+    return sum(
+        len(path.read_text(encoding="utf-8").splitlines())
+        for name, path in NAMED.items() if own(name) in floors
+    )
+
+
+def test_what_a_lesson_imports_can_be_read_in_an_afternoon():
+    assert sum(own(name) == "labutils" for name in NAMED) <= 18
+    assert lines_of("labutils") <= 3_200
+
+
+def test_what_stands_around_a_lesson_stays_readable_too():
+    assert lines_of("labkit", "labstaff") <= 13_000
+
+
 @pytest.mark.parametrize("modules", [
-    "labutils", "labutils.plots, labutils.results, labutils.training",
-    "labkit.checks, labkit.widgets", "labkit.doctor.examine",
+    "labutils", "labkit.doctor.examine",
+    "labutils.plots, labutils.results, labutils.training, labkit.checks, "
+    "labkit.widgets",
 ])
 def test_an_import_pulls_in_nothing_that_it_can_do_without(modules, tmp_path):
     found = imported_by(modules, tmp_path)
@@ -100,7 +123,7 @@ def test_an_import_pulls_in_nothing_that_it_can_do_without(modules, tmp_path):
     }
     if modules in ("labutils", "labkit.doctor.examine"):
         kept_out |= {"torch", "numpy", "matplotlib"}
-    assert kept_out.isdisjoint(name.split(".")[0] for name in found)
+    assert kept_out.isdisjoint(map(own, found))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
@@ -148,6 +171,90 @@ def test_a_requirement_has_an_exact_version_in_its_range(requirement):
     assert Version("9999") not in requirement.specifier
 
 
+# ---- what an extra brings
+
+
+@cache
+def brought_by(extra):
+    """Each distribution that pip installs for an extra, as installed here."""
+    found, waiting = set(), [f"{PROJECT['name']}[{extra}]"]
+    while waiting:
+        wanted = Requirement(waiting.pop())
+        name = canonicalize_name(wanted.name)
+        for part in ("", *wanted.extras):
+            if (name, part) in found:
+                continue
+            found.add((name, part))
+            waiting += [
+                line for line in needs_of(name)
+                if (marker := Requirement(line).marker) is None
+                or marker.evaluate({"extra": part})
+            ]
+    return {name for name, _ in found}
+
+
+def needs_of(name):
+    if name != PROJECT["name"]:
+        return metadata.requires(name) or []
+    # What stands in pyproject.toml, not what was installed some day.
+    return PROJECT["dependencies"] + [
+        f"{line}; extra == '{extra}'"
+        for extra, lines in EXTRAS.items() for line in lines
+    ]
+
+
+@pytest.mark.parametrize(("extra", "without"), [
+    ("lab", {"nbgrader", "notebook", "voila", "sphinx", "pytest", "nbval",
+             "hypothesis", "dask", "distributed", "playwright", "mypy"}),
+    ("teach", {"pytest", "dask", "playwright", "mypy"}),
+    ("test", {"dask", "playwright", "mypy"}),
+])
+def test_an_extra_brings_no_more_than_it_is_for(extra, without):
+    assert "jupyterlab" in brought_by(extra)
+    assert brought_by(extra).isdisjoint(without)
+
+
+# Imported where it is there, and done without where it is not.
+TRIED = {"pip"}
+
+
+@pytest.mark.parametrize(("floors", "extra"), [
+    (("labutils", "labkit"), "lab"), (FLOORS, "cluster"),
+])
+def test_what_a_package_imports_its_extra_brings(floors, extra):
+    try:
+        brought = brought_by(extra)
+    except metadata.PackageNotFoundError as error:
+        pytest.skip(f"needs {error.name}, of the extra {extra}")
+    comes_from = metadata.packages_distributions()
+    for name, path in NAMED.items():
+        if own(name) not in floors:
+            continue
+        for package in set(map(own, imports_of(path))) - set(FLOORS):
+            if package not in sys.stdlib_module_names | TRIED:
+                assert brought & set(
+                    map(canonicalize_name, comes_from[package])
+                ), f"{name} imports {package}"
+
+
+def test_jupyterlab_is_told_about_news_by_a_file_of_the_student_edition():
+    shared = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "shared-data"]
+    [(ours, theirs)] = shared.items()
+    assert own(ours.replace("/", ".")) == "labkit"
+    assert theirs.startswith("share/jupyter/lab/settings/overrides.d/")
+    [(plugin, settings)] = json.loads(text(ours)).items()
+    package, _, schema = plugin.partition(":")
+    path = Path(
+        sys.prefix, "share/jupyter/lab/schemas", package, f"{schema}.json")
+    allowed = json.loads(path.read_text("utf-8"))["properties"]
+    for name, value in settings.items():
+        assert value in [one["const"] for one in allowed[name]["oneOf"]]
+
+
+# ---- environment.yml, .devcontainer, make
+
+
 def environment():
     return yaml.safe_load(text("environment.yml"))["dependencies"]
 
@@ -177,8 +284,7 @@ def test_the_conda_environment_has_a_python_that_will_do():
 def test_the_conda_environment_installs_through_the_constraints():
     index, constraints, package = pip_section()
     assert constraints == "-c constraints.txt"
-    match = re.fullmatch(r"-e \.\[([\w,-]+)\]", package)
-    assert match and set(match[1].split(",")) <= set(EXTRAS)
+    assert package == "-e .[lab]"  # for Binder and students
     # One place of CPU builds.
     [address] = re.findall(
         r"^TORCH_CPU_INDEX \?= (\S+)$", text("Makefile"), re.MULTILINE)
@@ -198,6 +304,7 @@ def fake_torch(folder, version):
         wheel.writestr(f"{info}/RECORD", "")
 
 
+@pytest.mark.slow
 def test_pip_prefers_the_cpu_build_of_the_same_version(tmp_path):
     # What the index in environment.yml rests on: both builds are there, and
     # the constraints, which name neither, let both pass.
@@ -230,9 +337,6 @@ def test_an_exact_version_takes_every_python_that_we_do(name):
     assert asked.contains(f"{first.version}.0")
 
 
-# ---- .devcontainer
-
-
 def container():
     return json.loads(text(".devcontainer/devcontainer.json"))
 
@@ -248,21 +352,59 @@ def test_the_container_has_the_python_of_the_conda_environment():
     assert container()["build"] == {"dockerfile": "Dockerfile"}
 
 
-def test_the_container_installs_as_make_does_with_torch_for_the_cpu(tmp_path):
+def make(folder, *words, **environment):
+    """What make would do where nothing is installed yet, in lines."""
     if not shutil.which("make"):
         pytest.skip("needs make")
     for name in ("Makefile", "constraints.txt", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)  # where nothing is installed yet
+        shutil.copy(ROOT / name, folder)
     done = subprocess.run(
-        [*container()["postCreateCommand"].split(), "--dry-run"],
-        cwd=tmp_path, capture_output=True, text=True,
-        env=os.environ | container()["containerEnv"],
+        ["make", *words, "--dry-run"], cwd=folder, capture_output=True,
+        text=True, env=os.environ | environment,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_container_installs_as_make_does_with_torch_for_the_cpu(tmp_path):
+    program, target = container()["postCreateCommand"].split()
+    assert program == "make"
+    lines = make(tmp_path, target, **container()["containerEnv"])
     index = pip_section()[0].split()[1]
-    [torch] = [x for x in done.stdout.splitlines() if x.endswith(" torch")]
+    [torch] = [line for line in lines if line.endswith(" torch")]
     assert f"--index-url {index} " in torch
-    assert "-c constraints.txt -e '.[test]'" in done.stdout
+    assert lines[-2].endswith("-c constraints.txt -e '.[lab]'")
+
+
+@pytest.mark.parametrize(("target", "extra"), [
+    ("lab", "lab"), ("run", "teach"), ("slides", "teach"), ("demo", "teach"),
+    ("bundle", "teach"), ("test", "test"), ("check", "dev"),
+])
+def test_make_installs_what_a_target_needs(tmp_path, target, extra):
+    lines = make(tmp_path, target, TORCH="")
+    [install] = [line for line in lines if " pip install " in line]
+    assert install.endswith(f" -c constraints.txt -e '.[{extra}]'")
+
+
+@pytest.mark.parametrize("command", [
+    "make test-all", text(".ci/run").splitlines()[-1],
+])
+def test_all_the_tests_are_each_test_once(tmp_path, command):
+    lines = make(tmp_path, *command.split()[1:])
+    assert [
+        line.partition(" -m ")[2] for line in lines if "-m pytest" in line
+    ] == ['pytest --dist loadfile --no-loadscope-reorder -n 2 -m "not slow"',
+          "pytest --dist loadfile --no-loadscope-reorder -n 3 -m slow"]
+
+
+def test_what_goes_first_is_there(pytestconfig):
+    names = {path.name for path in ROOT.glob("[nt]*s/**/*")}
+    assert set(conftest_of(pytestconfig).FIRST) <= names
+
+
+def conftest_of(config):
+    """The module of the root's conftest.py."""
+    return config.pluginmanager.get_plugin(str(ROOT / "conftest.py"))
 
 
 def test_the_container_is_for_somebody_who_is_there():
