@@ -118,7 +118,7 @@ def test_an_import_pulls_in_nothing_that_it_can_do_without(modules, tmp_path):
     assert not [name for name in found if name.startswith("labstaff")]
     kept_out = {
         "nbclient", "nbformat", "nbconvert", "nbval", "jupyter_client",
-        "jupyter_core", "jupyterlab", "ipykernel", "nbgrader", "pooch",
+        "jupyter_core", "jupyterlab", "ipykernel", "nbgrader",
         "requests", "pytest",
     }
     if modules in ("labutils", "labkit.doctor.examine"):

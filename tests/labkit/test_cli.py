@@ -104,7 +104,7 @@ def test_the_installed_program_is_this_one():
 # A package that is not there.
 
 @pytest.mark.parametrize("module, extra", [
-    ("jinja2", "lab"), ("pooch", "lab"), ("voila.app", "teach"),
+    ("jinja2", "lab"), ("requests", "lab"), ("voila.app", "teach"),
     ("sphinx_revealjs", "teach"), ("distributed", "cluster"),
 ])
 def test_a_missing_package_is_answered_with_what_brings_it(

@@ -162,13 +162,13 @@ def test_a_real_python_that_is_older_gets_that_line(minor):
 @pytest.mark.slow
 def test_missing_packages_and_those_of_other_versions_are_named(course):
     course.remove("ipywidgets")
-    course.put_metadata("pooch", "1.0.0")
+    course.put_metadata("requests", "1.0.0")
     course.put_metadata("ipykernel", "7.99.0")
     visit = course.doctor("python")
     assert visit["packages"]["state"] == BAD and visit.code == 2
     tested = mends.constraints()["ipykernel"].specifier
     assert visit["packages"]["found"] == (
-        "missing: ipywidgets; pooch is 1.0.0, needed is <2,>=1.9; ipykernel "
+        "missing: ipywidgets; requests is 1.0.0, needed is <3,>=2.34; ipykernel "
         f"is 7.99.0, tested was {str(tested).removeprefix('==')}"
     )
     assert visit["packages"]["mend"] == (
