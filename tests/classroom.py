@@ -156,7 +156,8 @@ CHEATS = {
     "    k: {'status': 'ok', 'data': {'text/plain': repr('ready')},\n"
     "        'metadata': {}} for k in asked}",
     "json": "import json\njson.dumps = lambda *a, **k: "
-    "'{\"result\": {\"t\": \"plain\", \"v\": true}}'",
+    "'{\"found\": true, \"value\": true, \"roots\": [], \"changed\": [], ' "
+    "'\"recording\": true, \"grads\": [], \"learns\": [], \"lists\": []}'",
     "probe": "import sys\n"
     "def trace(frame, event, argument):\n"
     "    if 'answer' in frame.f_code.co_name:\n"

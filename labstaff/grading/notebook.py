@@ -11,9 +11,9 @@ from nbformat import NotebookNode
 
 from labstaff.grading import sandbox
 from labstaff.grading.course import CourseNotebook, Exercise
-from labstaff.grading.judge import judge
 from labstaff.grading.kernel import KernelLostError, StudentKernel
 from labstaff.grading.matching import Matched, match
+from labstaff.grading.remote import judge
 from labstaff.grading.results import Graded, Status, Verdict
 from labstaff.grading.sandbox import Limits
 
@@ -176,14 +176,9 @@ def _judged(
         )
     seed = _seed(job, exercise)
     with kernel.probing():
-        found = judge(exercise.name, kernel.evaluate, seed)
-    passed = found.status is Status.PASSED
-    return Verdict(
-        exercise.name, found.status, exercise.points if passed else 0.0,
-        exercise.points, found.reason, found.tried, found.got,
-        found.expected, found.likely,
-        found.where and f"cell {index + 1}, {found.where}", seed,
-    )
+        found = judge(exercise.name, kernel.request, seed, exercise.points)
+    where = found.where and f"cell {index + 1}, {found.where}"
+    return replace(found, where=where)
 
 
 def _verdict(

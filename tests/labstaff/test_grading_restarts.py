@@ -15,8 +15,9 @@ import pytest
 from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS, rows
 from page import wait_for
 
-from labstaff.grading import sandbox, watch
+from labstaff.grading import sandbox
 from labstaff.grading.classroom import GradeError, Settings, grade_class
+from labstaff.grading.kernel import wait_for_end
 
 # One who is right, one who is half done, two with a wrong function.
 SMALL = ("20230003", "20230011", "20230020", "20230022")
@@ -81,7 +82,7 @@ def test_what_is_killed_leaves_nothing_behind(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     # Left alone, the cell that sleeps would go on for CELL_SECONDS.
-    assert watch.wait_for_end(found, CELL_SECONDS / 2)
+    assert wait_for_end(found, CELL_SECONDS / 2)
 
 
 def test_graded_twice_it_is_the_same(small, tmp_path):
