@@ -183,7 +183,9 @@ CHEATS = {
     ),
     "json": (
         "import json\njson.dumps = lambda *a, **k: "
-        "'{\"result\": {\"t\": \"plain\", \"v\": true}}'",
+        "'{\"found\": true, \"value\": true, \"roots\": [], "
+        "\"changed\": [], \"recording\": true, \"grads\": [], "
+        "\"learns\": [], \"lists\": []}'",
     ),
     "probe": (
         "import sys\n"

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -17,11 +17,14 @@ class Kernel:
     """A kernel that finds the tests' modules.
 
     Args:
+        descriptors: of files that it inherits.
         environment: variables to set, or to unset where the value is None;
             those by which a test run is recognised are unset.
     """
 
-    def __init__(self, **environment: str | None) -> None:
+    def __init__(
+        self, descriptors: Sequence[int] = (), **environment: str | None
+    ) -> None:
         variables = dict(os.environ)
         folders = [str(Path(__file__).parent), *sys.path]
         for name, value in {
@@ -35,7 +38,7 @@ class Kernel:
         self.manager = KernelManager()
         assert self.manager.kernel_spec
         self.manager.kernel_spec.argv[0] = sys.executable
-        self.manager.start_kernel(env=variables)
+        self.manager.start_kernel(env=variables, pass_fds=descriptors)
         self.client = self.manager.client()
         try:
             self.client.start_channels()

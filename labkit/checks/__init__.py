@@ -6,7 +6,6 @@ slip is the likely reason. A check tests behaviour on inputs of its own; it
 changes no model, no random state and no setting of the notebook.
 """
 
-from labkit.checks import harness as guard  # noqa: F401, labstaff's name of it
 from labkit.checks.concise import RNNModel, deep_rnn
 from labkit.checks.generation import predict
 from labkit.checks.harness import CheckFailed

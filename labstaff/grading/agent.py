@@ -1,142 +1,281 @@
-"""What the grader has in a student's kernel: it calls, and answers in JSON.
+"""What the grader runs in a student's kernel: it calls, and answers in JSON.
 
-This file's text is sent to the kernel, behind that of `packing.py`, and both
-are run there in a module of their own. It judges nothing and knows no expected
-value, so that nothing is to be had from it. `link.py` is the other end.
+`remote.py` sends this file as it stands, and the kernel runs it as a module of
+its own, where no other module of the grader exists. It judges nothing and
+knows no expected value, so that nothing is to be had from it.
 """
 
 import base64
+import collections.abc
 import inspect
 import itertools
 import json
+import os
 import pickle
 import random
+import signal
+from multiprocessing.connection import Connection
 
 import numpy
 import torch
 from torch import nn
 
-from labkit.checks import guard, harness
-from labstaff.grading.packing import LARGE, MOST_BYTES, Encoder, walk
+from labkit.checks import harness
+
+DEEPEST = 8  # of values in values
+MOST_ITEMS = 1_000_000
+MOST_BYTES = 24 * 2**20  # of one answer
+LARGE = "a result too large to be looked at"
+DTYPES = {getattr(torch, name): name for name in (
+    "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16",
+    "int8", "uint8", "bool")}
 
 
-class Far:
+def serve(descriptor):
+    """Answer requests in the kernel's main thread, until an empty one.
+
+    Args:
+        descriptor: of the kernel's end of the pipe; it stays open.
+    """
+    from IPython import get_ipython
+
+    agent = Agent(get_ipython().user_ns)
+    pipe = Connection(os.dup(descriptor))
+    before = signal.signal(signal.SIGINT, agent.interrupt)
+    try:
+        while request := pipe.recv_bytes():
+            pipe.send_bytes(agent.answer(request))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Agent:
     """The student's namespace, and what was handed out of it so far."""
 
     def __init__(self, namespace):
         self.namespace = namespace
         self.kept = {}
-        self.numbers = itertools.count(1)
+        self.handles = itertools.count(1)
+        self.calling = False
 
     def answer(self, request):
-        """One request of the grader's, in base64, to one line of JSON."""
-        what, seed, arguments = pickle.loads(base64.b64decode(request))
-        grad = torch.is_grad_enabled()
+        """One request of the grader's, pickled, to JSON in bytes."""
+        what, seed, arguments = pickle.loads(request)
+        recording = torch.is_grad_enabled()
         try:
-            with guard.unchanged(self.namespace):
-                guard.seed_torch(seed)
+            self.calling = True
+            with harness.unchanged(self.namespace):
+                harness.seed_torch(seed)
                 random.seed(seed)
                 numpy.random.seed(seed % 2**32)
-                reply = getattr(self, what)(*arguments)
+                text = json.dumps(getattr(self, what)(*arguments))
+            if len(text) > MOST_BYTES:
+                raise ValueError(LARGE)
         except BaseException as error:
-            reply = {"error": self.error(error)}
+            self.calling = False
+            text = json.dumps({"error": describe(error)})
         finally:
-            torch.set_grad_enabled(grad)
-        text = json.dumps(reply)
-        if len(text) > MOST_BYTES:
-            text = json.dumps({"error": self.error(ValueError(LARGE))})
-        return text
+            self.calling = False
+            torch.set_grad_enabled(recording)
+        return text.encode("ascii")
 
-    def error(self, error):
-        try:
-            function, place = harness.where(error)
-            text = str(error)[:1000]
-        except BaseException:
-            function, place, text = "", "", "(an error without words)"
-        kinds = [kind.__name__[:100] for kind in type(error).__mro__]
-        return {"name": kinds[0], "kinds": kinds[:20], "text": text,
-                "function": function[:100], "where": place[:500]}
+    def interrupt(self, *_):
+        """Stop a call; between two of them the requests must go on."""
+        if self.calling:
+            raise KeyboardInterrupt
 
     # ---- requests
 
-    def describe(self, name):
+    def signature(self, name):
         """Whether there is such a function, and its arguments' names."""
-        if name not in self.namespace:
-            return {"found": False, "names": None}
+        function = self.namespace.get(name)
         try:
-            names = list(inspect.signature(self.namespace[name]).parameters)
+            names = list(inspect.signature(function).parameters)
         except (TypeError, ValueError):
             names = None
-        return {"found": callable(self.namespace[name]), "names": names}
+        return {"found": callable(function), "names": names}
 
-    def call(self, target, args, options, tensors_are, recording):
-        """Call something; its result, and what has become of the arguments."""
-        function, own = self.find(target)
+    def call(self, target, args, options, arrived, recording):
+        """Call something; its result, and what has become of the arguments.
+
+        Args:
+            target: a name, or a handle with an attribute's name or None.
+            args, options: of the call.
+            arrived: of each tensor among them, whether it was a leaf, and its
+                gradient.
+            recording: whether gradients were recorded where the call is from.
+        """
+        function, own = self.find(*target)
         tensors, lists = walk((args, options))
         sources = [
-            arrive(tensor, *kind)
-            for tensor, kind in zip(tensors, tensors_are, strict=True)]
+            restore(tensor, *was)
+            for tensor, was in zip(tensors, arrived, strict=True)]
         before = [list(some) for some in lists]
-        old = copies(tensors)
-        torch.set_grad_enabled(recording)  # as it is where the call was made
+        encoder = Encoder(self, tensors, copies(tensors))
+        torch.set_grad_enabled(recording)
         result = function(*args, **options)
         leaves = [t for t in [*sources, *own] if t.requires_grad]
-        encoder = Encoder(self, tensors, old)
-        reply = {"result": encoder.encode(result),
-                 "recording": torch.is_grad_enabled()}
-        roots = encoder.roots
-        if roots:
-            reply["handle"] = self.keep((roots, leaves))
-        return reply | {
-            "changed": encoder.changed(),
-            "grads": encoder.optional(t.grad for t in tensors),
+        reply = {
+            "recording": torch.is_grad_enabled(),
+            "grads": numbers_of_all(t.grad for t in tensors),
             "learns": [t.requires_grad for t in tensors],
             "lists": [
                 [i, encoder.encode(list(some))] for i, (some, was)
                 in enumerate(zip(lists, before, strict=True))
-                if list(map(id, some)) != list(map(id, was))]}
+                if list(map(id, some)) != list(map(id, was))],
+            **encoder.reply(result)}
+        if encoder.roots:
+            reply["handle"] = self.keep((encoder.roots, leaves))
+        return reply
 
-    def back(self, handle, grads):
+    def backward(self, handle, grads):
         """The vector-Jacobian product of a call's results."""
         roots, leaves = self.kept[handle]
         given = [i for i, grad in enumerate(grads) if grad is not None]
         found = torch.autograd.grad(
             [roots[i] for i in given], leaves, [grads[i] for i in given],
             retain_graph=True, allow_unused=True)
-        return {"grads": Encoder(self, []).optional(found)}
+        return {"grads": numbers_of_all(found)}
 
     def more(self, handle, most):
         """The next items of something that is read one by one."""
         items, tensors, old = self.kept[handle]
         found = list(itertools.islice(items, most))
-        encoder = Encoder(self, tensors, old)
-        return {"items": encoder.encode(found), "over": len(found) < most,
-                "changed": encoder.changed()}
+        return {"over": len(found) < most,
+                **Encoder(self, tensors, old).reply(found)}
 
-    def get(self, handle, name):
-        """An attribute."""
+    def attribute(self, handle, name):
+        """An attribute; a method stays here."""
         value = getattr(self.kept[handle], name)
         if callable(value) and not isinstance(value, nn.Module):
             return {"method": True}
-        return {"result": Encoder(self, []).encode(value)}
+        return Encoder(self).reply(value)
 
     # ---- helpers
 
     def keep(self, value):
-        self.kept[handle := next(self.numbers)] = value
+        self.kept[handle := next(self.handles)] = value
         return handle
 
-    def find(self, target):
+    def find(self, name, attribute=None):
         """What to call, and the tensors that belong to it."""
-        kind, where, *name = target
-        if kind == "name":
-            return self.namespace[where], []
-        value = self.kept[where]
+        if isinstance(name, str):
+            return self.namespace[name], []
+        value = self.kept[name]
         own = list(value.parameters()) if isinstance(value, nn.Module) else []
-        return (getattr(value, name[0]) if name else value), own
+        return (getattr(value, attribute) if attribute else value), own
 
 
-def arrive(tensor, leaf, grad):
+class Encoder:
+    """Values as plain data for JSON.
+
+    Args:
+        agent: keeps what cannot be sent.
+        arguments: tensors of the call that the values come from.
+        old: copies of them from before the call.
+
+    Attributes:
+        roots: tensors among the values from which a gradient can travel back.
+    """
+
+    def __init__(self, agent, arguments=(), old=()):
+        self.agent, self.arguments, self.old = agent, arguments, old
+        self.items, self.roots = 0, []
+        self.places = {id(t): i for i, t in enumerate(arguments)}
+
+    def reply(self, value):
+        """A value, and the arguments that are not what they were."""
+        return {
+            "value": self.encode(value),
+            "roots": numbers_of_all(self.roots),
+            "changed": [
+                [i, numbers(now)] for i, (now, was)
+                in enumerate(zip(self.arguments, self.old, strict=True))
+                if now.shape != was.shape or now.dtype != was.dtype
+                or not torch.equal(now.detach(), was)],
+        }
+
+    def encode(self, value, depth=0):
+        self.items += 1
+        if depth > DEEPEST or self.items > MOST_ITEMS:
+            raise ValueError(LARGE)
+        if value is None or type(value) in (bool, str, int, float):
+            return value
+        if isinstance(value, torch.Tensor):
+            return self.tensor(value)
+        if isinstance(value, nn.ParameterList):
+            value = list(value)
+        for kind in (list, tuple, set, frozenset):
+            if isinstance(value, kind):
+                return {"type": kind.__name__, "items": [
+                    self.encode(item, depth + 1) for item in value]}
+        if isinstance(value, dict):
+            return {"type": "dict", "items": [
+                [self.encode(k, depth + 1), self.encode(v, depth + 1)]
+                for k, v in value.items()]}
+        if isinstance(value, type):
+            return {"type": "class", "name": value.__name__[:100]}
+        if type(value).__module__ == "numpy" and not getattr(
+                value, "ndim", 1):
+            return float(value)
+        if isinstance(value, collections.abc.Iterator):
+            kept = (value, self.arguments, self.old)
+            return {"type": "iterator", "handle": self.agent.keep(kept)}
+        found = {"type": "object", "handle": self.agent.keep(value),
+                 "name": type(value).__name__[:100]}
+        if isinstance(value, nn.Module):
+            found |= self.module(value)
+        return found
+
+    def tensor(self, value):
+        if id(value) in self.places:
+            return {"type": "argument", "place": self.places[id(value)]}
+        if value.requires_grad and not value.is_leaf:
+            self.roots.append(value)
+            return {"type": "root", "place": len(self.roots) - 1}
+        return {"type": "tensor", "learns": value.requires_grad,
+                "memory": value.data_ptr(), **numbers(value)}
+
+    def module(self, value):
+        layers = [[m.nonlinearity, m.hidden_size] for m in value.modules()
+                  if isinstance(m, (nn.RNN, nn.RNNCell))]
+        return {"type": "module", "layers": layers,
+                "training": value.training,
+                "recurrent": isinstance(value, nn.RNNBase),
+                "parameters": [[name, self.tensor(p)]
+                               for name, p in value.named_parameters()]}
+
+
+def walk(args):
+    """All the tensors and lists in some arguments, each once, in order."""
+    tensors, lists, seen = [], [], set()
+
+    def visit(value):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            tensors.append(value)
+        elif isinstance(value, (list, tuple)):
+            if isinstance(value, list):
+                lists.append(value)
+            for item in value:
+                visit(item)
+        elif isinstance(value, dict):
+            for item in list(value.values()):
+                visit(item)
+        elif isinstance(value, nn.Module):
+            for item in [*value.parameters(), *value.buffers()]:
+                visit(item)
+        elif type(value).__module__.startswith(("labutils", "labkit")):
+            for name in sorted(getattr(value, "__dict__", {})):
+                visit(getattr(value, name))
+
+    visit(args)
+    return tensors, lists
+
+
+def restore(tensor, leaf, grad):
     """Make a tensor what it is where it came from; where gradients end.
 
     All that arrives is a leaf, which other operations change in place than
@@ -154,3 +293,34 @@ def arrive(tensor, leaf, grad):
 
 def copies(tensors):
     return [tensor.detach().clone() for tensor in tensors]
+
+
+def numbers(tensor):
+    """What is in a tensor."""
+    if tensor.dtype not in DTYPES:
+        raise ValueError(f"a tensor of {tensor.dtype}")
+    tensor = tensor.detach().to("cpu").contiguous()
+    if tensor.numel() * tensor.element_size() > MOST_BYTES // 2:
+        raise ValueError(LARGE)
+    raw = tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+    return {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),
+            "data": base64.b64encode(raw).decode("ascii")}
+
+
+def numbers_of_all(tensors):
+    return [None if t is None else numbers(t) for t in tensors]
+
+
+def describe(error):
+    """An error in words, and where in the student's code it happened."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_globals is globals():
+        trace = trace.tb_next
+    try:
+        function, place = harness.where(error.with_traceback(trace))
+        text = str(error)[:1000]
+    except BaseException:
+        function, place, text = "", "", "(an error without words)"
+    kinds = [kind.__name__[:100] for kind in type(error).__mro__]
+    return {"name": kinds[0], "kinds": kinds[:20], "text": text,
+            "function": function[:100], "where": place[:500]}

@@ -1,35 +1,44 @@
 """A student's kernel: cells run in it within limits, and it is watched."""
 
 import contextlib
+import json
+import math
+import os
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import psutil
+import zmq
+import zmq.asyncio
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 
 from labstaff.grading import sandbox
-from labstaff.grading.channel import Line, expression
-from labstaff.grading.manager import new_manager
-from labstaff.grading.sandbox import Limits
-from labstaff.grading.values import UnreadableError
-from labstaff.grading.watch import (
-    GRACE,
-    WATCH,
-    Clock,
-    Watcher,
-    size,
-    wait_for_end,
-)
+from labstaff.grading.agent import MOST_BYTES
+from labstaff.grading.remote import UnreadableError, start_agent
+from labstaff.grading.sandbox import LARGEST_FILE, Limits
 
 START = 60.0  # seconds for a kernel to begin
+GRACE = 3.0  # seconds for a kernel that was told to stop
+WATCH = 0.1  # seconds between two looks at what it uses
+LARGEST_MESSAGE = 64 * 2**20  # bytes of one of Jupyter's
+LAUNCHER = [
+    sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+    "--log-level=CRITICAL",
+]
 
 
 class KernelLostError(RuntimeError):
@@ -48,6 +57,9 @@ class KernelLostError(RuntimeError):
 class StudentKernel:
     """A running kernel for one notebook.
 
+    Jupyter's messages bring it cells. Probes have hundreds of requests, for
+    which those are too slow: they go through a pipe that it is born with.
+
     Args:
         notebook: whose cells will be run; they get their outputs.
         limits: that it has to keep.
@@ -56,44 +68,56 @@ class StudentKernel:
 
     Attributes:
         lost: why the kernel is gone; empty while it is there.
-        shown: bytes of outputs so far.
     """
 
     def __init__(
         self, notebook: NotebookNode, limits: Limits, text: Path | None,
         slot: int = 0,
     ) -> None:
-        self.limits, self.lost, self.shown = limits, "", 0
-        self.line: Line | None = None
+        self.limits, self.text, self.lost = limits, text, ""
+        self.end = time.monotonic() + limits.notebook
+        self._due = math.inf  # when the present request has to be over
+        self._shown = 0  # bytes of outputs so far
+        self._serving = ""  # Jupyter's request that the agent runs in
         # Short: the path of a socket has 107 characters at most.
         self.folder = Path(tempfile.mkdtemp(prefix="lg"))
         self.folder.chmod(0o711)
-        self.manager = new_manager(self.folder, text, limits, slot)
+        self._ours, self._theirs = socket.socketpair()
+        self._descriptor = self._theirs.fileno()  # in the kernel as well
+        self._pipe = Connection(os.dup(self._ours.fileno()))
+        self.manager = _Manager(
+            self.folder, sandbox.user(slot),
+            sandbox.command(LAUNCHER, self.folder, text, limits, slot))
         self.client = _Client(self, notebook)
-        self.text = text
-        self.end = time.monotonic() + limits.notebook
 
     @contextlib.contextmanager
     def running(self) -> Iterator["StudentKernel"]:
         """Start it; at the end nothing of it is left."""
+        over = threading.Event()
+        watcher = threading.Thread(
+            target=self._watch, args=(over,), daemon=True)
         try:
             with self.client.setup_kernel(
                 cleanup_kc=True, cwd=str(self.folder),
                 env=sandbox.environment(self.text),
                 # What is written past the notebook would be the grader's.
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                pass_fds=[self._descriptor],
             ):
-                self.process = psutil.Process(self._pid())
-                watcher = Watcher(self.process, self.limits, self.folder,
-                                  self.end, self.lose)
+                self._theirs.close()
+                pid = self.manager.provisioner.pid  # type: ignore[union-attr]
+                self.process = psutil.Process(int(pid))
                 watcher.start()
                 try:
                     yield self
                 finally:
-                    watcher.over.set()
-                    self.kill()
+                    over.set()
+                    watcher.join()
+                    self._kill()
         finally:
             self.manager.context.destroy(linger=0)
+            for end in (self._ours, self._theirs, self._pipe):
+                end.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, cell: NotebookNode, index: int) -> float:
@@ -117,136 +141,194 @@ class StudentKernel:
                 f"the cell was stopped after {self.limits.cell:.0f} s"
             ) from None
         except DeadKernelError:
-            raise self.gone() from None
+            raise self._gone() from None
         except Exception:  # messages that are none
             self.lose("kernel died")
-            raise self.gone() from None
+            raise self._gone() from None
         if self.lost:
             raise KernelLostError(self.lost)
         return time.monotonic() - begin
 
-    def evaluate(self, code: str, seconds: float) -> str:
-        """Run code silently; the text that its last expression gives.
+    @contextlib.contextmanager
+    def probing(self) -> Iterator[None]:
+        """Meanwhile the kernel answers requests, and runs no cell."""
+        self._serving = self._evaluate(start_agent(self._descriptor))
+        try:
+            yield
+        finally:
+            if not self.lost and not self._agent_has_ended():
+                with contextlib.suppress(OSError):
+                    self._pipe.send_bytes(b"")
+
+    def request(self, data: bytes, seconds: float) -> bytes:
+        """Have the agent answer a request, while `probing`.
 
         Args:
-            code: an expression, evaluated in the student's namespace.
+            data: the request.
             seconds: that it may take.
 
         Raises:
             KernelLostError: as for `run`.
-            TimeoutError: it took too long; the kernel goes on, or is lost.
-            UnreadableError: there was no text; its message is the error's.
+            TimeoutError: it took too long; the kernel goes on.
+            UnreadableError: there is no agent.
         """
         if self.lost:
             raise KernelLostError(self.lost)
-        if self.line:
-            return self._over_line(self.line, code, seconds)
-        channel: Any = self.client.kc
-        content = self._reply(channel, self._ask(code), seconds)
-        answer = content.get("user_expressions", {}).get("far", {})
-        if answer.get("status") != "ok":
-            raise UnreadableError(
-                f"{answer.get('ename', '?')}: {answer.get('evalue', '')}")
-        return str(answer.get("data", {}).get("text/plain", ""))
-
-    @contextlib.contextmanager
-    def probing(self) -> Iterator[None]:
-        """Meanwhile `evaluate` takes the short way, if there is one."""
-        # A kernel that does not answer there is asked in Jupyter's way.
-        with contextlib.suppress(OSError):
-            line = Line(self.folder / "line")
-            self._ask(expression(line.path))
-            if line.connected(GRACE):
-                self.line = line
+        end, told = min(time.monotonic() + seconds, self.end), False
+        # Each step can wait for the kernel's end, even within a message.
+        self._due = end + GRACE
         try:
-            yield
+            self._pipe.send_bytes(data)
+            while not self._pipe.poll(0.5):
+                if self._agent_has_ended():
+                    raise UnreadableError("the kernel could not be asked")
+                if not told and time.monotonic() > end:
+                    told = True
+                    run_sync(self.manager.interrupt_kernel)()
+            answer = self._pipe.recv_bytes(MOST_BYTES)
+        except (OSError, EOFError):  # it has hung up, or sends too much
+            gone = self._gone()
+            self._kill()
+            raise gone from None
         finally:
-            if self.line:
-                self.line.close()
-            self.line = None
-
-    def kill(self) -> None:
-        """End all that runs in the sandbox, at once."""
-        with contextlib.suppress(psutil.Error, AttributeError):
-            found = [*self.process.children(True), self.process]
-            for process in found:
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
-            # The sandbox's first process is gone after all the others.
-            wait_for_end(found, GRACE)
+            self._due = math.inf
+        if told:
+            raise TimeoutError
+        return answer
 
     def lose(self, reason: str) -> None:
         """Kill the kernel and remember why."""
         self.lost = self.lost or reason
-        self.kill()
+        self._kill()
 
     def count(self, message: dict[str, Any]) -> bool:
         """Count an output; False from the limit on, when it is not kept."""
-        self.shown += size(message.get("content"))
-        if self.shown > self.limits.output:
+        self._shown += len(json.dumps(
+            message.get("content"), ensure_ascii=False, default=str))
+        if self._shown > self.limits.output:
             self.lose("output")
         return not self.lost
 
-    def _ask(self, code: str) -> str:
-        """Have an expression evaluated; the number of the request."""
-        return self.client.kc.execute(  # type: ignore[union-attr]
-            "", silent=True, store_history=False, allow_stdin=False,
-            user_expressions={"far": code},
-        )
+    def _watch(self, over: threading.Event) -> None:
+        """End the kernel when it uses more than it may."""
+        while not over.wait(WATCH):
+            if reason := self._excess():
+                self.lose(reason)
 
-    def _over_line(self, line: Line, code: str, seconds: float) -> str:
-        clock = Clock(self, seconds)
-        try:
-            line.send(code)
-            while (reply := line.receive(0.5)) is None:
-                clock.look()
-        except (OSError, EOFError, ValueError):
-            self.line = None
-            if clock.told:
-                raise TimeoutError from None
-            gone = self.gone()
-            self.kill()
-            raise gone from None
-        if clock.told:
-            raise TimeoutError
-        worth, text = reply
-        if not worth:
-            raise UnreadableError(text)
-        return text
+    def _excess(self) -> str:
+        """Why it has to end; empty where all is well."""
+        found = self._processes()
+        held = written = 0
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                held += process.memory_info().rss
+        with contextlib.suppress(OSError):  # files come and go
+            written = sum(p.lstat().st_size for p in self.folder.iterdir())
+        if _has_ended(self.process):
+            return "kernel died"
+        if len(found) > self.limits.processes:
+            return "processes"
+        if held > self.limits.memory:
+            return "out of memory"
+        if time.monotonic() > min(self.end, self._due):
+            return "timed out"
+        return "output" if written > LARGEST_FILE else ""
 
-    def _reply(
-        self, channel: Any, number: str, seconds: float
-    ) -> dict[str, Any]:
-        clock = Clock(self, seconds)
-        while True:
-            clock.look()
-            try:
-                message = run_sync(channel.get_shell_msg)(timeout=0.5)
-                if message["parent_header"].get("msg_id") != number:
-                    continue
-                content = message["content"]
-            except Exception:  # none came in time, or nobody can read it
-                continue
-            if clock.told:
-                raise TimeoutError
-            return content
+    def _kill(self) -> None:
+        """End all that runs in the sandbox, at once."""
+        # Whoever waits for an answer waits no longer, even if some process
+        # that escaped still holds the other end.
+        with contextlib.suppress(OSError):
+            self._ours.shutdown(socket.SHUT_RDWR)
+        found = self._processes()
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        # The sandbox's first process is gone after all the others.
+        wait_for_end(found, GRACE)
 
-    def _settle(self) -> None:
-        """Stop a cell, and wait until the kernel answers again."""
-        run_sync(self.manager.interrupt_kernel)()
-        with contextlib.suppress(TimeoutError, RuntimeError):
-            self.evaluate("0", GRACE)
-            return
-        self.lose("timed out")
+    def _processes(self) -> list[psutil.Process]:
+        """All in the sandbox, its first one last."""
+        with contextlib.suppress(psutil.Error):
+            return [*self.process.children(True), self.process]
+        return [self.process]
 
-    def gone(self) -> KernelLostError:
+    def _gone(self) -> KernelLostError:
         """Why it is gone; the watcher may be about to say so."""
         time.sleep(2 * WATCH)
         self.lost = self.lost or "kernel died"
         return KernelLostError(self.lost)
 
-    def _pid(self) -> int:
-        return int(self.manager.provisioner.pid)  # type: ignore[union-attr]
+    def _settle(self) -> None:
+        """Stop a cell, and wait until the kernel answers again."""
+        for _ in range(2):  # a cell may survive one interrupt
+            run_sync(self.manager.interrupt_kernel)()
+            number = self._evaluate("0")
+            end = time.monotonic() + GRACE
+            while time.monotonic() < end:
+                if self._has_replied(number, 0.5):
+                    return
+        self.lose("timed out")
+
+    def _agent_has_ended(self) -> bool:
+        if self._serving and self._has_replied(self._serving, 0):
+            self._serving = ""
+        return not self._serving
+
+    def _has_replied(self, number: str, seconds: float) -> bool:
+        """Whether one of Jupyter's requests has been answered."""
+        try:
+            message = run_sync(self._jupyter.get_shell_msg)(timeout=seconds)
+            return message["parent_header"].get("msg_id") == number
+        except Exception:  # none came in time, or nobody can read it
+            return False
+
+    def _evaluate(self, code: str) -> str:
+        """Begin to evaluate an expression; the number of the request."""
+        return self._jupyter.execute(
+            "", silent=True, store_history=False, allow_stdin=False,
+            user_expressions={"value": code},
+        )
+
+    @property
+    def _jupyter(self) -> Any:
+        return self.client.kc
+
+
+class _Manager(AsyncKernelManager):
+    """Starts a kernel in the sandbox, and talks to it through files.
+
+    Args:
+        folder: for its sockets; shared with the sandbox.
+        user: who owns them; 0 for the grader's own.
+        command: that starts it.
+    """
+
+    def __init__(self, folder: Path, user: int, command: list[str]) -> None:
+        super().__init__(transport="ipc", ip=str(folder / "k"),
+                         connection_file=str(folder / "k.json"))
+        self.user, self.command = user, command
+        # A larger message ends the connection, and with it the cell.
+        self.context = zmq.asyncio.Context()
+        self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        # Signals do not reach into the sandbox; messages do.
+        return KernelSpec(
+            argv=self.command, display_name="Python 3", language="python",
+            interrupt_mode="message",
+        )
+
+    def client(self, **kwargs: Any) -> Any:
+        # One context, so that all its sockets have the same limits.
+        return super().client(context=self.context, **kwargs)
+
+    def write_connection_file(self, **kwargs: Any) -> None:
+        super().write_connection_file(**kwargs)
+        if self.user:
+            for path in (self.connection_file, Path(self.ip).parent):
+                os.chown(path, self.user, self.user)
 
 
 class _Client(NotebookClient):
@@ -265,3 +347,26 @@ class _Client(NotebookClient):
         if msg["msg_type"] != "status" and not self.kernel.count(msg):
             return None
         return super().process_message(msg, cell, cell_index)
+
+
+def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
+    """Wait until processes have ended, taken notice of or not.
+
+    psutil waits for that notice, too, which some systems take after seconds.
+
+    Returns:
+        Whether they all have ended in this time.
+    """
+    end = time.monotonic() + seconds
+    while not (ended := all(map(_has_ended, processes))):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.01)
+    return ended
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return True

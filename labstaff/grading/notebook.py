@@ -3,14 +3,15 @@
 import hashlib
 import os
 import time
+from dataclasses import replace
 
 import nbformat
 from nbformat import NotebookNode
 
 from labstaff.grading import sandbox
-from labstaff.grading.judge import judge
 from labstaff.grading.kernel import KernelLostError, StudentKernel
 from labstaff.grading.matching import Exercise, Matched, match
+from labstaff.grading.remote import judge
 from labstaff.grading.results import Graded, Job, Status, Verdict
 
 # What a lost kernel is to the exercises that were not judged before.
@@ -128,11 +129,6 @@ def _judged(
     text = f"{job.settings.seed} {job.digest} {exercise.name}"
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4])
     with kernel.probing():
-        found = judge(exercise.name, kernel.evaluate, seed)
-    passed = found.status is Status.PASSED
-    return Verdict(
-        exercise.name, found.status, exercise.points if passed else 0.0,
-        exercise.points, found.reason, found.tried, found.got,
-        found.expected, found.likely,
-        found.where and f"cell {index + 1}, {found.where}", seed,
-    )
+        found = judge(exercise.name, kernel.request, seed, exercise.points)
+    where = found.where and f"cell {index + 1}, {found.where}"
+    return replace(found, where=where, seed=seed)

@@ -1,79 +1,138 @@
-"""The grader's end of the way into a student's kernel.
+"""A student's function, judged by the course's own check from outside.
 
 What a check is given in the place of the student's function is a `Function`:
-calling it sends the arguments to the kernel, and brings back the result, what
-has become of the arguments, and later the gradients. From the kernel comes
-plain data alone; nothing of it is ever run here.
+calling it sends the arguments to the agent in the kernel, and brings back the
+result, what has become of the arguments, and later the gradients. From the
+kernel comes plain data alone; nothing of it is ever run here.
 """
 
-import ast
 import base64
 import builtins
+import contextlib
+import inspect
 import json
 import pickle
+import re
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
+from labkit import checks
+from labkit.checks import harness
 from labkit.checks.harness import CheckFailed
-from labstaff.grading import agent, packing
-from labstaff.grading.things import Function
-from labstaff.grading.values import (
-    READING,
-    Decoder,
-    Ended,
-    UnreadableError,
-    changed,
-    numbers,
-)
+from labstaff.grading import agent
+from labstaff.grading.results import Status, Verdict
 
-# Runs an expression in the kernel within some seconds; gives its text.
-Evaluate = Callable[[str, float], str]
+# Brings a request to the agent; gives its answer within some seconds.
+Request = Callable[[bytes, float], bytes]
 CALL = 15.0  # seconds for one call
 PROBE = 60.0  # seconds for all the calls of a probe
-FAR = Path(agent.__file__).read_text(encoding="utf-8")
-PACKING = Path(packing.__file__).read_text(encoding="utf-8")
-# The package that both are in does not exist in a sandbox: what the one takes
-# from the other stands right before it.
-IMPORT = f"from {packing.__name__} import LARGE, MOST_BYTES, Encoder, walk\n"
-SOURCE = PACKING + FAR.replace(IMPORT, "")
-# The kernel's end: a module that nothing else refers to by its name.
-MODULE = "_labutils_far"
+CHUNK = 20  # items that are read at once
+DTYPES = {name: dtype for dtype, name in agent.DTYPES.items()}
+SOURCE = inspect.getsource(agent)
+WHERE = re.compile(r", in line (\d+) of your cell")
 
 
-class Link:
-    """Requests to one kernel, for one probe.
+class UnreadableError(RuntimeError):
+    """What came from the kernel is not what the agent sends."""
+
+
+class Ended(BaseException):
+    """The probe cannot go on; no check may take it for a student's error."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def judge(
+    exercise: str, request: Request, seed: int, possible: float = 1.0
+) -> Verdict:
+    """Judge the student's function by the course's own check.
 
     Args:
-        evaluate: runs an expression in the kernel.
+        exercise: its name.
+        request: of the student's kernel.
+        seed: of the inputs; the same one gives the same verdict.
+        possible: points for a function that is right.
+
+    Raises:
+        KernelLostError: by `request`.
     """
+    def verdict(status: Status, reason: str, **words: str) -> Verdict:
+        points = possible if status is Status.PASSED else 0.0
+        return Verdict(exercise, status, points, possible, reason,
+                       seed=seed, **words)
 
-    def __init__(self, evaluate: Evaluate) -> None:
-        self.evaluate = evaluate
-        self.end = time.monotonic() + PROBE
-        self.decoder = Decoder(self)
+    session = Session(request)
+    check = getattr(checks, exercise).__wrapped__
+    recording = torch.is_grad_enabled()
+    try:
+        if not session.ask("signature", exercise).get("found"):
+            return verdict(
+                Status.NOT_ATTEMPTED, f"There is no {exercise} to call.")
+        with harness.seeded(seed), harness.unchanged({}):
+            return verdict(
+                Status.PASSED, check(Function(session, exercise)))
+    except harness.NotWritten as failed:
+        return verdict(
+            Status.NOT_ATTEMPTED, f"{failed.got} is not written yet.")
+    except CheckFailed as failed:
+        raised = failed.expected == "no error"
+        status = Status.ERROR if raised else Status.FAILED
+        if failed.got.startswith("MemoryError"):
+            status = Status.OUT_OF_MEMORY
+        place = WHERE.search(failed.got)
+        return verdict(
+            status,
+            "The function ends with an error." if raised else "Not right.",
+            tried=failed.tried, got=failed.got, expected=failed.expected,
+            likely=failed.likely, where=f"line {place[1]}" if place else "")
+    except Ended as ended:
+        if isinstance(ended.reason, TimeoutError):
+            return verdict(
+                Status.TIMED_OUT, "A call of the function took too long.")
+        if isinstance(ended.reason, UnreadableError):
+            return verdict(
+                Status.FAILED, "What the function gives back cannot be read.",
+                got=str(ended.reason)[:500])
+        raise ended.reason from None
+    except Exception as error:  # an object that is not what it seems to be
+        return verdict(
+            Status.ERROR, "The check could not be carried out.",
+            got=f"{type(error).__name__}: {error}"[:500])
+    finally:
+        torch.set_grad_enabled(recording)
 
-    def open(self) -> None:
-        """Bring the kernel's end there, anew for each probe."""
-        code = (
-            f"__import__('importlib').import_module('types').ModuleType"
-            f"({MODULE!r})"
-        )
-        setup = (
-            "(lambda m: (exec(compile("
-            f"{SOURCE!r}, 'far', 'exec'), m.__dict__), "
-            f"__import__('sys').modules.__setitem__({MODULE!r}, "
-            "m.Far(get_ipython().user_ns)), 'ready')[-1])"
-            f"({code})"
-        )
-        if self._text(setup) != "ready":
-            raise Ended(UnreadableError("the kernel could not be asked"))
+
+def start_agent(descriptor: int) -> str:
+    """The expression that a kernel evaluates to serve a probe.
+
+    Args:
+        descriptor: of the kernel's end of the pipe.
+    """
+    return (
+        f"(lambda m: (exec({SOURCE!r}, m.__dict__), "
+        f"m.serve({descriptor})))(__import__('types').ModuleType('agent'))"
+    )
+
+
+class Session:
+    """Requests to the agent, for one probe."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._end = time.monotonic() + PROBE
 
     def ask(self, what: str, *arguments: Any) -> dict[str, Any]:
         """One request; an error of the student's code is raised here.
+
+        Args:
+            what: name of one of the agent's methods.
+            arguments: of the method.
 
         Raises:
             Ended: there is no answer, or none that can be read.
@@ -81,109 +140,311 @@ class Link:
         """
         # From the random numbers here: a check that seeds them anew means
         # the function's as well.
-        number = int(torch.randint(2**32, ()))
-        packed = pickle.dumps((what, number, arguments))
-        request = base64.b64encode(packed).decode("ascii")
-        text = self._text(
-            f"__import__('sys').modules[{MODULE!r}].answer({request!r})")
+        seed = int(torch.randint(2**32, ()))
+        request = pickle.dumps((what, seed, arguments))
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Ended(TimeoutError())
         try:
-            reply = json.loads(text)
-        except (ValueError, RecursionError):
-            reply = None
-        if not isinstance(reply, dict):
-            raise Ended(UnreadableError("the answer cannot be read"))
-        if "error" in reply:
-            raise raised(reply["error"])
+            answer = self._request(request, min(CALL, left))
+        except Exception as error:
+            raise Ended(error) from None
+        with _reading():
+            reply = json.loads(answer)
+            if not isinstance(reply, dict):
+                raise ValueError("the answer cannot be read")
+            raised = _raised(reply["error"]) if "error" in reply else None
+        if raised:
+            raise raised
         return reply
 
-    def function(self, name: str) -> Function:
-        """The student's function or class of this name."""
-        return Function(self, ("name", name), name)
-
     def call(
-        self, target: tuple[Any, ...], args: tuple[Any, ...],
-        options: dict[str, Any], own: list[torch.Tensor],
+        self, target: Sequence[Any], args: tuple[Any, ...],
+        options: dict[str, Any], own: Sequence[torch.Tensor] = (),
     ) -> Any:
         """Call something in the kernel as if it were here.
 
         Args:
-            target: what, in the words of `far.Far.find`.
-            args, options: its arguments.
+            target: what, in the words of `agent.Agent.find`.
+            args, options: its arguments; they change as they do there.
             own: parameters of a module that is called.
         """
-        tensors, lists = packing.walk((args, options))
+        tensors, lists = agent.walk((args, options))
         reply = self.ask(
             "call", target, args, options,
             [(t.is_leaf, t.grad if t.is_leaf else None) for t in tensors],
             torch.is_grad_enabled())
-        try:
-            self._write_back(reply, tensors, lists)
-            leaves = [t for t in [*tensors, *own] if t.requires_grad]
-            return self.decoder.result(reply, tensors, leaves)
-        except READING as error:
-            raise Ended(UnreadableError(str(error))) from None
-
-    def _text(self, code: str) -> str:
-        left = self.end - time.monotonic()
-        if left <= 0:
-            raise Ended(TimeoutError())
-        try:
-            found = self.evaluate(code, min(CALL, left))
-        except Exception as error:
-            raise Ended(error) from None
-        try:
-            text = ast.literal_eval(found)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            text = None
-        if not isinstance(text, str):
-            raise Ended(UnreadableError("the answer cannot be read"))
-        return text
-
-    def _write_back(
-        self, reply: dict[str, Any], tensors: list[torch.Tensor],
-        lists: list[list[Any]],
-    ) -> None:
-        """Change the arguments as the student's code has changed its own."""
-        changed(reply, tensors)
-        with torch.no_grad():
+        with _reading(), torch.no_grad():
+            _change(reply, tensors)
             for tensor, grad, learns in zip(
                 tensors, reply["grads"], reply["learns"], strict=True
             ):
-                tensor.grad = None if grad is None else numbers(grad)
+                tensor.grad = None if grad is None else _numbers(grad)
                 if tensor.is_leaf and tensor.is_floating_point():
                     tensor.requires_grad_(bool(learns))
-        for place, content in reply["lists"]:
-            lists[place][:] = self.decoder.value(content, tensors)
-        # The judge puts it back.
-        torch.set_grad_enabled(bool(reply["recording"]))
+        with _reading():
+            # The judge puts it back.
+            torch.set_grad_enabled(bool(reply["recording"]))
+            leaves = [t for t in [*tensors, *own] if t.requires_grad]
+            decoder = Decoder(self, reply, tensors, leaves)
+            for place, content in reply["lists"]:
+                lists[place][:] = decoder.decode(content)
+            return decoder.decode(reply["value"])
+
+    def attribute(
+        self, handle: int, name: str, own: Sequence[torch.Tensor] = ()
+    ) -> Any:
+        """An attribute of something in the kernel: data, or a method."""
+        reply = self.ask("attribute", handle, name)
+        if reply.get("method"):
+            return Function(self, name, (handle, name), own)
+        with _reading():
+            return Decoder(self, reply, []).decode(reply["value"])
+
+    def items(self, handle: int, tensors: list[torch.Tensor]) -> Iterator[Any]:
+        """What is read one by one, from tensors that it may change."""
+        over = False
+        while not over:
+            reply = self.ask("more", handle, CHUNK)
+            with _reading():
+                _change(reply, tensors)
+                items = Decoder(self, reply, tensors).decode(reply["value"])
+                over = bool(reply["over"])
+            yield from items
 
 
-def raised(error: Any) -> Exception:
+# ---- what a check holds
+
+
+class Function:
+    """Something in the kernel that can be called like the thing itself."""
+
+    def __init__(
+        self, session: Session, name: str, target: Sequence[Any] = (),
+        own: Sequence[torch.Tensor] = (),
+    ) -> None:
+        self.__name__ = name
+        self._session, self._own = session, own
+        self._target = target or (name,)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._session.call(self._target, args, options, self._own)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        names = self._session.ask("signature", self._target[0]).get("names")
+        if not isinstance(names, list):
+            raise ValueError("no signature")
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Signature([
+            inspect.Parameter(str(name), kind, default=None) for name in names
+        ])
+
+
+class Object:
+    """An object in the kernel, asked attribute by attribute."""
+
+    def __init__(self, session: Session, handle: int) -> None:
+        self._session, self._handle = session, handle
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = self._session.attribute(self._handle, name)
+        if isinstance(found, Function):
+            self.__dict__[name] = found  # a method need be asked for once
+        return found
+
+    def _special(self, name: str, *args: Any) -> Any:
+        return self._session.call((self._handle, name), args, {})
+
+    def __len__(self) -> int:
+        return self._special("__len__")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._special("__getitem__", key)
+
+    def __call__(self, *args: Any) -> Any:
+        return self._special("__call__", *args)
+
+
+class Module(nn.Module):
+    """A module in the kernel; its parameters have their like here."""
+
+    def __init__(
+        self, session: Session, handle: int,
+        parameters: dict[str, nn.Parameter], layers: list[tuple[str, int]],
+        training: bool,
+    ) -> None:
+        nn.Module.__init__(self)  # of a layer it takes nothing but the name
+        self.training = training
+        self._session, self._handle = session, handle
+        self._named, self._layers = parameters, layers
+
+    def named_parameters(self, *_: Any, **__: Any) -> Iterator[Any]:
+        yield from self._named.items()
+
+    def modules(self, *_: Any) -> Iterator[nn.Module]:
+        yield self
+        for kind, size in self._layers:
+            layer = nn.RNN(1, 1, nonlinearity=kind)
+            layer.hidden_size = size  # said, not built: it may be any number
+            yield layer
+
+    def train(self, mode: bool = True) -> "Module":
+        self._session.call((self._handle, "train"), (mode,), {})
+        self.training = mode
+        return self
+
+    def forward(self, *args: Any) -> Any:
+        return self._session.call(
+            (self._handle,), args, {}, list(self.parameters()))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            return super().__getattr__(name)
+        return self._session.attribute(
+            self._handle, name, list(self.parameters()))
+
+
+class Backward(torch.autograd.Function):
+    """A call whose gradients are computed in the kernel."""
+
+    @staticmethod
+    def forward(ctx, session, handle, values, *leaves):  # type: ignore[override]
+        ctx.session, ctx.handle = session, handle
+        ctx.set_materialize_grads(False)
+        return tuple(values)
+
+    @staticmethod
+    def backward(ctx, *grads):  # type: ignore[override]
+        reply = ctx.session.ask("backward", ctx.handle, list(grads))
+        with _reading():
+            return None, None, None, *(
+                None if g is None else _numbers(g) for g in reply["grads"])
+
+
+# ---- values from their JSON form
+
+
+class Decoder:
+    """The values in one reply.
+
+    Args:
+        session: for what stays in the kernel.
+        reply: of `agent.Encoder.reply`.
+        tensors: arguments of the call.
+        leaves: those to which gradients of the values travel.
+    """
+
+    def __init__(
+        self, session: Session, reply: dict[str, Any],
+        tensors: list[torch.Tensor], leaves: Sequence[torch.Tensor] = (),
+    ) -> None:
+        self.session, self.tensors = session, tensors
+        self.known: dict[Any, torch.Tensor] = {}
+        roots = [_numbers(root) for root in reply["roots"]]
+        if roots and leaves:
+            self.roots = list(Backward.apply(
+                session, int(reply["handle"]), roots, *leaves))
+        else:  # of no argument, and yet no leaves
+            self.roots = [root.requires_grad_() * 1 for root in roots]
+
+    def decode(self, value: Any) -> Any:
+        """Anything that the agent's encoder makes."""
+        if value is None or isinstance(value, (bool, str, int, float)):
+            return value
+        kind = value["type"]
+        if kind == "list":
+            return [self.decode(item) for item in value["items"]]
+        if kind == "tuple":
+            return tuple(self.decode(item) for item in value["items"])
+        if kind in ("set", "frozenset"):
+            return {self.decode(item) for item in value["items"]}
+        if kind == "dict":
+            return {self.decode(k): self.decode(v) for k, v in value["items"]}
+        if kind == "argument":
+            return self.tensors[value["place"]]
+        if kind == "root":
+            return self.roots[value["place"]]
+        if kind == "tensor":
+            return self._tensor(value)
+        if kind == "class":
+            return type(str(value["name"]), (), {})
+        if kind == "iterator":
+            return self.session.items(int(value["handle"]), self.tensors)
+        if kind == "module":
+            return self._module(value)
+        if kind == "object":
+            # Of a type of that name, for messages that tell it.
+            made: Any = type(str(value["name"]), (Object,), {})
+            return made(self.session, int(value["handle"]))
+        raise ValueError(f"{kind!r} is unknown")
+
+    def _tensor(self, value: dict[str, Any]) -> torch.Tensor:
+        # The same memory twice is one tensor, as it was there.
+        key = (value["memory"], str(value["shape"]), value["dtype"])
+        if value["memory"] and key in self.known:
+            return self.known[key]
+        made = self.known[key] = _numbers(value)
+        if value["learns"] and made.is_floating_point():
+            made.requires_grad_()
+        return made
+
+    def _module(self, value: dict[str, Any]) -> Module:
+        parameters: dict[str, Any] = {}
+        for name, content in value["parameters"]:
+            if content["type"] == "argument":
+                parameters[str(name)] = self.decode(content)
+            else:
+                parameters[str(name)] = nn.Parameter(
+                    _numbers(content), bool(content["learns"]))
+        layers = [(kind, int(size)) for kind, size in value["layers"]
+                  if kind in ("tanh", "relu")]
+        bases = (Module, nn.RNNBase) if value["recurrent"] else (Module,)
+        return type(str(value["name"]), bases, {})(
+            self.session, int(value["handle"]), parameters, layers,
+            bool(value["training"]))
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """An answer that is none of the agent's ends the probe."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError,
+            ArithmeticError, MemoryError) as error:
+        raise Ended(UnreadableError(str(error))) from None
+
+
+def _change(reply: dict[str, Any], tensors: list[torch.Tensor]) -> None:
+    """Give arguments the numbers that they now have in the kernel."""
+    for place, content in reply["changed"]:
+        tensors[place].data = _numbers(content)
+
+
+def _numbers(value: dict[str, Any]) -> torch.Tensor:
+    """A tensor from its JSON form; never more than was sent."""
+    dtype, shape = DTYPES[value["dtype"]], [int(n) for n in value["shape"]]
+    raw = base64.b64decode(value["data"], validate=True)
+    made = (torch.frombuffer(bytearray(raw), dtype=dtype) if raw
+            else torch.empty(0, dtype=dtype))
+    return made.reshape(shape)
+
+
+def _raised(error: dict[str, Any]) -> Exception:
     """An exception of the kernel's, under its name, with its words."""
-    if not isinstance(error, dict):
-        raise Ended(UnreadableError("the answer cannot be read"))
-    name, text = str(error.get("name")), str(error.get("text"))
+    name, text = str(error["name"]), str(error["text"])
     if name in ("SystemExit", "KeyboardInterrupt", "GeneratorExit"):
         return CheckFailed(
             name, "a result", "exit() or quit() ends the program; use return")
     base = next(
-        found for kind in [*error.get("kinds", []), "Exception"]
+        found for kind in [*error["kinds"], "Exception"]
         if isinstance(found := getattr(builtins, str(kind), None), type)
         and issubclass(found, Exception)
+        and not issubclass(found, ExceptionGroup)  # it needs exceptions
     )
-    kind = type(name, (_RaisedError, base), {})
-    place = str(error.get("function")), str(error.get("where"))
-    return kind(text, place)
-
-
-class _RaisedError(Exception):
-    """Says what was said in the kernel, and where it happened."""
-
-    def __new__(cls, *_: Any) -> "_RaisedError":
-        return Exception.__new__(cls)
-
-    def __init__(self, text: str, place: tuple[str, str]) -> None:
-        self.words, self.place = text, place
-
-    def __str__(self) -> str:
-        return self.words
+    place = str(error["function"]), str(error["where"])
+    kind: Any = type(
+        name, (base,), {"__str__": lambda _: text, "place": place})
+    return kind.__new__(kind)  # what it would be made of is not known here

@@ -168,8 +168,8 @@ def test_missing_packages_and_those_of_other_versions_are_named(course):
     assert visit["packages"]["state"] == BAD and visit.code == 2
     tested = mends.constraints()["ipykernel"].specifier
     assert visit["packages"]["found"] == (
-        "missing: ipywidgets; requests is 1.0.0, needed is <3,>=2.34; ipykernel "
-        f"is 7.99.0, tested was {str(tested).removeprefix('==')}"
+        "missing: ipywidgets; requests is 1.0.0, needed is <3,>=2.34; "
+        f"ipykernel is 7.99.0, tested was {str(tested).removeprefix('==')}"
     )
     assert visit["packages"]["mend"] == (
         '.venv/bin/python -m pip install -c constraints.txt -e ".[lab]"'

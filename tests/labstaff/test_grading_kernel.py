@@ -13,11 +13,12 @@ import pytest
 
 from labstaff.grading import sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
+from labstaff.grading.remote import Ended, Session
 from labstaff.grading.sandbox import Limits
-from labstaff.grading.values import UnreadableError
 from labutils import settings
 from labutils.corpus import find_corpus
 
+pytestmark = pytest.mark.slow
 # Enough for honest cells on a machine that runs other tests as well.
 LIMITS = Limits(cell=60, notebook=120, memory=2 * 2**30)
 HURRY = replace(LIMITS, cell=4)
@@ -130,47 +131,107 @@ def test_a_fork_bomb():
 
 
 class Probed(Run):
-    """Cells, and then two questions as a probe asks them."""
-
-    def __init__(self, *sources):
-        self.answers = []
-        super().__init__(*sources)
+    """Cells, and then two probes of a function `double` each."""
 
     def ask(self):
-        with self.kernel.probing():
-            self.short = self.kernel.line is not None
-            for code in ("x + 1", "y"):
-                try:
-                    self.answers.append(self.kernel.evaluate(code, 20))
-                except UnreadableError as error:
-                    self.answers.append(str(error).partition(":")[0])
+        self.answers = []
+        for number in (4, 5):
+            if self.lost or self.kernel.lost:
+                break
+            with self.kernel.probing():
+                session = Session(self.request)
+                self.answers.append(self.ask_once(session, number))
+
+    def request(self, data, seconds):
+        return self.kernel.request(data, min(seconds, self.seconds))
+
+    seconds = 60.0
+
+    def ask_once(self, session, number):
+        try:
+            return session.call(("double",), (number,), {})
+        except Ended as ended:
+            return type(ended.reason).__name__
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
 
 
-def test_questions_go_the_short_way():
-    run = Probed("x = 1")
-    assert run.short
-    assert run.answers == ["2", "NameError"]
+class Hurried(Probed):
+    seconds = 4.0
+
+    def __init__(self, source):
+        super().__init__(f"import labkit.checks\n{source}")
 
 
-@sandboxed
-def test_a_link_in_the_place_of_the_socket_changes_nothing(tmp_path):
-    own = tmp_path / "own"
-    own.write_text("mine")
-    own.chmod(0o600)
-    run = Probed(
-        "import os, sys\n"
-        "place = os.path.dirname(sys.argv[sys.argv.index('-f') + 1])\n"
-        f"os.symlink({str(own)!r}, place + '/line')\nx = 1")
-    assert not run.error
-    assert not run.short  # and it is asked in the other way
-    assert run.answers == ["2", "NameError"]
-    assert own.stat().st_mode & 0o777 == 0o600
+DOUBLE = "def double(x):\n    return 2 * x"
 
 
-def test_without_get_ipython_it_is_unreadable_and_not_lost():
-    run = Probed("get_ipython = None\nx = 1")
-    assert not run.short
-    assert run.answers == ["2", "NameError"]
+def test_a_probe_calls_what_the_cells_have_left():
+    run = Probed(DOUBLE)
+    assert run.answers == [8, 10]
+    run = Probed("def double(x):\n    return y")
+    assert run.answers == ["NameError: name 'y' is not defined"] * 2
+
+
+@pytest.mark.parametrize("code", [
+    "get_ipython = None",
+    "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)",
+])
+def test_what_a_cell_may_break_and_a_probe_does_not_need(code):
+    run = Probed(code + "\n" + DOUBLE)
+    assert run.answers == [8, 10]
+
+
+@pytest.mark.parametrize("code", [
+    "exec = None", "type(get_ipython()).user_expressions = lambda *_: {}",
+    "import pickle\npickle.loads = None", "import sys\ndel sys.path[:]\n"
+    "for name in list(sys.modules):\n    if name.startswith('lab'):\n"
+    "        del sys.modules[name]",
+])
+def test_without_an_agent_it_is_unreadable_and_not_lost(code):
+    run = Probed(code + "\n" + DOUBLE)
+    assert run.answers == ["UnreadableError"] * 2
+    assert not run.kernel.lost
+
+
+def test_a_call_that_takes_too_long_is_stopped_alone():
+    run = Hurried("def double(x):\n    while x == 4:\n        pass\n"
+                  "    return 2 * x")
+    assert run.answers == ["TimeoutError", 10]
+
+
+# A function that finds the agent's end of the pipe.
+PIPE = """
+import inspect, os, struct
+def double(x):
+    [pipe] = [f.frame.f_locals['pipe'].fileno() for f in inspect.stack()
+              if f.function == 'serve']
+"""
+STUBBORN = """
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+"""
+
+
+@pytest.mark.parametrize(("body", "reason"), [
+    ("    os.write(pipe, struct.pack('!i', 1000) + b'[')" + STUBBORN,
+     "timed out"),  # within an answer
+    (STUBBORN, "timed out"),
+    ("    os.write(pipe, struct.pack('!i', 2 ** 31 - 1))", "kernel died"),
+    ("    os.write(pipe, struct.pack('!iQ', -1, 2 ** 62))", "kernel died"),
+    ("    os.close(pipe)\n    os.closerange(3, 64)", "kernel died"),
+    ("    os._exit(0)", "kernel died"),
+], ids=["half", "stubborn", "large", "huge", "closed", "exit"])
+def test_what_in_a_probe_costs_the_kernel(body, reason):
+    begin = time.monotonic()
+    run = Hurried(PIPE + body)
+    assert run.answers == ["KernelLostError"]
+    assert run.kernel.lost == reason
+    assert time.monotonic() - begin < 60
 
 
 def test_the_whole_notebook_has_a_limit():

@@ -1,49 +1,50 @@
 """A probe judges a function in a real kernel as its check does here."""
 
+from multiprocessing import Pipe
+
 import pytest
 from kernel import SECONDS, Kernel
 from solutions import modules
 
-from labstaff.grading.channel import Line, expression
-from labstaff.grading.judge import judge
+from labstaff.grading.agent import MOST_BYTES
+from labstaff.grading.remote import Session, judge, start_agent
 from labstaff.grading.results import Status
-from labstaff.grading.values import UnreadableError
 
 pytestmark = pytest.mark.slow
 SEED = 4_711
 MODULES = modules()
+PREPARE = """
+import importlib
+def use(name, label):
+    solution = getattr(importlib.import_module(f'solutions.{name}'), label)
+    solution.__name__ = name
+    globals()[name] = solution
+"""
 
 
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory):
-    """Runs expressions in a kernel, in the way that grading does."""
-    line = Line(tmp_path_factory.mktemp("line") / "line")
-    with Kernel(LABUTILS_DEVICE="cpu", OMP_NUM_THREADS="1") as kernel:
-        kernel.run("import solutions, importlib")
-        kernel.begin(expression(line.path))  # ends with the line
-        assert line.connected(SECONDS)
+def agent():
+    """Requests to an agent in a kernel, as grading makes them."""
+    ours, theirs = Pipe()
+    with Kernel(
+        [theirs.fileno()], LABUTILS_DEVICE="cpu", OMP_NUM_THREADS="1",
+    ) as kernel:
+        kernel.run(PREPARE)
+        kernel.begin(start_agent(theirs.fileno()))
 
-        def evaluate(code, seconds=SECONDS):
-            line.send(code)
-            reply = line.receive(seconds)
-            if reply is None:
+        def request(data, seconds=SECONDS):
+            ours.send_bytes(data)
+            if not ours.poll(seconds):
                 raise TimeoutError
-            if not reply[0]:
-                raise UnreadableError(reply[1])
-            return reply[1]
+            return ours.recv_bytes(MOST_BYTES)
 
-        yield evaluate
-        line.close()
+        yield request
 
 
-def judged(evaluate, name, label, seed=SEED):
+def judged(agent, name, label, seed=SEED):
     """The judgement on a solution, put under the exercise's name."""
-    code = (
-        f"{name} = importlib.import_module('solutions.{name}').{label}\n"
-        f"{name}.__name__ = {name!r}"
-    )
-    evaluate(f"exec({code!r}, get_ipython().user_ns)")
-    return judge(name, evaluate, seed)
+    Session(agent).call(("use",), (name, label), {})
+    return judge(name, agent, seed)
 
 
 def labels(kind, *places):
@@ -62,14 +63,14 @@ def labels(kind, *places):
 
 
 @pytest.mark.parametrize(("name", "label"), labels("right", 0, 2))
-def test_a_right_solution_gets_its_points(evaluate, name, label):
-    found = judged(evaluate, name, label)
+def test_a_right_solution_gets_its_points(agent, name, label):
+    found = judged(agent, name, label)
     assert found.status is Status.PASSED, found
 
 
 @pytest.mark.parametrize(("name", "label"), labels("wrong", 0, 3, -1))
-def test_a_wrong_solution_gets_none_and_its_slip(evaluate, name, label):
-    found = judged(evaluate, name, label)
+def test_a_wrong_solution_gets_none_and_its_slip(agent, name, label):
+    found = judged(agent, name, label)
     assert found.status in (Status.FAILED, Status.ERROR), found
     slip = getattr(MODULES[name], label).slip
     words = " ".join(

@@ -16,8 +16,9 @@ from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS
 from nbformat import v4
 
 from labstaff.grading import classroom as grading
-from labstaff.grading import pool, sandbox, watch
+from labstaff.grading import pool, sandbox
 from labstaff.grading.classroom import GradeError, grade_class
+from labstaff.grading.kernel import wait_for_end
 from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
 
@@ -191,7 +192,7 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
         process.kill()
         process.wait()
     # Left alone, the cell that sleeps would go on.
-    assert watch.wait_for_end(family, SECONDS / 2)
+    assert wait_for_end(family, SECONDS / 2)
     said = []
     grade_class(submissions, out, SETTINGS, say=said.append)
     assert said[0] == "2 of 3 notebooks are graded already."
