@@ -119,9 +119,7 @@ def short(text: str, lines: int = LINES) -> str:
 
 
 def markdown_to_html(
-    text: str,
-    images: Mapping[str, str] | None = None,
-    headings: int = 0,
+    text: str, images: Mapping[str, str] | None = None, headings: int = 0,
 ) -> str:
     """Markdown with LaTeX formulas as HTML with MathML.
 

@@ -54,10 +54,8 @@ def _matching(name: str, course: list[Path]) -> list[Path]:
 
 
 def run(
-    names: Sequence[str] = (),
-    epochs: int | None = None,
-    out: Path | None = None,
-    in_place: bool = False,
+    names: Sequence[str] = (), epochs: int | None = None,
+    out: Path | None = None, in_place: bool = False,
 ) -> bool:
     """Execute notebooks one after the other; a failure does not stop the rest.
 

@@ -47,8 +47,7 @@ class Batches:
     """
 
     def __init__(
-        self,
-        use_random_iter: bool,
+        self, use_random_iter: bool,
         sizes: tuple[tuple[int, int], ...] = EQUAL_ROWS,
     ) -> None:
         self.use_random_iter = use_random_iter

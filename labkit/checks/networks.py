@@ -274,8 +274,7 @@ def _proven(layer: str, states: str) -> str:
 
 
 def _parity(
-    function: Callable[..., Any],
-    layer_class: type[nn.RNN] | type[nn.LSTM],
+    function: Callable[..., Any], layer_class: type[nn.RNN] | type[nn.LSTM],
     shape: tuple[int, int, int, int], device: torch.device,
 ) -> None:
     """Compare logits, states and gradients with torch.nn's layer.

@@ -26,14 +26,9 @@ class GradeError(RuntimeError):
 
 
 def grade_class(
-    submissions: Path,
-    out: Path,
-    settings: Settings,
-    *,
-    processes: int | None = None,
-    scheduler: str | None = None,
-    again: Sequence[str] = (),
-    say: Callable[[str], None] = print,
+    submissions: Path, out: Path, settings: Settings, *,
+    processes: int | None = None, scheduler: str | None = None,
+    again: Sequence[str] = (), say: Callable[[str], None] = print,
 ) -> list[Graded]:
     """Grade what is not graded yet, and write the reports.
 

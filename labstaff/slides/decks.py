@@ -58,8 +58,7 @@ class Deck:
 
 
 def write(
-    names: Sequence[str] = (),
-    out: Path | None = None,
+    names: Sequence[str] = (), out: Path | None = None,
     solutions: bool = True,
 ) -> list[str]:
     """Write the slides of the notebooks.
