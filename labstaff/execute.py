@@ -1,5 +1,6 @@
 """Run the notebooks from start to end without a browser."""
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -7,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
 
 from labkit.reset import without_copies
 from labutils import settings
@@ -160,23 +163,11 @@ def _execute(path: Path, target: Path) -> str | None:
     for cell in notebook.cells:
         if cell.cell_type == "code":  # no output of an earlier run may stay
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        kernel_name="python3",
-        record_timing=False,
-        coalesce_streams=True,
-        # The kernel's own log; what a cell writes is an output of the cell.
-        extra_arguments=["--log-level=CRITICAL"],
-        resources={"metadata": {"path": str(path.parent)}},
-    )
     problem: str | None = "interrupted"
     try:
-        # Cell by cell, since client.execute() takes Ctrl-C for itself.
-        with client.setup_kernel():
-            for index, cell in enumerate(notebook.cells):
-                client.execute_cell(cell, index)
-            client.set_widgets_metadata()
+        # With zmq, Windows' usual loop would warn.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_run_cells(notebook, path.parent))
         problem = None
     except CellExecutionError as error:
         problem = f"{error.ename}: {error.evalue}".splitlines()[0]
@@ -188,6 +179,42 @@ def _execute(path: Path, target: Path) -> str | None:
             text = nbformat.writes(notebook) + "\n"
             write_atomically(target, text.encode("utf-8"))
     return problem
+
+
+async def _run_cells(notebook: NotebookNode, folder: Path) -> None:
+    """Run all the cells in a kernel of their own, whose end is waited for.
+
+    Not with client.execute(): it takes Ctrl-C for itself, and what it leaves
+    behind then complains. Here Ctrl-C cancels this coroutine, and all that
+    nbclient has begun is over when the loop closes.
+    """
+    manager = AsyncKernelManager(kernel_name="python3")
+    client = NotebookClient(
+        notebook, km=manager, timeout=None, record_timing=False,
+        coalesce_streams=True,
+    )
+    client.reset_execution_trackers()
+    finished = False
+    try:
+        # The kernel's own log goes; what a cell writes is the cell's output.
+        await manager.start_kernel(cwd=str(folder), extra_arguments=[
+            "--log-level=CRITICAL", "--HistoryManager.hist_file=:memory:"])
+        await client.async_start_new_kernel_client()
+        for index, cell in enumerate(notebook.cells):
+            await client.async_execute_cell(cell, index)
+        client.set_widgets_metadata()
+        finished = True
+    except DeadKernelError:
+        # nbclient takes its being cancelled for the kernel's death.
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
+    finally:
+        if manager.has_kernel:
+            await manager.shutdown_kernel(now=not finished)
+        if client.kc:
+            client.kc.stop_channels()
 
 
 @contextmanager
