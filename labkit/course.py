@@ -1,6 +1,27 @@
-"""What the report is about: five parts, six notebooks, their results."""
+"""The course: its notebooks, how one is found and read, what a run leaves.
 
+Everything else asks here: the runner, the report, grading, slides, the
+student edition, `labutils reset` and the doctor's estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labutils import settings
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+
+class NotebookError(RuntimeError):
+    """A notebook is not found or not readable; the message says what to do."""
+
+
+# ---- the lessons, and what a full run of each leaves under results/
 
 
 @dataclass(frozen=True)
@@ -22,6 +43,16 @@ class Lesson:
     texts: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> str:
+        """The notebook's number, as people say it: "3"."""
+        return self.stem.partition("_")[0].lstrip("0")
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """All that a full run trains, in order; each leaves a history."""
+        return self.trainings + self.histories
 
 
 SEEDS = tuple(
@@ -52,3 +83,97 @@ PARTS = {
     ),
 }
 LESSONS = tuple(lesson for part in PARTS.values() for lesson in part)
+
+
+# ---- the files
+
+
+def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
+    """The course's notebooks, in order, or those that are named.
+
+    Args:
+        names: paths, or the beginnings of file names in notebooks/ ("03").
+
+    Raises:
+        NotebookError: there is no such notebook.
+    """
+    folder = settings.home() / "notebooks"
+    names_there = [path.name for path in folder.glob("[0-9]*.ipynb")]
+    course = [folder / name for name in without_copies(names_there)]
+    if not names:
+        if not course:
+            raise NotebookError(f"No notebooks in {folder}.")
+        return course
+    return [path for name in names for path in _matching(name, course)]
+
+
+def without_copies(names: Iterable[str]) -> list[str]:
+    """File names in order, but no copies of another one of them.
+
+    JupyterLab names a copy 03_rnn-Copy1.ipynb, and `reset` does it alike.
+    """
+    found: list[str] = []
+    for name in sorted(names, key=lambda name: (len(name), name)):
+        stem = Path(name).stem
+        if not any(stem.startswith(f"{Path(o).stem}-") for o in found):
+            found.append(name)
+    return sorted(found)
+
+
+def _matching(name: str, course: list[Path]) -> list[Path]:
+    if Path(name).is_file():
+        return [Path(name).resolve()]
+    found = [path for path in course if path.name.startswith(name)]
+    if not found:
+        known = ", ".join(path.stem for path in course)
+        raise NotebookError(
+            f"No notebook {name!r}: expected a path or the beginning of one "
+            f"of {known}."
+        )
+    return found
+
+
+# ---- what is in them
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """A notebook of nbformat 4; one of an older format is converted.
+
+    Raises:
+        NotebookError: there is no such file, or no sound notebook is in it.
+    """
+    import nbformat
+
+    try:
+        # By steps: nbformat.read only logs what is wrong with a notebook.
+        notebook = nbformat.reader.reads(path.read_text(encoding="utf-8"))
+        notebook = nbformat.convert(notebook, 4)
+        nbformat.validate(notebook)
+    except FileNotFoundError:
+        raise NotebookError(
+            f"There is no notebook {path}. Look at the name and the folder."
+        ) from None
+    except Exception as error:  # a file that is no notebook fails in many ways
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise NotebookError(
+            f"{path.name} cannot be read as a notebook "
+            f"({type(error).__name__}: {reason}). Repair it, or take it from "
+            "the last commit (`labutils reset`)."
+        ) from error
+    return notebook
+
+
+def title(notebook: NotebookNode) -> str:
+    """The first heading of the first level; empty where there is none."""
+    headings = (
+        line.removeprefix("# ").strip()
+        for cell in notebook.cells if cell.cell_type == "markdown"
+        for line in cell.source.splitlines() if line.startswith("# ")
+    )
+    return next(headings, "")
+
+
+def grader(cell: NotebookNode) -> dict[str, Any]:
+    """The cell's nbgrader metadata; empty for an ordinary cell."""
+    found = cell.metadata.get("nbgrader", {})
+    return found if isinstance(found, dict) else {}

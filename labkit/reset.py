@@ -3,9 +3,10 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from labkit.course import without_copies
 from labutils import settings
 from labutils.files import write_atomically
 
@@ -43,19 +44,6 @@ def reset(names: Sequence[str] = ()) -> list[str]:
         for name in chosen or committed
     }
     return [_reset(folder / name, data) for name, data in files.items()]
-
-
-def without_copies(names: Iterable[str]) -> list[str]:
-    """File names in order, but no copies of another one of them.
-
-    JupyterLab names a copy 03_rnn-Copy1.ipynb, and `reset` does it alike.
-    """
-    found: list[str] = []
-    for name in sorted(names, key=lambda name: (len(name), name)):
-        stem = Path(name).stem
-        if not any(stem.startswith(f"{Path(o).stem}-") for o in found):
-            found.append(name)
-    return sorted(found)
 
 
 def _committed(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from small import VOCAB, make_data, make_model
 
 import labutils
 from labkit.course import LESSONS, Lesson
+from labkit.course import read_notebook as read
 from labutils import History, results
 from labutils.corpus import SHA256, TIME_MACHINE
 
@@ -61,10 +62,6 @@ def _results(lesson: Lesson, model, data, history: History) -> str:
         results.save_figure(lesson.stem, f"{name}.png", figure)
         labutils.plots.plt.close(figure)
     return "\n".join(said)
-
-
-def read(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4)
 
 
 def write(path: Path, notebook: NotebookNode) -> None:

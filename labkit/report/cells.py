@@ -4,10 +4,10 @@ import ast
 import symtable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from nbformat import NotebookNode
 
+from labkit.course import grader
 from labkit.outputs import Shown, shown
 
 STUB = "raise NotImplementedError()"
@@ -57,12 +57,6 @@ class Cell:
     def uses(self) -> set[str]:
         """Names that it takes from cells above; also "labutils.train"."""
         return _used(self.source, self.tree) - self.defines
-
-
-def grader(cell: NotebookNode) -> dict[str, Any]:
-    """The cell's nbgrader metadata; empty for an ordinary cell."""
-    own = cell.metadata.get("nbgrader", {})
-    return own if isinstance(own, dict) else {}
 
 
 def code(notebook: NotebookNode) -> list[Cell]:

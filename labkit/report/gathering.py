@@ -1,12 +1,12 @@
 """Find the executed notebooks and the results that belong to them."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
-from labkit.course import LESSONS, Lesson
+from labkit.course import LESSONS, Lesson, NotebookError, read_notebook
 from labkit.outputs import PNG
 from labutils import settings
 from labutils.history import History
@@ -96,12 +96,9 @@ def _gather(lesson: Lesson, folders: list[Path]) -> Gathered:
 
 
 def _read(path: Path) -> NotebookNode | None:
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-        return notebook
-    except Exception:  # a file that is no notebook fails in many ways
-        return None
+    with contextlib.suppress(NotebookError):
+        return read_notebook(path)
+    return None
 
 
 def _sources(notebook: NotebookNode | None) -> list[str]:

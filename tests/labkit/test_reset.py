@@ -11,8 +11,8 @@ from support import names
 
 from labkit import reset as resets
 from labkit.__main__ import main
-from labkit.reset import ResetError, reset, without_copies
-from labstaff import execute
+from labkit.course import notebook_paths
+from labkit.reset import ResetError, reset
 from labstaff.publish import release
 from labutils import settings
 
@@ -241,6 +241,7 @@ def test_the_command_says_what_it_did(course, capsys):
     assert "Reload Notebook from Disk" in hint
 
 
+@pytest.mark.slow
 def test_in_a_students_clone(tmp_path):
     """The real student edition, cloned, in a process of its own."""
     released, clone = tmp_path / "released", tmp_path / "clone"
@@ -271,20 +272,8 @@ def test_in_a_students_clone(tmp_path):
 # ---- what counts as one of the course's notebooks
 
 
-def test_copies_are_known_by_their_names():
-    found = without_copies([
-        "03_rnn-Copy1.ipynb", "03_rnn.ipynb", "04_rnn_concise.ipynb",
-        "03_rnn-kept-2026-11-25-120000.ipynb", "04_rnn.ipynb",
-        "05_alone-Copy1.ipynb",
-    ])
-    assert found == [
-        "03_rnn.ipynb", "04_rnn.ipynb", "04_rnn_concise.ipynb",
-        "05_alone-Copy1.ipynb",
-    ]
-
-
 def test_what_was_kept_is_not_run_and_not_released(course):
     (course / THREE[0]).write_text("changed", encoding="utf-8")
     reset()
-    assert [path.name for path in execute.notebook_paths()] == list(THREE)
-    assert execute.notebook_paths(["01"]) == [course / THREE[0]]
+    assert [path.name for path in notebook_paths()] == list(THREE)
+    assert notebook_paths(["01"]) == [course / THREE[0]]
