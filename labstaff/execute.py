@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from labkit.reset import without_copies
+from labkit.course import NotebookError, notebook_paths, read_notebook
 from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
@@ -22,38 +22,6 @@ from labutils.history import History
 
 class ExecuteError(RuntimeError):
     """The run cannot start; the message says why and what to do."""
-
-
-def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
-    """The course's notebooks, in order, or those that are named.
-
-    Args:
-        names: paths, or the beginnings of file names in notebooks/ ("03").
-
-    Raises:
-        ExecuteError: there is no such notebook.
-    """
-    folder = settings.home() / "notebooks"
-    names_there = [path.name for path in folder.glob("[0-9]*.ipynb")]
-    course = [folder / name for name in without_copies(names_there)]
-    if not names:
-        if not course:
-            raise ExecuteError(f"No notebooks in {folder}.")
-        return course
-    return [path for name in names for path in _matching(name, course)]
-
-
-def _matching(name: str, course: list[Path]) -> list[Path]:
-    if Path(name).is_file():
-        return [Path(name).resolve()]
-    found = [path for path in course if path.name.startswith(name)]
-    if not found:
-        known = ", ".join(path.stem for path in course)
-        raise ExecuteError(
-            f"No notebook {name!r}: expected a path or the beginning of one "
-            f"of {known}."
-        )
-    return found
 
 
 def run(
@@ -75,7 +43,8 @@ def run(
         Whether every notebook ran to its end.
 
     Raises:
-        ExecuteError: a notebook is missing or `in_place` is not allowed.
+        NotebookError: there is no such notebook.
+        ExecuteError: `in_place` is not allowed.
         SettingsError: an environment variable cannot be used.
     """
     paths = notebook_paths(names)
@@ -88,14 +57,19 @@ def run(
         if set(targets) & set(paths):
             _check_in_place(corpus)
         # Found once here, not once again in each kernel.
-        with _environment(LABUTILS_TEXT=_name(corpus)):
-            print(corpus)
-            print(f"Results: {out}")
-            start, began = time.monotonic(), time.time()
-            # A list, since all() on a generator would stop at a failure.
-            done = all([*map(_one, paths, targets)])
-            print(_cost(time.monotonic() - start, began, paths, out))
-            return done
+        os.environ["LABUTILS_TEXT"] = str(corpus.path or settings.PRACTICE)
+        print(corpus)
+        print(f"Results: {out}")
+        start, began, done = time.monotonic(), time.time(), True
+        for path, target in zip(paths, targets, strict=True):
+            print(f"{path.stem} ...", end=" ", flush=True)
+            since = time.monotonic()
+            problem = _execute(path, target)
+            seconds = time.monotonic() - since
+            print(f"{problem or 'ok'} ({seconds:.0f} s)", flush=True)
+            done = done and problem is None
+        print(_cost(time.monotonic() - start, began, paths, out))
+    return done
 
 
 def _cost(
@@ -137,19 +111,6 @@ def _check_in_place(corpus: Corpus) -> None:
         )
 
 
-def _name(corpus: Corpus) -> str:
-    return str(corpus.path or settings.PRACTICE)
-
-
-def _one(path: Path, target: Path) -> bool:
-    """Execute one notebook and say how it went."""
-    print(f"{path.stem} ...", end=" ", flush=True)
-    start = time.monotonic()
-    problem = _execute(path, target)
-    print(f"{problem or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
-    return problem is None
-
-
 def _execute(path: Path, target: Path) -> str | None:
     """Execute one notebook and write it, with its error if there is one.
 
@@ -157,9 +118,9 @@ def _execute(path: Path, target: Path) -> str | None:
         What went wrong, in one line; None where nothing did.
     """
     try:
-        notebook = nbformat.read(path, as_version=4)
-    except Exception as error:  # a file that is no notebook fails in many ways
-        return f"{type(error).__name__}: this is not a notebook"
+        notebook = read_notebook(path)
+    except NotebookError as error:
+        return str(error)
     for cell in notebook.cells:
         if cell.cell_type == "code":  # no output of an earlier run may stay
             cell.outputs, cell.execution_count = [], None
