@@ -86,10 +86,12 @@ def _parser() -> argparse.ArgumentParser:
             continue
     for name in INSTRUCTORS:
         if name not in commands.choices:
-            # No help=, so that the list of commands leaves it out.
-            absent = commands.add_parser(name, add_help=False)
+            # No help=, so that the list of commands leaves it out. Whatever
+            # follows is taken: no word can begin with that prefix.
+            absent = commands.add_parser(
+                name, add_help=False, prefix_chars="\0")
+            absent.add_argument("rest", nargs="*")
             absent.set_defaults(command=_not_here)
-            absent.parse_args = absent.parse_known_args  # type: ignore
     return parser
 
 

@@ -10,14 +10,26 @@ from typing import Any
 
 from labkit.__main__ import count
 
+# Keys of publish.wheels.SYSTEMS and publish.bundle.EXTRAS.
+SYSTEMS = ("linux", "linux-arm", "macos", "windows")
+EDITIONS = ("student", "full")
+
 
 def add(commands: Any) -> None:
     """Describe them all to argparse; the entry point in pyproject.toml."""
-    for one in (
-        _add_run, _add_demo, _add_slides, _add_release, _add_grade,
-        _add_record, _add_bundle,
-    ):
-        one(commands)
+    _add_run(commands)
+    _add_demo(commands)
+    _add_slides(commands)
+    _add_release(commands)
+    _add_grade(commands)
+    _add_record(commands)
+    _add_bundle(commands)
+
+
+def _add_notebooks(command: Any) -> None:
+    command.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
+                         help="a path or the beginning of a name; default: "
+                         "all")
 
 
 def _add_run(commands: Any) -> None:
@@ -27,8 +39,7 @@ def _add_run(commands: Any) -> None:
         description="Execute notebooks into the results folder.",
         epilog="example: labutils run 03 04 --epochs 5",
     )
-    run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
-                     help="a path or the beginning of a name; default: all")
+    _add_notebooks(run)
     run.add_argument("--epochs", type=count, metavar="N",
                      help="cap on every training's epochs")
     run.add_argument("--out", type=Path, metavar="DIR",
@@ -40,13 +51,10 @@ def _add_run(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # nbclient is an instructor's tool: the other commands do without it.
     from labstaff.execute import run
 
-    done = run(
-        options.notebooks, options.epochs, options.out, options.in_place
-    )
-    return 0 if done else 1
+    return 0 if run(options.notebooks, options.epochs, options.out,
+                    options.in_place) else 1
 
 
 def _add_demo(commands: Any) -> None:
@@ -93,8 +101,7 @@ def _add_slides(commands: Any) -> None:
         "each that needs no network, and an index.html.",
         epilog="example: labutils slides 03 --no-solutions",
     )
-    slides.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
-                        help="a path or the beginning of a name; default: all")
+    _add_notebooks(slides)
     slides.add_argument("--out", type=Path, metavar="DIR",
                         help="folder of the slides; default: slides/ among "
                         "the results")
@@ -104,13 +111,10 @@ def _add_slides(commands: Any) -> None:
 
 
 def _slides(options: argparse.Namespace) -> int:
-    # nbconvert and reveal.js are instructors' tools.
     from labstaff.slides.decks import write
 
-    for line in write(
-        options.notebooks, options.out, not options.no_solutions
-    ):
-        print(line)
+    print(*write(options.notebooks, options.out, not options.no_solutions),
+          sep="\n")
     return 0
 
 
@@ -129,7 +133,6 @@ def _add_release(commands: Any) -> None:
 
 
 def _release(options: argparse.Namespace) -> int:
-    # nbgrader is an instructor's tool as well.
     from labstaff.publish.release import release
 
     print(release(options.out))
@@ -210,11 +213,6 @@ def _record(options: argparse.Namespace) -> int:
     for path in record(options.folders):
         print(f"{path.name} ({path.stat().st_size:,} bytes)")
     return 0
-
-
-# Keys of publish.systems.SYSTEMS and publish.bundle.EXTRAS.
-SYSTEMS = ("linux", "linux-arm", "macos", "windows")
-EDITIONS = ("student", "full")
 
 
 def _add_bundle(commands: Any) -> None:

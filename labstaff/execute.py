@@ -1,5 +1,6 @@
 """Run the notebooks from start to end without a browser."""
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -7,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
 
-from labkit.reset import without_copies
+from labkit.course import NotebookError, notebook_paths, read_notebook
 from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
@@ -19,38 +22,6 @@ from labutils.history import History
 
 class ExecuteError(RuntimeError):
     """The run cannot start; the message says why and what to do."""
-
-
-def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
-    """The course's notebooks, in order, or those that are named.
-
-    Args:
-        names: paths, or the beginnings of file names in notebooks/ ("03").
-
-    Raises:
-        ExecuteError: there is no such notebook.
-    """
-    folder = settings.home() / "notebooks"
-    names_there = [path.name for path in folder.glob("[0-9]*.ipynb")]
-    course = [folder / name for name in without_copies(names_there)]
-    if not names:
-        if not course:
-            raise ExecuteError(f"No notebooks in {folder}.")
-        return course
-    return [path for name in names for path in _matching(name, course)]
-
-
-def _matching(name: str, course: list[Path]) -> list[Path]:
-    if Path(name).is_file():
-        return [Path(name).resolve()]
-    found = [path for path in course if path.name.startswith(name)]
-    if not found:
-        known = ", ".join(path.stem for path in course)
-        raise ExecuteError(
-            f"No notebook {name!r}: expected a path or the beginning of one "
-            f"of {known}."
-        )
-    return found
 
 
 def run(
@@ -70,7 +41,8 @@ def run(
         Whether every notebook ran to its end.
 
     Raises:
-        ExecuteError: a notebook is missing or `in_place` is not allowed.
+        NotebookError: there is no such notebook.
+        ExecuteError: `in_place` is not allowed.
         SettingsError: an environment variable cannot be used.
     """
     paths = notebook_paths(names)
@@ -83,14 +55,19 @@ def run(
         if set(targets) & set(paths):
             _check_in_place(corpus)
         # Found once here, not once again in each kernel.
-        with _environment(LABUTILS_TEXT=_name(corpus)):
-            print(corpus)
-            print(f"Results: {out}")
-            start, began = time.monotonic(), time.time()
-            # A list, since all() on a generator would stop at a failure.
-            done = all([*map(_one, paths, targets)])
-            print(_cost(time.monotonic() - start, began, paths, out))
-            return done
+        os.environ["LABUTILS_TEXT"] = str(corpus.path or settings.PRACTICE)
+        print(corpus)
+        print(f"Results: {out}")
+        start, began, done = time.monotonic(), time.time(), True
+        for path, target in zip(paths, targets, strict=True):
+            print(f"{path.stem} ...", end=" ", flush=True)
+            since = time.monotonic()
+            problem = _execute(path, target)
+            seconds = time.monotonic() - since
+            print(f"{problem or 'ok'} ({seconds:.0f} s)", flush=True)
+            done = done and problem is None
+        print(_cost(time.monotonic() - start, began, paths, out))
+    return done
 
 
 def _cost(
@@ -132,19 +109,6 @@ def _check_in_place(corpus: Corpus) -> None:
         )
 
 
-def _name(corpus: Corpus) -> str:
-    return str(corpus.path or settings.PRACTICE)
-
-
-def _one(path: Path, target: Path) -> bool:
-    """Execute one notebook and say how it went."""
-    print(f"{path.stem} ...", end=" ", flush=True)
-    start = time.monotonic()
-    problem = _execute(path, target)
-    print(f"{problem or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
-    return problem is None
-
-
 def _execute(path: Path, target: Path) -> str | None:
     """Execute one notebook and write it, with its error if there is one.
 
@@ -152,29 +116,17 @@ def _execute(path: Path, target: Path) -> str | None:
         What went wrong, in one line; None where nothing did.
     """
     try:
-        notebook = nbformat.read(path, as_version=4)
-    except Exception as error:  # a file that is no notebook fails in many ways
-        return f"{type(error).__name__}: this is not a notebook"
+        notebook = read_notebook(path)
+    except NotebookError as error:
+        return str(error)
     for cell in notebook.cells:
         if cell.cell_type == "code":  # no output of an earlier run may stay
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        kernel_name="python3",
-        record_timing=False,
-        coalesce_streams=True,
-        # The kernel's own log; what a cell writes is an output of the cell.
-        extra_arguments=["--log-level=CRITICAL"],
-        resources={"metadata": {"path": str(path.parent)}},
-    )
     problem: str | None = "interrupted"
     try:
-        # Cell by cell, since client.execute() takes Ctrl-C for itself.
-        with client.setup_kernel():
-            for index, cell in enumerate(notebook.cells):
-                client.execute_cell(cell, index)
-            client.set_widgets_metadata()
+        # With zmq, Windows' usual loop would warn.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_run_cells(notebook, path.parent))
         problem = None
     except CellExecutionError as error:
         problem = f"{error.ename}: {error.evalue}".splitlines()[0]
@@ -186,6 +138,42 @@ def _execute(path: Path, target: Path) -> str | None:
             text = nbformat.writes(notebook) + "\n"
             write_atomically(target, text.encode("utf-8"))
     return problem
+
+
+async def _run_cells(notebook: NotebookNode, folder: Path) -> None:
+    """Run all the cells in a kernel of their own, whose end is waited for.
+
+    Not with client.execute(): it takes Ctrl-C for itself, and what it leaves
+    behind then complains. Here Ctrl-C cancels this coroutine, and all that
+    nbclient has begun is over when the loop closes.
+    """
+    manager = AsyncKernelManager(kernel_name="python3")
+    client = NotebookClient(
+        notebook, km=manager, timeout=None, record_timing=False,
+        coalesce_streams=True,
+    )
+    client.reset_execution_trackers()
+    finished = False
+    try:
+        # The kernel's own log goes; what a cell writes is the cell's output.
+        await manager.start_kernel(cwd=str(folder), extra_arguments=[
+            "--log-level=CRITICAL", "--HistoryManager.hist_file=:memory:"])
+        await client.async_start_new_kernel_client()
+        for index, cell in enumerate(notebook.cells):
+            await client.async_execute_cell(cell, index)
+        client.set_widgets_metadata()
+        finished = True
+    except DeadKernelError:
+        # nbclient takes its being cancelled for the kernel's death.
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
+    finally:
+        if manager.has_kernel:
+            await manager.shutdown_kernel(now=not finished)
+        if client.kc:
+            client.kc.stop_channels()
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader.nbgraderformat import MetadataValidator
+
+from labkit.course import grader
 
 SOLUTION, HIDDEN, SCHEME = "SOLUTION", "HIDDEN TESTS", "MARK SCHEME"
 # A comment that somebody meant as a delimiter, however it is spelled.
@@ -47,37 +48,44 @@ def exercises(notebook: NotebookNode, name: str) -> Exercises:
             wrong kind, a grade_id used twice, a solution without a check,
             metadata that nbgrader would refuse.
     """
-    places: dict[str, int] = {}
+    places: dict[str, int] = {}  # of each grade_id
     for number, cell in enumerate(notebook.cells, start=1):
         try:
-            _check_metadata(cell, number, places)
+            _check_metadata(cell)
             _check_regions(cell)
+            if grade_id := grader(cell).get("grade_id"):
+                if grade_id in places:
+                    raise ExerciseError(
+                        f"cell {places[grade_id]} has the same grade_id. "
+                        "Give one of them another."
+                    )
+                places[grade_id] = number
         except ExerciseError as error:
             raise ExerciseError(
                 f"{name}, cell {number} {_shown(cell)}: {error}"
             ) from None
     _check_pairs(notebook, name, places)
-    return _count(notebook)
-
-
-def grader(cell: NotebookNode) -> dict[str, Any]:
-    """The cell's nbgrader metadata; empty for an ordinary cell."""
-    return cell.metadata.get("nbgrader", {})
+    cells = [(cell.cell_type, grader(cell)) for cell in notebook.cells]
+    return Exercises(
+        sum(kind == "code" and meta.get("solution", False)
+            for kind, meta in cells),
+        sum(kind == "markdown"
+            and (meta.get("solution", False) or meta.get("task", False))
+            for kind, meta in cells),
+        sum(float(meta.get("points", 0)) for _, meta in cells),
+    )
 
 
 def _shown(cell: NotebookNode) -> str:
     """By what an author recognises a cell."""
-    name = grader(cell).get("grade_id")
-    if name:
+    if name := grader(cell).get("grade_id"):
         return f"(grade_id {name!r})"
     lines = cell.source.strip().splitlines() or [""]
     return f"({lines[0][:40]!r})"
 
 
-def _check_metadata(
-    cell: NotebookNode, number: int, places: dict[str, int]
-) -> None:
-    """What nbgrader asks of a cell, and that its grade_id is its own."""
+def _check_metadata(cell: NotebookNode) -> None:
+    """What nbgrader asks of a cell."""
     if "nbgrader" not in cell.metadata:
         return
     try:
@@ -88,18 +96,11 @@ def _check_metadata(
             f"nbgrader refuses its metadata ({words}). Expected schema 3, as "
             "in the other exercise cells."
         ) from error
-    name = grader(cell).get("grade_id", "")
-    if name in places:
-        raise ExerciseError(
-            f"cell {places[name]} has the same grade_id. Give one of them "
-            "another."
-        )
-    places[name] = number
 
 
 def _check_regions(cell: NotebookNode) -> None:
     """Delimiters come in pairs, and stand where nbgrader acts on them."""
-    meta, found, open_ = grader(cell), set(), ""
+    found, open_ = set(), ""
     for line in cell.source.split("\n"):
         edge = EDGE.search(line)
         if not edge:
@@ -112,26 +113,20 @@ def _check_regions(cell: NotebookNode) -> None:
             continue
         side, what = edge.groups()
         if (side == "BEGIN" and open_) or (side == "END" and open_ != what):
+            where = f"inside {open_}" if open_ else "without its BEGIN"
             raise ExerciseError(
-                f"{side} {what} stands "
-                + (f"inside {open_}" if open_ else "without its BEGIN")
-                + ". Each BEGIN needs its END before the next one."
+                f"{side} {what} stands {where}. Each BEGIN needs its END "
+                "before the next one."
             )
         open_ = what if side == "BEGIN" else ""
         found.add(what)
     if open_:
         raise ExerciseError(f"BEGIN {open_} has no END {open_}. Add it.")
-    _check_kind(cell, meta, found)
-
-
-def _check_kind(
-    cell: NotebookNode, meta: dict[str, Any], found: set[str]
-) -> None:
-    """Each region stands in a cell of its kind."""
-    solution, grade = meta.get("solution"), meta.get("grade")
+    meta = grader(cell)
+    solution = meta.get("solution")
     if SOLUTION in found and not solution:
         raise ExerciseError("a solution in a cell not marked as a solution.")
-    if HIDDEN in found and (solution or not grade):
+    if HIDDEN in found and not _is_check(cell):
         raise ExerciseError("hidden tests in a cell that is not a check.")
     if SCHEME in found and not meta.get("task"):
         raise ExerciseError("a mark scheme in a cell that is not a task.")
@@ -141,6 +136,11 @@ def _check_kind(
             f"### BEGIN {SOLUTION} and ### END {SOLUTION} around it, below "
             "the signature and the docstring."
         )
+
+
+def _is_check(cell: NotebookNode) -> bool:
+    meta = grader(cell)
+    return bool(meta.get("grade") and not meta.get("solution"))
 
 
 def _check_pairs(
@@ -158,21 +158,3 @@ def _check_pairs(
                 f"{name}, cell {number} {_shown(cell)}: a solution without "
                 f"a check. Expected a graded code cell {check!r} below it."
             )
-
-
-def _is_check(cell: NotebookNode) -> bool:
-    meta = grader(cell)
-    return bool(meta.get("grade") and not meta.get("solution"))
-
-
-def _count(notebook: NotebookNode) -> Exercises:
-    metas = [(cell.cell_type, grader(cell)) for cell in notebook.cells]
-    return Exercises(
-        sum(k == "code" and m.get("solution", False) for k, m in metas),
-        sum(
-            k == "markdown"
-            and (m.get("solution", False) or m.get("task", False))
-            for k, m in metas
-        ),
-        sum(float(m.get("points", 0)) for _, m in metas),
-    )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def _file(histories: Sequence[History]) -> str:
                 for figure, value_of in FIGURES.items()
             }
     saved = {"history": json.loads(histories[0].to_json()), "ranges": ranges}
-    return _compact(_rounded(saved)) + "\n"
+    return _compact(saved) + "\n"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -92,26 +93,20 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
         values: perplexities of two to seven runs.
     """
     logs = [math.log(math.log(value)) for value in values]
-    mean = sum(logs) / len(logs)
-    variance = sum((x - mean) ** 2 for x in logs) / (len(logs) - 1)
-    half = STUDENT[len(logs)] * math.sqrt(variance * (1 + 1 / len(logs)))
+    mean, spread = statistics.fmean(logs), statistics.stdev(logs)
+    half = STUDENT[len(logs)] * spread * math.sqrt(1 + 1 / len(logs))
     low, high = (math.exp(math.exp(mean + x)) for x in (-half, half))
     return low, high
 
 
-def _rounded(value: Any) -> Any:
-    """Five digits are enough for every picture and keep the files small."""
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value
-
-
 def _compact(saved: dict[str, Any]) -> str:
-    """JSON with one line for each attribute of the history."""
+    """JSON with one line for each attribute of the history.
+
+    Five digits are enough for every picture and keep the files small.
+    """
+    saved = json.loads(
+        json.dumps(saved), parse_float=lambda text: float(f"{float(text):.5g}")
+    )
     history = ",\n".join(
         f"  {json.dumps(name)}: {json.dumps(value)}"
         for name, value in saved["history"].items()

@@ -16,7 +16,7 @@ REGION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?",
 IMPORTS = """
 import torch
 from torch.nn import functional as F
-from labutils import checks
+from labkit import checks
 """
 ONE_HOT = '''
 def one_hot(X, V):
@@ -104,6 +104,7 @@ def course(root: Path, notebook: NotebookNode) -> Path:
                  "environment.yml", "pyproject.toml"):
         write(root / name, (home / name).read_text(encoding="utf-8"))
     write(root / "labutils" / "__init__.py", '"""Nearly nothing."""\n')
+    write(root / "labkit" / "__init__.py", '"""Nearly nothing."""\n')
     write(root / "labstaff" / "key.py", "SECRET = 42\n")
     write(root / "labutils" / "__pycache__" / "x.pyc", "of some Python\n")
     write(root / "notebooks" / "07_lesson.ipynb", nbformat.writes(notebook))

@@ -12,13 +12,11 @@ from typing import Any
 
 from labstaff.publish import folder, release, wheels
 from labstaff.publish.stick import install
-from labstaff.publish.systems import SYSTEMS, Target
+from labstaff.publish.wheels import SYSTEMS, Target
 from labutils import corpus, settings
 
 STICK = Path(__file__).parent / "stick"
 ABOUT = "bundle.json"
-# By these a folder is known as an earlier bundle.
-MARKS = (install.SUMS, ABOUT)
 # Which of the package's extras an edition is installed with.
 EXTRAS = {"student": "lab", "full": "test"}
 # What the full edition has at its root. Named, because an instructor's folder
@@ -29,7 +27,10 @@ FULL = (
     "conftest.py", "constraints.txt", "docs", "environment.yml", "labkit",
     "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
 )
-LEFTOVERS = (*folder.LEFTOVERS, "*.egg-info")
+NO_BOOK = (
+    "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE: the room will work on the "
+    f"practice text. {corpus.WAYS_TO_GET_IT} Then make the bundle again."
+)
 
 
 class BundleError(RuntimeError):
@@ -86,49 +87,56 @@ def bundle(out: Path, options: Options) -> str:
     """
     out = out.expanduser().resolve()
     release.check_place(out)
-    folder.check(out, MARKS)
-    targets, text = options.targets(), _text()
-    with folder.beside(out) as new:
+    folder.check(out, (install.SUMS, ABOUT))
+    targets, extra = options.targets(), EXTRAS[options.edition]
+    with warnings.catch_warnings():
+        # The bundle has words of its own for this.
+        warnings.simplefilter("ignore", corpus.PracticeTextWarning)
+        text = corpus.find_corpus()
+    notes = [] if text.path else [NO_BOOK]
+    for line in notes:  # before the downloads, and once more after them
+        print(line, file=sys.stderr, flush=True)
+    lines: list[str] = []
+
+    def fill(new: Path) -> None:
         course = new / "course"
         _write_course(course, options.edition)
         if text.path:
-            path = course / "data" / corpus.FILE_NAME
-            folder.write(path.parent, {path.name: text.text.encode("utf-8")})
-        extra = EXTRAS[options.edition]
-        about: dict[str, Any] = {
-            "edition": options.edition, "extra": extra, "text": text.name,
-            "targets": [
-                _add_wheels(new, target, extra, options.torch_index)
-                for target in targets
-            ],
-        }
+            folder.write(
+                course, {f"data/{corpus.FILE_NAME}": text.text.encode("utf-8")}
+            )
+        found = [
+            _add_wheels(new, target, extra, options.torch_index)
+            for target in targets
+        ]
+        about = {"edition": options.edition, "extra": extra,
+                 "text": text.name, "targets": found}
         folder.write(new, {
             ABOUT: (json.dumps(about, indent=1) + "\n").encode("utf-8"),
             **_papers(about),
         })
-        sizes = _sizes(new, about["targets"])
-        kept = folder.put(new, out, install.SUMS)
-    return "\n".join([f"Bundle: {out}", *sizes, *_notes(text, kept)])
+        for name in ("course", "wheels"):
+            sizes = [
+                path.stat().st_size for path in (new / name).rglob("*")
+                if path.is_file()
+            ]
+            lines.append(f"{name}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} "
+                         "MB")
+        lines.extend(
+            f"{one['title']}: {one['wheels']} wheels, "
+            f"{one['bytes'] / 1e6:.0f} MB; installed "
+            f"{one['unpacked'] / 1e9:.1f} GB" for one in found
+        )
 
-
-def _text() -> corpus.Corpus:
-    """The text for the bundle; says loudly when it is not the book."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", corpus.PracticeTextWarning)
-        found = corpus.find_corpus()
-    for line in _text_notes(found):
-        print(line, file=sys.stderr, flush=True)
-    return found
-
-
-def _text_notes(text: corpus.Corpus) -> list[str]:
-    if text.path:
-        return []
-    return [
-        "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE: the room will work on "
-        f"the practice text. {corpus.WAYS_TO_GET_IT} Then make the bundle "
-        "again."
-    ]
+    if kept := folder.replace(out, fill, install.SUMS):
+        notes.append(
+            f"The earlier bundle had been changed there; it is kept as {kept}."
+        )
+    return "\n".join([
+        f"Bundle: {out}", *lines, f"Text: {text.name}", *notes,
+        "Copy the whole folder to a USB stick. Its README.md says how to "
+        "install from it.",
+    ])
 
 
 def _write_course(place: Path, edition: str) -> None:
@@ -137,11 +145,11 @@ def _write_course(place: Path, edition: str) -> None:
         folder.write(place, release.edition()[0])
         return
     place.mkdir()
+    leftovers = shutil.ignore_patterns(*folder.LEFTOVERS, "*.egg-info")
     for name in FULL:
         source = settings.home() / name
         if source.is_dir():
-            shutil.copytree(source, place / name,
-                            ignore=shutil.ignore_patterns(*LEFTOVERS))
+            shutil.copytree(source, place / name, ignore=leftovers)
         else:
             shutil.copyfile(source, place / name)
 
@@ -162,7 +170,6 @@ def _add_wheels(
         found = sorted(place.glob("*.whl"))
         about = {
             "system": target.system, "python": target.python,
-            "release": wheels.first_release(place, target.python),
             "title": str(target), "wheels": len(found),
             "bytes": sum(path.stat().st_size for path in found),
             "unpacked": wheels.unpacked(place),
@@ -175,13 +182,13 @@ def _add_wheels(
 
 def _papers(about: dict[str, Any]) -> dict[str, bytes]:
     """The install scripts and the page that explains them."""
-    pythons = dict.fromkeys(one["python"] for one in about["targets"])
+    targets = about["targets"]
     values = {
-        "{versions}": " ".join(pythons),
+        "{versions}": " ".join(dict.fromkeys(x["python"] for x in targets)),
         "{edition}": about["edition"],
         "{text}": about["text"],
-        "{space}": f"{max(x['unpacked'] for x in about['targets']) / 1e9:.1f}",
-        "{targets}": "\n".join(f"* {_needs(x)}" for x in about["targets"]),
+        "{space}": f"{max(x['unpacked'] for x in targets) / 1e9:.1f}",
+        "{targets}": "\n".join(f"* {x['title']}" for x in targets),
     }
     files = {}
     for name in ("README.md", "install.bat", "install.py", "install.sh"):
@@ -193,34 +200,3 @@ def _papers(about: dict[str, Any]) -> dict[str, bytes]:
         ends = "\r\n" if name.endswith(".bat") else "\n"
         files[name] = text.replace("\n", ends).encode("utf-8")
     return files
-
-
-def _sizes(new: Path, targets: list[dict[str, Any]]) -> list[str]:
-    lines = []
-    for name in ("course", "wheels"):
-        files = [path for path in (new / name).rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
-        lines.append(f"{name}: {len(files)} files, {size / 1e6:.1f} MB")
-    for one in targets:
-        lines.append(
-            f"{_needs(one)}: {one['wheels']} wheels, "
-            f"{one['bytes'] / 1e6:.0f} MB; installed "
-            f"{one['unpacked'] / 1e9:.1f} GB"
-        )
-    return lines
-
-
-def _needs(target: dict[str, Any]) -> str:
-    """What a computer must be, as bundle.json says it."""
-    first = f"{target['python']}.{target['release']}"
-    return f"{target['title']} (from {first} on)"
-
-
-def _notes(text: corpus.Corpus, kept: Path | None) -> list[str]:
-    lines = [f"Text: {text.name}", *_text_notes(text)]
-    if kept:
-        lines.append(
-            f"The earlier bundle had been changed there; it is kept as {kept}."
-        )
-    return [*lines, "Copy the whole folder to a USB stick. Its README.md says "
-            "how to install from it."]

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 # Lists the files with their SHA-256, as `sha256sum -c` reads it.
@@ -41,57 +41,35 @@ def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> None:
     )
 
 
-def replace(out: Path, files: dict[str, bytes]) -> Path | None:
-    """Write files into a folder, in the place of an earlier release.
+def replace(
+    out: Path, fill: Callable[[Path], None], manifest: str = MANIFEST
+) -> Path | None:
+    """Make a folder, in the place of an earlier release, whole or not at all.
 
-    They are written beside it first, so that nobody meets half a release.
+    It is filled beside `out` first, so that nobody meets half a release.
 
     Args:
         out: the folder; its Git repository stays, if it has one.
-        files: content of each file, by its path with slashes.
-
-    Returns:
-        Where the earlier release is kept, if somebody had changed it.
-    """
-    with beside(out) as new:
-        write(new, files)
-        return put(new, out)
-
-
-@contextlib.contextmanager
-def beside(out: Path) -> Iterator[Path]:
-    """A new folder next to `out`, for what will take its place.
-
-    After an error it is removed.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        new.chmod(0o755)  # mkdtemp's 0700 would hide it from a class
-        yield new
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-
-
-def put(new: Path, out: Path, manifest: str = MANIFEST) -> Path | None:
-    """Give a finished folder its manifest and then the place of `out`.
-
-    Args:
-        new: the folder, from `beside(out)`.
-        out: what it becomes; an earlier release there goes.
+        fill: writes the files into the folder that it is given.
         manifest: name of the file that lists the others.
 
     Returns:
         Where the earlier release is kept, if somebody had changed it.
     """
-    lines = sorted(_lines(new), key=lambda line: line.split("  ", 1)[1])
-    text = "\n".join(lines) + "\n"
-    (new / manifest).write_bytes(text.encode("utf-8"))
-    if out.exists():
-        return _swap(new, out, manifest)
-    new.rename(out)
-    return None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        new.chmod(0o755)  # mkdtemp's 0700 would hide it from a class
+        fill(new)
+        lines = sorted(_lines(new), key=lambda line: line.split("  ", 1)[1])
+        write(new, {manifest: ("\n".join(lines) + "\n").encode("utf-8")})
+        if out.exists():
+            return _swap(new, out, manifest)
+        new.rename(out)
+        return None
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
 
 
 def write(place: Path, files: dict[str, bytes]) -> None:
@@ -119,18 +97,12 @@ def changed(out: Path, manifest: str = MANIFEST) -> bool:
 
 def _lines(out: Path) -> Iterator[str]:
     """What a manifest says of each file."""
-    for path in _files(out):
-        with path.open("rb") as stream:  # a wheel can be very large
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        yield f"{sha256}  {path.relative_to(out).as_posix()}"
-
-
-def _files(out: Path) -> list[Path]:
-    found = []
     for place, folders, names in os.walk(out):
         folders[:] = [f for f in folders if f not in {GIT, *LEFTOVERS}]
-        found += [Path(place, name) for name in names if name != GIT]
-    return found
+        for path in (Path(place, name) for name in names if name != GIT):
+            with path.open("rb") as stream:  # a wheel can be very large
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            yield f"{sha256}  {path.relative_to(out).as_posix()}"
 
 
 def _swap(new: Path, out: Path, manifest: str) -> Path | None:
@@ -147,19 +119,12 @@ def _swap(new: Path, out: Path, manifest: str) -> Path | None:
     if not touched:
         shutil.rmtree(old)
         return None
-    kept = _free(out)
-    old.rename(kept)
-    return kept
+    number = 1
+    while (kept := out.with_name(f"{out.name}.before{number}")).exists():
+        number += 1
+    return old.rename(kept)
 
 
 def _move_git(source: Path, target: Path) -> None:
     if (source / GIT).exists():
         (source / GIT).rename(target / GIT)
-
-
-def _free(out: Path) -> Path:
-    """A name beside `out` that nothing has."""
-    number = 1
-    while (path := out.with_name(f"{out.name}.before{number}")).exists():
-        number += 1
-    return path

@@ -17,7 +17,7 @@ from nbgrader.preprocessors import (
     LockCells,
 )
 
-from labstaff.execute import notebook_paths
+from labkit.course import notebook_paths, read_notebook, title
 from labstaff.exercises import Exercises, exercises
 from labstaff.publish import folder
 from labutils import settings
@@ -28,8 +28,8 @@ STUB = (
     "# Your code here, in place of the next line; then run the check.\n"
     "raise NotImplementedError()"
 )
-# Of the root, copied as they are; environment.yml is not among them.
-COPIED = (
+# Of the root, as they are.
+FILES = (
     ".gitattributes", ".gitignore", "LICENSE", "constraints.txt",
     "pyproject.toml",
 )
@@ -62,8 +62,8 @@ def release(out: Path) -> str:
         What was written: a small table, in lines.
 
     Raises:
-        ReleaseError: `out` lies inside the course's own folders, or a
-            notebook cannot be read.
+        ReleaseError: `out` lies inside the course's own folders.
+        NotebookError: a notebook cannot be read.
         ExerciseError: a notebook's exercises do not fit together.
         FolderError: `out` holds something else.
     """
@@ -71,41 +71,50 @@ def release(out: Path) -> str:
     check_place(out)
     folder.check(out)
     files, rows = edition()
-    kept = folder.replace(out, files)
+    kept = folder.replace(out, lambda new: folder.write(new, files))
     lines = [f"Student edition: {out}", *_table(rows)]
     if kept:
-        lines.append(
-            "The earlier release had been changed there; it is kept as "
-            f"{kept}."
-        )
+        lines.append("The earlier release had been changed there; it is "
+                     f"kept as {kept}.")
     return "\n".join(lines)
 
 
 def edition() -> tuple[dict[str, bytes], list[Row]]:
-    """The files of the student edition.
+    """The student edition: notebooks without solutions, labutils and labkit.
 
     Returns:
         The content of each file, by its path in the edition; a row for each
         notebook.
     """
     root = settings.home()
-    files = {name: _lines(root / name) for name in COPIED}
+    files = {name: _text(root / name) for name in FILES}
     for name in PACKAGES:
-        files |= _package(root / name)
+        files |= {
+            f"{name}/{path.relative_to(root / name).as_posix()}": _text(path)
+            for path in (root / name).rglob("*")
+            if path.is_file() and not any(  # what programs leave behind
+                part.startswith((".", "__pycache__"))
+                for part in path.relative_to(root).parts
+            )
+        }
     rows = []
     for path in notebook_paths():
-        source = _read(path)
-        rows.append(
-            Row(path.stem, _title(source), exercises(source, path.name))
-        )
+        source = read_notebook(path)
+        # A bar would end a cell of the guide's table.
+        rows.append(Row(path.stem, title(source).replace("|", "/"),
+                        exercises(source, path.name)))
         text = nbformat.writes(student_notebook(source)) + "\n"
         files[f"notebooks/{path.name}"] = text.encode("utf-8")
-    files["Makefile"] = _lines(TEMPLATES / "Makefile")
-    guide = _lines(TEMPLATES / "README.md").decode("utf-8")
-    table = "\n".join(_guide_row(row) for row in rows)
+    guide = _text(TEMPLATES / "README.md").decode("utf-8")
+    table = "\n".join(
+        f"| [{row.title or row.name}](notebooks/{row.name}.ipynb) "
+        f"| {row.exercises.code + row.exercises.written} "
+        f"| {row.exercises.points:g} |" for row in rows
+    )
     files["README.md"] = guide.replace("{rows}", table).encode("utf-8")
+    files["Makefile"] = _text(TEMPLATES / "Makefile")
     # Students have no tests, and need none of what these bring.
-    conda = _lines(root / "environment.yml")
+    conda = _text(root / "environment.yml")
     files["environment.yml"] = conda.replace(b".[test]", b".[lab]")
     return files, rows
 
@@ -145,59 +154,21 @@ def check_place(out: Path) -> None:
             )
 
 
-def _read(path: Path) -> NotebookNode:
-    try:
-        return nbformat.read(path, as_version=4)
-    except Exception as error:  # a file that is no notebook fails in many ways
-        raise ReleaseError(
-            f"{path.name} cannot be read as a notebook "
-            f"({type(error).__name__}). Repair it, or take it from the last "
-            "commit."
-        ) from error
-
-
-def _package(source: Path) -> dict[str, bytes]:
-    """A package, without what programs leave in it."""
-    return {
-        f"{source.name}/{inside.as_posix()}": _lines(path)
-        for path in source.rglob("*")
-        if path.is_file()
-        and (inside := path.relative_to(source))
-        and not any(p.startswith((".", "__pycache__")) for p in inside.parts)
-    }
-
-
-def _lines(path: Path) -> bytes:
+def _text(path: Path) -> bytes:
     """A text with the line ends that it has in git, on every system."""
     return path.read_bytes().replace(b"\r\n", b"\n")
 
 
-def _title(notebook: NotebookNode) -> str:
-    """The first heading; a bar in it would end a cell of the table."""
-    lines = notebook.cells[0].source.splitlines() if notebook.cells else []
-    heading = next((x for x in lines if x.startswith("# ")), "")
-    return heading.removeprefix("# ").replace("|", "/")
-
-
-def _guide_row(row: Row) -> str:
-    label = row.title or row.name
-    count = row.exercises.code + row.exercises.written
-    return (
-        f"| [{label}](notebooks/{row.name}.ipynb) | {count} "
-        f"| {row.exercises.points:g} |"
-    )
-
-
 def _table(rows: list[Row]) -> list[str]:
-    width = max(len(row.name) for row in rows)
-    lines = [f"{'notebook':{width}}  in code  written  points"]
     total = Exercises(
         sum(row.exercises.code for row in rows),
         sum(row.exercises.written for row in rows),
         sum(row.exercises.points for row in rows),
     )
-    for name, x in [(r.name, r.exercises) for r in rows] + [("total", total)]:
-        lines.append(
-            f"{name:{width}}  {x.code:7}  {x.written:7}  {x.points:6g}"
-        )
-    return lines
+    width = max(len(row.name) for row in rows)
+    return [
+        f"{'notebook':{width}}  in code  written  points",
+        *(f"{row.name:{width}}  {row.exercises.code:7}  "
+          f"{row.exercises.written:7}  {row.exercises.points:6g}"
+          for row in [*rows, Row("total", "", total)]),
+    ]

@@ -12,14 +12,13 @@ import textwrap
 import tomllib
 import zipfile
 from collections.abc import Iterable
-from email.message import Message
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from packaging.markers import Environment
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
-
-from labstaff.publish.systems import RELEASES, Target
 
 # What else an installation with no network needs: pip itself, because a
 # Linux without its python3-venv package has none, and what hatchling asks for
@@ -32,6 +31,79 @@ COMPILED = 1.3
 
 class WheelError(RuntimeError):
     """The wheels cannot be collected; the message says why."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A kind of computer, as pip and packages name it.
+
+    Attributes:
+        title: in words.
+        tags: what the names of its wheels may end with, the best first.
+        markers: what a package's requirements ask of a system.
+    """
+
+    title: str
+    tags: tuple[str, ...]
+    markers: dict[str, str]
+
+
+def _linux(machine: str) -> System:
+    # torch's wheels need glibc 2.28. Wheels for an older one work as well,
+    # but pip counts none of them in unless it is told so.
+    newer = [f"manylinux_2_{minor}_{machine}" for minor in range(28, 4, -1)]
+    older = [f"manylinux{year}_{machine}" for year in (2014, 2010, 1)]
+    return System(f"Linux, {machine}", (*newer, *older), {
+        "os_name": "posix", "sys_platform": "linux",
+        "platform_system": "Linux", "platform_machine": machine,
+    })
+
+
+# By the names that stick/install.py finds for the computer it runs on.
+SYSTEMS = {
+    "linux": _linux("x86_64"),
+    "linux-arm": _linux("aarch64"),
+    # PyTorch has no wheels for Macs with an Intel processor.
+    "macos": System("macOS 14 or newer, arm64", ("macosx_14_0_arm64",), {
+        "os_name": "posix", "sys_platform": "darwin",
+        "platform_system": "Darwin", "platform_machine": "arm64",
+    }),
+    "windows": System("Windows, x86_64", ("win_amd64",), {
+        "os_name": "nt", "sys_platform": "win32",
+        "platform_system": "Windows", "platform_machine": "AMD64",
+    }),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a set of wheels is for.
+
+    Attributes:
+        system: a key of SYSTEMS.
+        python: version of Python, such as "3.11".
+    """
+
+    system: str
+    python: str
+
+    def __str__(self) -> str:
+        return f"{SYSTEMS[self.system].title}, Python {self.python}"
+
+    def environments(self) -> list[Environment]:
+        """What markers are compared with: the first release of this Python
+        and one after the last, since nobody knows which one a room has."""
+        return [
+            cast(Environment, SYSTEMS[self.system].markers | {
+                "python_version": self.python,
+                "python_full_version": f"{self.python}.{release}",
+                "implementation_version": f"{self.python}.{release}",
+                "implementation_name": "cpython",
+                "platform_python_implementation": "CPython",
+                "platform_release": "", "platform_version": "",
+            })
+            for release in (0, 99)
+        ]
 
 
 def course_requirements(project: Path, extra: str) -> list[Requirement]:
@@ -75,24 +147,24 @@ def collect(
     folder.mkdir(parents=True, exist_ok=True)
     if torch_index and target.system.startswith("linux"):
         torch = [need for need in wanted if need.name == "torch"]
-        _download(torch, target, pins, folder,
-                  f"--index-url={torch_index}")
-    followed: set[tuple[str, str]] = set()
+        _download(torch, target, pins, folder, f"--index-url={torch_index}")
+    followed: set[tuple[str, str]] = set()  # packages and their extras
     while wanted:
-        found = by_name(folder)
-        _download(
-            [need for need in wanted if _name(need) not in found],
-            target, pins, folder,
-        )
-        found = by_name(folder)
-        following = []
+        _download(wanted, target, pins, folder)
+        there, following = by_name(folder), []
         for need in wanted:
-            wheel = found[_name(need)]
-            _check_version(need, wheel)
-            extras = {"", *need.extras}
-            new = {e for e in extras if (_name(need), e) not in followed}
-            following += _needs(wheel, new, target)
-            followed |= {(_name(need), extra) for extra in new}
+            name = canonicalize_name(need.name)
+            version = parse_wheel_filename(there[name].name)[1]
+            if not need.specifier.contains(version, prereleases=True):
+                raise WheelError(
+                    f"{there[name].name} was fetched, but a package needs "
+                    f"{need}. Write a version of {need.name} that suits both "
+                    "into constraints.txt."
+                )
+            for extra in ("", *need.extras):
+                if (name, extra) not in followed:
+                    followed.add((name, extra))
+                    following += _needs(there[name], extra, target)
         wanted = following
 
 
@@ -116,104 +188,60 @@ def unpacked(folder: Path) -> int:
     return round(size * COMPILED)
 
 
-def first_release(folder: Path, python: str) -> int:
-    """The smallest N for which all wheels of a folder take python.N.
-
-    A package may ask for more than 3.11: for 3.11.5, say.
-    """
-    asked = [
-        SpecifierSet(_metadata(path).get("Requires-Python", ""))
-        for path in folder.glob("*.whl")
-    ]
-    for release in RELEASES:
-        if all(python_range.contains(f"{python}.{release}")
-               for python_range in asked):
-            return release
-    raise WheelError(f"The wheels do not fit together on Python {python}.")
-
-
-def _name(need: Requirement) -> str:
-    return canonicalize_name(need.name)
-
-
 def _download(
     needs: Iterable[Requirement], target: Target, pins: Path, folder: Path,
     *options: str,
 ) -> None:
-    """Have pip fetch these wheels and nothing that they need."""
+    """Have pip fetch wheels that are not there yet, and nothing they need."""
+    there = by_name(folder)
     lines: dict[str, Requirement] = {}
     for need in needs:
-        known = lines.setdefault(_name(need), need)
-        known.specifier &= need.specifier
+        if (name := canonicalize_name(need.name)) not in there:
+            known = lines.setdefault(name, need)
+            known.specifier &= need.specifier
     if not lines:
         return
     names = sorted(lines)
-    line = f"{len(names)} packages: {', '.join(names)}"
-    short = textwrap.shorten(
-        line, 75, placeholder=" ...", break_on_hyphens=False)
-    print(f"  {short}", flush=True)
+    print("  " + textwrap.shorten(
+        f"{len(names)} packages: {', '.join(names)}", 75, placeholder=" ...",
+        break_on_hyphens=False), flush=True)
     if any(name.startswith("nvidia-") for name in names):
         print("  With them come CUDA's libraries, several gigabytes. Without "
               "an NVIDIA GPU: make bundle TORCH=cpu", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-input",
          "--disable-pip-version-check", "--no-deps", f"--dest={folder}",
-         f"--constraint={pins}", *target.pip_options(), *options,
-         *(f"{name}{lines[name].specifier}" for name in names)],
+         f"--constraint={pins}", "--only-binary=:all:",
+         f"--python-version={target.python}.99",
+         *(f"--platform={tag}" for tag in SYSTEMS[target.system].tags),
+         *options, *(f"{name}{lines[name].specifier}" for name in names)],
         capture_output=True, encoding="utf-8", errors="replace",
     )
     if done.returncode:
-        raise WheelError(_reason(done.stderr, target))
-
-
-def _reason(said: str, target: Target) -> str:
-    """pip's error, in one line, and what to do."""
-    errors = [x for x in said.splitlines() if x.startswith("ERROR:")]
-    first = errors[0].removeprefix("ERROR:") if errors else said[-300:]
-    return (
-        f"pip could not fetch a wheel for {target}. It says: "
-        f"{' '.join(first.split())} Is the network there, and has the version "
-        "of constraints.txt a wheel for this system?"
-    )
-
-
-def _check_version(need: Requirement, wheel: Path) -> None:
-    version = parse_wheel_filename(wheel.name)[1]
-    if not need.specifier.contains(version, prereleases=True):
+        said = done.stderr
+        errors = [x for x in said.splitlines() if x.startswith("ERROR:")]
+        first = errors[0].removeprefix("ERROR:") if errors else said[-300:]
         raise WheelError(
-            f"{wheel.name} was fetched, but a package needs {need}. Write a "
-            f"version of {need.name} that suits both into constraints.txt."
+            f"pip could not fetch a wheel for {target}. It says: "
+            f"{' '.join(first.split())} Is the network there, and has the "
+            "version of constraints.txt a wheel for this system?"
         )
 
 
-def _needs(
-    path: Path, extras: Iterable[str], target: Target
-) -> list[Requirement]:
-    """What a wheel needs on a system.
-
-    Args:
-        path: the wheel.
-        extras: those that count; the empty name stands for none.
-        target: the system.
-    """
-    needs = map(Requirement, _metadata(path).get_all("Requires-Dist", []))
-    environments = [
-        environment | {"extra": extra}
-        for environment in target.environments() for extra in extras
-    ]
-    return [
-        need for need in needs
-        if environments and (need.marker is None or any(
-            need.marker.evaluate(values)  # type: ignore[arg-type]
-            for values in environments
-        ))
-    ]
-
-
-def _metadata(path: Path) -> Message:
+def _needs(path: Path, extra: str, target: Target) -> list[Requirement]:
+    """What a wheel needs on a system, with one of its extras or without."""
     with zipfile.ZipFile(path) as wheel:
         [name] = [
             name for name in wheel.namelist()
             if name.count("/") == 1 and name.endswith(".dist-info/METADATA")
         ]
-        return email.message_from_bytes(wheel.read(name))
+        metadata = email.message_from_bytes(wheel.read(name))
+    needs = map(Requirement, metadata.get_all("Requires-Dist", []))
+    return [
+        need for need in needs
+        if need.marker is None or any(
+            need.marker.evaluate(
+                environment | {"extra": extra})  # type: ignore[arg-type]
+            for environment in target.environments()
+        )
+    ]

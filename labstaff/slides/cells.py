@@ -20,7 +20,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from labstaff.exercises import EDGE, grader
+from labkit.course import grader
+from labstaff.exercises import EDGE
 from labstaff.publish.release import student_notebook
 
 VALUES = {
@@ -58,7 +59,9 @@ def prepare(notebook: NotebookNode, solutions: bool = True) -> NotebookNode:
     stubs = notebook if solutions else student_notebook(notebook)
     for cell, stub in zip(shown.cells, stubs.cells, strict=True):
         cell.source = without_marks(stub.source)
-        if _is_written_solution(cell) and not solutions:
+        is_answer = cell.cell_type == "markdown" and grader(cell).get(
+            "solution")
+        if is_answer and not solutions:
             cell.metadata["slideshow"] = {"slide_type": "skip"}
         if cell.cell_type == "code":
             cell.outputs = still(cell.outputs)
@@ -139,10 +142,6 @@ def _type(cell: NotebookNode) -> str:
     """A cell that says nothing stays off the slides: who added it has not
     seen what the slide looks like with it."""
     return cell.metadata.get("slideshow", {}).get("slide_type", "skip")
-
-
-def _is_written_solution(cell: NotebookNode) -> bool:
-    return cell.cell_type == "markdown" and grader(cell).get("solution", False)
 
 
 def _parts(cell: NotebookNode) -> Iterator[NotebookNode]:

@@ -1,21 +1,42 @@
-"""nbconvert's slides, with all that they need inside one file."""
+"""nbconvert's slides, with all that they need inside one file.
 
+That includes the fonts, so that a page looks alike on every machine. Words
+are in the font of reveal.js's themes, formulas in STIX Two Math: a formula is
+set right only in a font with tables for it, and many a lecture hall's
+computer has none.
+"""
+
+import base64
+import io
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fontTools import subset
+from fontTools.ttLib import TTFont
 from jinja2 import pass_context
 from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
 from labkit.pages import STYLE, markdown_to_html
-from labstaff.slides import fonts
 
 HERE = Path(__file__).parent
 # Of reveal.js, in the order in which a page needs them.
 STYLES = ("dist/reset.css", "dist/reveal.css")
 SCRIPTS = ("dist/reveal.js", "plugin/notes/notes.js")
+FONTS = "dist/theme/fonts/source-sans-pro/source-sans-pro"
+FACES = {
+    "regular": ("normal", 400), "italic": ("italic", 400),
+    "semibold": ("normal", 600), "semibolditalic": ("italic", 600),
+}
+# What a browser draws though it stands in no formula: a root, a minus for a
+# hyphen, and italics, which are characters of their own, for single letters.
+DRAWN = "\N{SQUARE ROOT}\N{MINUS SIGN}\N{PLANCK CONSTANT}" + "".join(
+    map(chr, (*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)))
+)
+FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 # "> **Predict.** ..." and its like: the word becomes the class of the box.
 PROMPT = re.compile(r"<blockquote>(?=\s*<p><strong>(\w+))")
 # What a browser would fetch: in a tag, or in a style.
@@ -39,24 +60,34 @@ class DeckExporter(SlidesExporter):
 
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
-        html = markdown_to_html(source, _attached(context["cell"]))
+        attached = {
+            f"attachment:{name}": data["image/png"]
+            for name, data in context["cell"].get("attachments", {}).items()
+            if "image/png" in data
+        }
+        html = markdown_to_html(source, attached)
         return PROMPT.sub(
             lambda m: f'<blockquote class="{m[1].lower()}">', html
         )
 
     def _init_resources(self, resources: Any) -> Any:
+        reveal = _installed("sphinx_revealjs") / "_static" / "revealjs"
+        styles = [(reveal / name).read_text("utf-8") for name in STYLES]
+        styles += [
+            _font("Source Sans Pro",
+                  (reveal / f"{FONTS}-{file}.woff").read_bytes(), *face)
+            for file, face in FACES.items()
+        ]
+        styles += [STYLE, (HERE / "deck/deck.css").read_text("utf-8")]
+        scripts = [(reveal / name).read_text("utf-8") for name in SCRIPTS]
+        scripts.append((HERE / "deck/deck.js").read_text("utf-8"))
         resources = super()._init_resources(resources)
-        resources["deck"] = {"css": _styles(), "js": _scripts()}
+        resources["deck"] = {
+            "css": "\n".join(styles),
+            # The speaker's window is a page within a string.
+            "js": "\n".join(scripts).replace("</script", r"<\/script"),
+        }
         return resources
-
-
-def _attached(cell: NotebookNode) -> dict[str, str]:
-    """The PNG images that a cell brings along."""
-    return {
-        f"attachment:{name}": data["image/png"]
-        for name, data in cell.get("attachments", {}).items()
-        if "image/png" in data
-    }
 
 
 def export(notebook: NotebookNode, title: str) -> str:
@@ -73,7 +104,7 @@ def export(notebook: NotebookNode, title: str) -> str:
     """
     resources = {"metadata": {"name": title}}
     html, _ = DeckExporter().from_notebook_node(notebook, resources)
-    font = fonts.for_formulas(html)
+    font = _formula_font(html)
     html = html.replace("</head>", f"<style>\n{font}\n</style>\n</head>", 1)
     if found := fetched(html):
         raise RuntimeError(
@@ -92,14 +123,36 @@ def fetched(html: str) -> list[str]:
     return ["".join(filter(None, m.groups())) for m in FETCHED.finditer(bare)]
 
 
-def _styles() -> str:
-    parts = [(fonts.reveal() / name).read_text("utf-8") for name in STYLES]
-    parts += [fonts.for_words(), STYLE]
-    return "\n".join([*parts, (HERE / "deck/deck.css").read_text("utf-8")])
+def _installed(module: str) -> Path:
+    """Where an installed package has its files; it is not imported."""
+    spec = find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(name=module.replace("_", "-"))
+    return Path(spec.submodule_search_locations[0])
 
 
-def _scripts() -> str:
-    parts = [(fonts.reveal() / name).read_text("utf-8") for name in SCRIPTS]
-    parts.append((HERE / "deck/deck.js").read_text("utf-8"))
-    # The speaker's window is a page within a string.
-    return "\n".join(parts).replace("</script", r"<\/script")
+def _formula_font(html: str) -> str:
+    """The style that names a font with the characters of a page's formulas;
+    where it has none, it needs no font."""
+    formulas = " ".join(FORMULA.findall(html))
+    if not formulas:
+        return ""
+    file = _installed("ziamath") / "fonts/STIXTwoMath-Regular.ttf"
+    # The date of the change would make every page a new one.
+    with TTFont(file, recalcTimestamp=False) as font:
+        part = subset.Subsetter()  # a twentieth of the font, say
+        part.populate(text=formulas + DRAWN)
+        part.subset(font)
+        font.flavor = "woff"
+        stream = io.BytesIO()
+        font.save(stream)
+    return _font("STIX Two Math", stream.getvalue(), "normal", 400)
+
+
+def _font(family: str, font: bytes, style: str, weight: int) -> str:
+    data = base64.b64encode(font).decode("ascii")
+    return (
+        f"@font-face {{ font-family: '{family}'; font-style: {style}; "
+        f"font-weight: {weight}; "
+        f"src: url('data:font/woff;base64,{data}') format('woff'); }}"
+    )

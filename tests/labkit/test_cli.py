@@ -1,8 +1,12 @@
 import io
+import json
 import os
 import re
 import shlex
+import shutil
 import signal
+import subprocess
+import sys
 import time
 import tomllib
 import warnings
@@ -321,25 +325,29 @@ def batch(tmp_path_factory):
     return folder, code, out, err
 
 
+@pytest.mark.slow
 def test_a_failure_makes_the_exit_code_1(batch):
     _, code, _, err = batch
     assert (code, err) == (1, "")
 
 
+@pytest.mark.slow
 def test_each_notebook_says_in_a_line_how_it_went(batch):
     folder, _, out, _ = batch
     lines = [re.sub(r" \(?\d+ s\)?$", "", line) for line in out.splitlines()]
+    assert lines.pop(4).startswith(
+        "broken ... broken.ipynb cannot be read as a notebook (NotJSONError: ")
     assert lines == [
         str(corpus.find_corpus()),
         f"Results: {folder / 'out'}",
         "wrong ... ZeroDivisionError: division by zero",
         "dead ... Kernel died",
-        "broken ... NotJSONError: this is not a notebook",
         "good ... ok",
         "total",
     ]
 
 
+@pytest.mark.slow
 def test_the_rest_runs_after_a_failure(batch):
     folder = batch[0]
     text = str(corpus.find_corpus().path or "practice")
@@ -349,6 +357,7 @@ def test_the_rest_runs_after_a_failure(batch):
     ]
 
 
+@pytest.mark.slow
 def test_the_copy_of_a_failure_holds_its_error_and_nothing_old(batch):
     out = batch[0] / "out"
     assert outputs(out / "wrong.ipynb") == [
@@ -401,6 +410,7 @@ def test_only_a_full_run_may_replace_a_notebook(
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_in_place_replaces_what_ran_to_its_end(full, tmp_path, cached):
     full.delenv("LABUTILS_TEXT")
     corpus.store(STAND_IN)
@@ -457,6 +467,7 @@ time.sleep(100)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
 def test_ctrl_c_ends_the_run_and_the_kernel(full, tmp_path, ctrl_c):
     long = notebook(tmp_path / "long.ipynb", "print('new')", SLEEP)
@@ -478,3 +489,88 @@ def test_ctrl_c_ends_the_run_and_the_kernel(full, tmp_path, ctrl_c):
     assert "after" not in out
     assert (long.read_bytes(), after.read_bytes()) == before
     wait_until(lambda: gone(kernel))
+
+
+# A terminal that does not know every character.
+
+
+NAME = "王小明 é \N{GRINNING FACE}"  # none of the encodings has all of it
+
+
+# Several commands in one process, which must all end well.
+IN_A_ROW = """
+import json, sys
+from labkit.__main__ import main
+
+sys.exit(any([main(command) for command in json.loads(sys.argv[1])]))
+"""
+
+
+def printed_as(encoding: str, *commands: list, **environment) -> str:
+    """What commands print, as such a terminal shows it."""
+    words = [[str(word) for word in command] for command in commands]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_ROW, json.dumps(words)],
+        env=os.environ | {k: str(v) for k, v in environment.items()}
+        | {"PYTHONIOENCODING": encoding},
+        stdin=subprocess.DEVNULL, capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode(encoding)
+
+
+def shown_as(encoding: str, text: object) -> str:
+    return str(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+ENCODINGS = pytest.mark.parametrize("encoding", ["gbk", "cp1252"])
+
+
+@ENCODINGS
+def test_data_prints_what_the_terminal_cannot_show(encoding, tmp_path):
+    data = tmp_path / NAME
+    out = printed_as(encoding, ["data"], LABUTILS_TEXT="practice",
+                     LABUTILS_DATA_DIR=data)
+    assert shown_as(encoding, data) in out
+
+
+@pytest.mark.slow
+@ENCODINGS
+def test_so_do_the_other_commands(encoding, tmp_path):
+    place = tmp_path.resolve() / NAME
+    path = place / "in" / f"{NAME}.ipynb"
+    path.parent.mkdir(parents=True)
+    commands = [
+        ["run", notebook(path, f"print({NAME!r})"), "--out", place / "out"],
+        ["release", "--out", place / "学生"],
+        ["report", "--id", "1", "--name", NAME, "--lab", "1",
+         "--allow-incomplete", "--notebooks", place / "学生" / "notebooks",
+         "--out", place / "report"],
+    ]
+    if sys.platform == "linux" and shutil.which("bwrap"):
+        work = place / "class" / NAME
+        work.mkdir(parents=True)
+        (work / "02_long_sequence_sampling.ipynb").write_text("{")
+        commands.append(["grade", work.parent, "--out", place / "分"])
+    out = printed_as(encoding, *commands)
+    assert f"{shown_as(encoding, path.stem)} ... ok" in out
+    assert outputs(place / "out" / path.name) == [(1, f"{NAME}\n")]
+    for name in ("学生", *(path for path in (place / "report").iterdir()),
+                 *(["分"] if len(commands) > 3 else [])):
+        assert shown_as(encoding, place / name) in out
+
+
+@pytest.mark.slow
+@ENCODINGS
+def test_so_does_the_doctor(encoding, tmp_path):
+    text = tmp_path / f"{NAME}.txt"
+    text.write_bytes(b"no book")
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit", "doctor", "--only", "text"],
+        env=os.environ | {"PYTHONIOENCODING": encoding,
+                          "LABUTILS_TEXT": str(text)},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (2, b"")  # the text is bad
+    page = "".join(done.stdout.decode(encoding).split())
+    assert "".join(shown_as(encoding, NAME).split()) in page

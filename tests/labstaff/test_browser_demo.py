@@ -15,6 +15,8 @@ from page import wait_for
 
 import labutils
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(labutils.__file__).parents[1]
 SIZE = {"width": 1600, "height": 900}  # what a projector shows
 

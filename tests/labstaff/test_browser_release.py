@@ -9,6 +9,8 @@ from page import wait_for
 from labstaff.publish.release import edition
 from labutils import settings
 
+pytestmark = pytest.mark.slow
+
 NAME = "01_text_preprocessing.ipynb"
 # A slip that a beginner makes, in place of the solution.
 SLIP = '''def tokenize(lines, token="word"):

@@ -10,6 +10,8 @@ from nbformat import v4
 from labstaff.slides import decks
 from labutils import settings
 
+pytestmark = pytest.mark.slow
+
 FOLDER = settings.home() / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 PAGE = {"width": 1280, "height": 720}

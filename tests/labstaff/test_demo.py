@@ -18,6 +18,8 @@ from labstaff.demo.models import StaleError
 from labstaff.demo.page import PageError
 from labutils import settings
 
+pytestmark = pytest.mark.slow  # nearly every one trains
+
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):

@@ -4,8 +4,8 @@ import copy
 import html
 import re
 import warnings
+from functools import cache
 from importlib.util import find_spec
-from itertools import product
 from pathlib import Path
 
 import lesson
@@ -16,7 +16,7 @@ from support import names
 
 from labkit import __main__ as cli
 from labstaff.publish.release import STUB, student_notebook
-from labstaff.slides import cells, decks, exporter, fonts
+from labstaff.slides import cells, decks, exporter
 from labstaff.slides.cells import SlideError, prepare
 from labutils import settings
 
@@ -93,14 +93,9 @@ class TestMetadata:
 # ---- the pages
 
 
-@pytest.fixture(scope="module")
-def pages():
-    """Every notebook's page with solutions, and two without."""
-    wanted = [*product(NAMES, [True]), *product(STUBS, [False])]
-    return {
-        (name, solutions): decks.deck(FOLDER / f"{name}.ipynb", solutions)
-        for name, solutions in wanted
-    }
+@cache
+def deck(name: str, solutions: bool = True) -> decks.Deck:
+    return decks.deck(FOLDER / f"{name}.ipynb", solutions)
 
 
 def words(page: str) -> str:
@@ -125,27 +120,28 @@ def regions(name: str, mark: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 class TestPage:
-    def test_hidden_tests_are_not_there(self, pages, name):
+    def test_hidden_tests_are_not_there(self, name):
         hidden = regions(name, "HIDDEN TESTS")
         public = "\n".join(
             cells.without_marks(cell.source) for cell in read(name).cells)
         hidden = [line for line in hidden if line not in public]
         assert hidden
-        for key in {(name, True), (name, False)} & set(pages):
-            said = words(pages[key].page)
+        for solutions in (True, False) if name in STUBS else (True,):
+            said = words(deck(name, solutions).page)
             assert "HIDDEN" not in said and "### " not in said
             assert not [line for line in hidden if line in said]
 
-    def test_nothing_is_loaded(self, pages, name):
-        page = pages[name, True].page
+    def test_nothing_is_loaded(self, name):
+        page = deck(name).page
         assert exporter.fetched(page) == []
         assert page.count("<script") - page.count("<\\/script") == 1
         assert "reveal.js 5" in page
 
-    def test_formulas_are_mathml(self, pages, name):
-        page = pages[name, True].page
+    def test_formulas_are_mathml(self, name):
+        page = deck(name).page
         written = "".join(c.source for c in read(name).cells
                           if c.cell_type == "markdown" and kind(c) in SHOWN)
         inline = re.sub(r"\$\$.*?\$\$|`[^`]*`", "", written, flags=re.DOTALL)
@@ -153,26 +149,27 @@ class TestPage:
         assert page.count("<math ") == count
         assert 'class="formula"' not in page and "$$" not in words(page)
 
-    def test_it_is_of_a_reasonable_size(self, pages, name):
-        assert 15 <= pages[name, True].count <= 60
-        assert len(pages[name, True].page) < 3_000_000
+    def test_it_is_of_a_reasonable_size(self, name):
+        assert 15 <= deck(name).count <= 60
+        assert len(deck(name).page) < 3_000_000
 
-    def test_pictures_are_those_of_the_shown_cells(self, pages, name):
+    def test_pictures_are_those_of_the_shown_cells(self, name):
         shown = [
             output for cell in read(name).cells if kind(cell) in SHOWN
             for output in cell.get("outputs", [])
             if "image/png" in output.get("data", {})
         ]
-        found = re.findall("<img .*?>", slides(pages[name, True].page))
+        found = re.findall("<img .*?>", slides(deck(name).page))
         assert len(found) == len(shown)
         for image in found:
             assert 'src="data:image/png;base64,' in image
             assert re.search('alt="[^"]{5,}"', image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUBS)
-def test_solutions_are_there_unless_told_otherwise(pages, name):
-    solved, stubs = (words(pages[name, s].page) for s in (True, False))
+def test_solutions_are_there_unless_told_otherwise(name):
+    solved, stubs = (words(deck(name, s).page) for s in (True, False))
     lines = regions(name, "SOLUTION")
     assert len([line for line in lines if line in solved]) > 3
     todo = STUB.splitlines()[-1]
@@ -180,9 +177,10 @@ def test_solutions_are_there_unless_told_otherwise(pages, name):
     assert "YOUR ANSWER HERE" not in stubs
 
 
-def test_two_pages_of_a_notebook_are_equal(pages):
+@pytest.mark.slow
+def test_two_pages_of_a_notebook_are_equal():
     again = decks.deck(FOLDER / f"{NAMES[0]}.ipynb")
-    assert again == pages[NAMES[0], True]
+    assert again == deck(NAMES[0])
 
 
 @pytest.mark.parametrize("part, address", [
@@ -259,9 +257,9 @@ def test_a_cell_can_show_its_output_later(place):
     first, second = shown(code("print(1)", printed("one\n"), output=place))
     assert (first.source, first.outputs) == ("print(1)", [])
     assert kind(second) == place
-    deck = v4.new_notebook(cells=[first, second])
-    assert cells.count(deck) == (2 if place == "subslide" else 1)
-    said = words(exporter.export(deck, "t"))
+    both = v4.new_notebook(cells=[first, second])
+    assert cells.count(both) == (2 if place == "subslide" else 1)
+    said = words(exporter.export(both, "t"))
     assert said.count("print") == said.count("one") == 1
 
 
@@ -367,13 +365,14 @@ def test_what_is_no_notebook_is_refused(command, tmp_path, argument):
 
 
 @pytest.mark.parametrize("module, package", [
-    ("sphinx_revealjs", "sphinx-revealjs"), ("ziamath", "ziamath"),
+    ("sphinx_revealjs", "sphinx-revealjs"),
+    pytest.param("ziamath", "ziamath", marks=pytest.mark.slow),
 ])
 def test_without_a_package_it_says_how_to_install_it(
     command, tmp_path, monkeypatch, module, package
 ):
     monkeypatch.setattr(
-        fonts, "find_spec",
+        exporter, "find_spec",
         lambda name: None if name == module else find_spec(name),
     )
     code, out, err = command("03", "--out", tmp_path)

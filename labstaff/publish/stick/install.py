@@ -29,6 +29,10 @@ class InstallError(RuntimeError):
 
 
 def main(arguments: list[str] | None = None) -> int:
+    # A folder's name may be Chinese, and an old terminal know no Chinese.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         if options.check:  # on any computer, above all the one that made it
@@ -64,14 +68,10 @@ def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
     """
     major, minor, micro = sys.version_info[:3]
     for target in targets:
-        fits = target["python"] == f"{major}.{minor}"
-        if (fits and target["system"] == system()
-                and micro >= target["release"]):
+        if (target["python"] == f"{major}.{minor}"
+                and target["system"] == system()):
             return target
-    served = "; ".join(
-        f"{x['title']} (from {x['python']}.{x['release']} on)"
-        for x in targets
-    )
+    served = "; ".join(target["title"] for target in targets)
     raise InstallError(
         f"this is Python {major}.{minor}.{micro} on {system()}, and the "
         f"bundle is for: {served}. Install such a Python, or have a bundle "
