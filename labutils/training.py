@@ -259,6 +259,7 @@ def _save(
     checkpoint: str | Path, snapshot: Snapshot, history: History
 ) -> None:
     """Keep the state in a file; a full disk must not end a training."""
+    history = replace(history, fingerprint=snapshot.fingerprint())
     try:
         save_checkpoint(checkpoint, snapshot, history)
     except OSError as error:

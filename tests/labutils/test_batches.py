@@ -114,11 +114,11 @@ def test_the_shortest_corpus(sample, batch_size, num_steps):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((range(35), 0, 5), "batch_size is 0: expected 1 or more"),
-        ((range(35), -2, 5), "batch_size is -2: expected 1 or more"),
-        ((range(35), 2, 0), "num_steps is 0: expected 1 or more"),
-        ((range(35), 2, -5), "num_steps is -5: expected 1 or more"),
-        ((range(35), 2, 5, -1), "offset is -1: expected 0 or more"),
+        ((range(35), 0, 5), "batch_size is 0: expected .*1 or more"),
+        ((range(35), -2, 5), "batch_size is -2: expected .*1 or more"),
+        ((range(35), 2, 0), "num_steps is 0: expected .*1 or more"),
+        ((range(35), 2, -5), "num_steps is -5: expected .*1 or more"),
+        ((range(35), 2, 5, -1), "offset is -1: expected .*0 or more"),
         ((torch.zeros(7, 5), 2, 5), r"shape \(7, 5\): expected one sequence"),
         ((torch.tensor(3), 2, 5), r"shape \(\): expected one sequence"),
         (([], 2, 5), "has 0 tokens: one batch needs at least 11"),

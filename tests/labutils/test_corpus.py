@@ -186,6 +186,7 @@ def test_the_real_text_is_the_books():
 # Nothing wrong gets in: the file named by LABUTILS_TEXT.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_named_file_is_refused_and_left_alone(
     monkeypatch, cached, tmp_path, kind, network
@@ -503,6 +504,7 @@ def test_read_only_folder_with_a_good_copy(read_only):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["empty", "shut"])
 def test_folder_that_cannot_hold_a_download(read_only, folder):
     root, found = read_only
@@ -515,6 +517,7 @@ def test_folder_that_cannot_hold_a_download(read_only, folder):
     assert found[folder]["files"] == ([] if folder == "empty" else None)
 
 
+@pytest.mark.slow
 def test_read_only_folder_with_a_bad_copy(read_only):
     root, found = read_only
     assert found["bad"]["name"] == practice_text().name

@@ -333,6 +333,7 @@ print([process.exitcode for process in processes])
 """
 
 
+@pytest.mark.slow
 def test_six_processes_at_once_on_an_empty_cache(cached, server):
     together = threading.Barrier(6)
 

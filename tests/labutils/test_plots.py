@@ -405,6 +405,7 @@ def test_an_import_changes_no_style():
 CHOOSE_PNG = "%config InlineBackend.figure_formats = ['png', 'jpeg']"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen, factor", [("", 2), (CHOOSE_PNG, 1)])
 def test_a_notebooks_figure_has_twice_the_pixels_unless_the_reader_chooses(
     chosen, factor

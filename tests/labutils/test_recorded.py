@@ -1,6 +1,7 @@
 """Recorded runs: how they are written, played back and compared with."""
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -36,14 +37,18 @@ def folder(monkeypatch, tmp_path):
     return tmp_path / "recorded"
 
 
-def make_history(seed=0, **changes):
+@functools.cache
+def trained(seed):
     data = make_data(seed=seed)
     data.record = {"name": "a sentence", "sha256": "12", "tokens": 800}
-    history = train(
+    return train(
         make_model("concise", seed), data, VOCAB, 1.0, 4, eval_every=2,
         verbose=False,
     )
-    return dataclasses.replace(history, **changes)
+
+
+def make_history(seed=0, **changes):
+    return dataclasses.replace(trained(seed), **changes)
 
 
 @pytest.fixture
