@@ -186,7 +186,6 @@ def test_the_real_text_is_the_books():
 # Nothing wrong gets in: the file named by LABUTILS_TEXT.
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_named_file_is_refused_and_left_alone(
     monkeypatch, cached, tmp_path, kind, network
@@ -494,6 +493,7 @@ def read_only():
         yield root, dict(zip(names, json.loads(out), strict=True))
 
 
+@pytest.mark.slow
 def test_read_only_folder_with_a_good_copy(read_only):
     _, found = read_only
     assert found["good"] == {
