@@ -441,7 +441,7 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
-def wait_until(condition, seconds: float = 60.0):
+def wait_until(condition, seconds: float = 300.0):
     """What `condition` returns, once it is true."""
     end = time.monotonic() + seconds
     while not (value := condition()):

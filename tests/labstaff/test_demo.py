@@ -300,4 +300,4 @@ def test_the_kernel_is_this_environments(monkeypatch, tmp_path):
         found = KernelSpecManager().get_kernel_spec("python3").argv
         assert Path(found[0]).samefile(page.sys.executable)
         first = os.environ["PYTHONPATH"].split(os.pathsep)[0]
-        assert (Path(first) / "labutils").samefile(page.HERE.parents[1])
+        assert (Path(first) / "labstaff" / "demo").samefile(page.HERE)
