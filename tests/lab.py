@@ -1,6 +1,5 @@
 """A real JupyterLab in a real browser, as a test's own."""
 
-import json
 import os
 import shutil
 import socket
@@ -144,7 +143,6 @@ def _server(
         "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
     ):
         variables[name] = str(folder / name.lower())
-    _no_news(Path(variables["JUPYTERLAB_SETTINGS_DIR"]))
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
     with (folder / "lab.log").open("w") as log:
@@ -179,15 +177,6 @@ def _server(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-
-
-def _no_news(settings: Path) -> None:
-    """Without the question whether one wants to read news."""
-    file = settings / "@jupyterlab/apputils-extension"
-    file.mkdir(parents=True)
-    (file / "notification.jupyterlab-settings").write_text(
-        json.dumps({"fetchNews": "false", "checkForUpdates": False})
-    )
 
 
 def _free_port() -> int:

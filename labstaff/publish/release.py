@@ -31,7 +31,7 @@ STUB = (
 # Of the root, as they are.
 FILES = (
     ".gitattributes", ".gitignore", "LICENSE", "constraints.txt",
-    "pyproject.toml",
+    "environment.yml", "pyproject.toml",
 )
 PACKAGES = ("labutils", "labkit")
 TEMPLATES = Path(__file__).parent / "student"
@@ -113,9 +113,6 @@ def edition() -> tuple[dict[str, bytes], list[Row]]:
     )
     files["README.md"] = guide.replace("{rows}", table).encode("utf-8")
     files["Makefile"] = _text(TEMPLATES / "Makefile")
-    # Students have no tests, and need none of what these bring.
-    conda = _text(root / "environment.yml")
-    files["environment.yml"] = conda.replace(b".[test]", b".[lab]")
     return files, rows
 
 

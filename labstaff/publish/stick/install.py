@@ -135,8 +135,11 @@ def install(out: Path, target: dict[str, Any]) -> None:
     print(f"3 of 3: installing {target['wheels']} packages into "
           f"{out / '.venv'}; this takes some minutes ...", flush=True)
     bin_folder = _environment(out)
-    # For `make lab` in that folder: nothing is left to install.
-    for name in ("made", "ready"):
+    # For make in that folder: nothing is left to install.
+    stamps = ["made", "ready-lab"]
+    if _about()["extra"] == "test":
+        stamps += ["ready-teach", "ready-test"]
+    for name in stamps:
         (out / ".venv" / name).touch()
     _run([str(bin_folder / "python"), "-m", "labkit", "data"], out)
     print(f"\nDone. To start:\n\n{_start(out, bin_folder)}\n")
