@@ -5,12 +5,15 @@ the standard library and `packaging`, except for the scripts in `probes`, which
 run in processes of their own.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-PARTS = (
-    "python", "imports", "notebooks", "text", "machine", "folders", "extras"
-)
+PARTS = {  # with their titles
+    "python": "Python and packages", "imports": "Imports",
+    "notebooks": "Notebooks", "text": "Text and settings",
+    "machine": "Machine", "folders": "Folders",
+    "extras": "Reports, tests, grading",
+}
 # All is well; good to know; works, but not as it should; does not work.
 OK, NOTE, WARN, BAD = "ok", "note", "WARN", "BAD"
 
@@ -29,6 +32,5 @@ class Finding:
 class Answer:
     """What a probe said."""
 
-    # By name; all that it had said when it ended or was ended.
-    facts: dict[str, Any] = field(default_factory=dict)
-    trouble: str = ""  # why it did not come to its end; "" where it did
+    facts: dict[str, Any]  # by name: all that it said until its end
+    trouble: str  # why it did not come to its end; "" where it did

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.doctor import (
+    PARTS,
     WARN,
     Answer,
     Finding,
@@ -25,56 +26,39 @@ from labutils import settings
 # Of the time there is: until when the other probes are heard before steps
 # are timed, and until when these are.
 HEARD, TIMED = 0.66, 0.89
-TIMING = 3.0  # seconds of timing, at the most
 
-# Of each part: its title and its checks, by name, with the probe whose answer
-# a check takes.
-Check = tuple[str, Callable[..., Iterator[Finding]], str]
-CHECKS: dict[str, tuple[str, list[Check]]] = {
-    "python": ("Python and packages", [
-        ("Python", python.interpreter, ""),
-        ("packages", python.packages, ""),
-    ]),
-    "imports": ("Imports", [("imports", python.imports, "libraries")]),
-    "notebooks": ("Notebooks", [
-        ("kernel", jupyter.kernels, "kernel"),
-        ("widgets", jupyter.widgets, "kernel"),
-    ]),
-    "text": ("Text and settings", [
-        ("text", folders.text, ""),
-        ("settings", folders.variables, ""),
-    ]),
-    "machine": ("Machine", [
-        ("device", machine.device, "libraries"),
-        ("training", machine.trainings, "libraries"),
-        ("memory", machine.memory, "libraries"),
-    ]),
-    "folders": ("Folders", [
-        ("folders", folders.check, ""),
-        ("file names", python.hidden, ""),
-    ]),
-    "extras": ("Reports, tests, grading", [
-        ("fonts", machine.fonts, "libraries"),
-        ("browser", machine.browser, ""),
-        ("sandbox", machine.sandbox, ""),
-    ]),
-}
+# The part, the name and the function of each check, and the probe whose
+# answer it takes.
+CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str]] = [
+    ("python", "Python", python.interpreter, ""),
+    ("python", "packages", python.packages, ""),
+    ("imports", "imports", python.imports, "libraries"),
+    ("notebooks", "kernel", jupyter.kernels, "kernel"),
+    ("notebooks", "widgets", jupyter.widgets, "kernel"),
+    ("text", "text", folders.text, ""),
+    ("text", "settings", folders.variables, ""),
+    ("machine", "device", machine.device, "libraries"),
+    ("machine", "training", machine.trainings, "libraries"),
+    ("machine", "memory", machine.memory, "libraries"),
+    ("folders", "folders", folders.check, ""),
+    ("folders", "file names", python.hidden, ""),
+    ("extras", "fonts", machine.fonts, "libraries"),
+    ("extras", "browser", machine.browser, ""),
+    ("extras", "sandbox", machine.sandbox, ""),
+]
 
 
 def examine(
     seconds: float, parts: Collection[str]
 ) -> dict[str, list[Finding]]:
-    """Look at some parts, for so many seconds at the most.
+    """Look at some parts, for so many seconds at the most, and give the
+    findings by the parts' titles.
 
     The probes run while the rest is looked at; steps are timed when the other
     probe has ended, since on two cores they would be in each other's way.
-
-    Returns:
-        Findings by the titles of the parts.
     """
     start = time.monotonic()
-    chosen = [CHECKS[part] for part in CHECKS if part in parts]
-    checks = [check for _, its in chosen for check in its]
+    checks = [one for one in CHECKS if one[0] in parts]
     asked = {probe for *_, probe in checks}
     probes = {
         name: ask(name, HEARD * seconds - 0.5)
@@ -82,7 +66,7 @@ def examine(
     }
     found = {
         name: careful(name, check)
-        for name, check, probe in checks if not probe
+        for _, name, check, probe in checks if not probe
     }
     answers = {}
     if "kernel" in probes:
@@ -90,16 +74,14 @@ def examine(
     if "libraries" in probes:
         until = start + TIMED * seconds
         # A step that has begun is not broken off, and fonts come after it.
-        timing = min(TIMING, until - time.monotonic() - 1)
-        order = f"{timing if 'machine' in parts else 0}\n"
-        answers["libraries"] = hear(probes["libraries"], until, order)
-    for name, check, probe in checks:
+        timing = until - time.monotonic() - 1 if "machine" in parts else 0
+        answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
+    sections: dict[str, list[Finding]] = {}
+    for part, name, check, probe in checks:
         if probe:
             found[name] = careful(name, check, answers[probe])
-    return {
-        title: [f for name, *_ in its for f in found[name]]
-        for title, its in chosen
-    }
+        sections.setdefault(PARTS[part], []).extend(found[name])
+    return sections
 
 
 def careful(
@@ -124,10 +106,9 @@ def ask(name: str, seconds: float) -> "subprocess.Popen[bytes]":
     """Start a script of `probes` in a process of its own.
 
     A library that crashes, hangs or prints takes down a probe, never the
-    page. A script's arguments are the folder that has labutils in it and the
-    seconds it may take. It prints facts, each a line of JSON with one name,
-    and those before what may fail: what it printed before it died or was
-    ended counts.
+    page. Its arguments are the folder that has labutils in it and the seconds
+    it may take. It prints facts, each a line of JSON with one name, before
+    what may fail: what it printed before it died or was ended counts.
     """
     script = Path(__file__).parent / "probes" / f"ask_{name}.py"
     notebooks = settings.home() / "notebooks"

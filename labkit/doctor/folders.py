@@ -18,7 +18,6 @@ NO_NETWORK = (
     "(Without a network add --from FILE to the line below, with a copy.)"
 )
 CAPS = ("LABUTILS_EPOCHS", "LABUTILS_SECONDS")  # of a training
-WRITTEN = 2**20  # bytes
 # All of a full run's results take some 30 MB.
 SCARCE, TOO_LITTLE = 500 * 10**6, 50 * 10**6
 
@@ -96,10 +95,9 @@ def variables() -> Iterator[Finding]:
         words = f"{name} is set, and nothing reads it{meant}"
         bad.append(Finding("settings", WARN, words, mends.unset(name)))
     words = ", ".join(f"{name}={value}" for name, value in given.items())
-    yield from bad
     if bad:
-        return
-    if caps := [name for name in CAPS if name in given]:
+        yield from bad
+    elif caps := [name for name in CAPS if name in given]:
         words += ": trainings are capped, and say so"
         yield Finding("settings", NOTE, words, mends.unset(*caps))
     else:
@@ -130,12 +128,8 @@ def check() -> Iterator[Finding]:
 
 
 def folder(name: str, variable: str, path: Path, state: str) -> Finding:
-    """The line about a folder that a variable may put elsewhere.
-
-    Args:
-        path: where it is now.
-        state: of the line where nothing can be written.
-    """
+    """The line about a folder that a variable may put elsewhere; its state
+    where nothing can be written."""
     problem = try_to_write(path)
     free = shutil.disk_usage(_existing(path)).free
     words = f"{path}: only {_size(free)} are free there"
@@ -152,16 +146,12 @@ def folder(name: str, variable: str, path: Path, state: str) -> Finding:
 
 def try_to_write(folder: Path) -> str:
     """Write a file there as labutils would, or where it would make the
-    folder, and remove it.
-
-    Returns:
-        What went wrong, in words; "" where nothing did.
-    """
+    folder, and remove it; what went wrong, in words, or ""."""
     try:
         with tempfile.NamedTemporaryFile(
             prefix=".doctor.", dir=_existing(folder)
         ) as stream:
-            stream.write(os.urandom(WRITTEN))
+            stream.write(os.urandom(2**20))
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
@@ -184,8 +174,8 @@ def _size(number: int) -> str:
 
 
 def _owned(folder: Path) -> str:
-    """A line that makes one's own folder writable again; "" where it is
-    not that."""
+    """A line that makes a folder writable again; "" where it is not one's
+    own."""
     if os.name != "posix" or not os.geteuid() or not folder.is_dir():
         return ""
     about = folder.stat()
@@ -197,10 +187,7 @@ def _owned(folder: Path) -> str:
 def another(name: str) -> Path:
     """A folder elsewhere that can be written and has room."""
     for place in (Path.home(), Path(tempfile.gettempdir()), Path("/var/tmp")):
-        other = place / name
-        if (
-            place.is_dir() and not try_to_write(other)
-            and shutil.disk_usage(place).free >= SCARCE
-        ):
-            return other
+        room = place.is_dir() and shutil.disk_usage(place).free >= SCARCE
+        if room and not try_to_write(place / name):
+            return place / name
     return Path("/a/folder/with/room")

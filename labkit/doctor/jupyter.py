@@ -120,12 +120,9 @@ def _mend(facts: dict[str, Any]) -> str:
 
 
 def widgets(answer: Answer) -> Iterator[Finding]:
-    """The line about widgets.
-
-    Their back end is the Python package; the front end is an extension that
-    JupyterLab loads from share/jupyter/labextensions. Where one is missing
-    or of another generation, a widget is a line of text.
-    """
+    """The line about widgets: without their front end (an extension that
+    JupyterLab loads from share/jupyter/labextensions), or with one of another
+    generation than the Python package, they are a line of text."""
     back, facts = installed("ipywidgets"), answer.facts
     if "labextensions" not in facts or back is None:
         return  # said in the kernel's line, or among the packages

@@ -128,8 +128,8 @@ def fonts(libraries: Answer) -> Iterator[Finding]:
     if (families := facts.get("fonts")) is None:
         reason = facts.get("no_fonts") or libraries.trouble
         state, words = NOTE, f"matplotlib did not say ({reason})"
-        if "font_cache" in facts:
-            words += "; its first list takes long, the second time it is there"
+        if "too long" in reason:  # such as the first time, when it lists them
+            mend = mends.longer()
     elif families:
         more = f" and {len(families) - 2} more" if len(families) > 2 else ""
         words = f"with Chinese letters: {', '.join(families[:2])}{more}"
@@ -172,19 +172,17 @@ def sandbox() -> Iterator[Finding]:
     """The line about bubblewrap, for those who grade."""
     if not full_course() or sys.platform != "linux":
         return
-    found = shutil.which("bwrap")
-    if not found:
-        yield Finding(
-            "sandbox", NOTE, "no bubblewrap, which grading needs",
-            "sudo apt-get install bubblewrap",
+    state, mend = NOTE, ""
+    if found := shutil.which("bwrap"):
+        done = subprocess.run(
+            [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )
-        return
-    done = subprocess.run(
-        [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
-        stdin=subprocess.DEVNULL, capture_output=True, check=False,
-    )
-    said = done.stderr.decode("utf-8", "replace").strip()
-    state, words = OK, f"{found} works, for grading"
-    if done.returncode:
-        state, words = NOTE, f"{found} does not work: {said}"
-    yield Finding("sandbox", state, words)
+        said = done.stderr.decode("utf-8", "replace").strip()
+        words = f"{found} does not work: {said}"
+        if not done.returncode:
+            state, words = OK, f"{found} works, for grading"
+    else:
+        words = "no bubblewrap, which grading needs"
+        mend = "sudo apt-get install bubblewrap"
+    yield Finding("sandbox", state, words, mend)

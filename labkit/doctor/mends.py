@@ -39,19 +39,14 @@ def installed(name: str) -> str | None:
 
 
 def requirements() -> "dict[str, list[Requirement]]":
-    """What each extra asks for on this machine, and "" for everyone.
-
-    Where the course's folder is not at hand, all that a lesson needs stands
-    under ""; where labutils is not installed either, there is nothing.
-    """
+    """What each extra asks for on this machine, and "" for everyone: without
+    the course's folder all that a lesson needs; without labutils, nothing."""
     path = settings.home() / "pyproject.toml"
     if path.is_file():
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-        extras = project["optional-dependencies"]
-        return {
-            extra: _asked(lines) for extra, lines
-            in {"": project["dependencies"], **extras}.items()
-        }
+        lists = {"": project["dependencies"]}
+        lists |= project["optional-dependencies"]
+        return {extra: _asked(lines) for extra, lines in lists.items()}
     try:
         return {"": _asked(metadata.requires("labutils") or [], "lab")}
     except metadata.PackageNotFoundError:
@@ -168,13 +163,15 @@ def install(extra: str = "lab") -> str:
         return start(own_python(), "-m labkit doctor")
     if not (settings.home() / "pyproject.toml").is_file():
         # Not labutils by its name: another package may have it in a registry.
-        asked = requirements()
-        return pip(*[
-            f'"{str(one).partition(";")[0].strip()}"'
-            for needed in NEEDED for one in asked.get(needed, [])
-        ] or ["-e", f'"THE_COURSE_FOLDER[{extra}]"'])
-    if not in_environment():
-        return make()
+        asked = requirements().get("", [])
+        needed = [f'"{str(one).partition(";")[0].strip()}"' for one in asked]
+        return pip(*needed or ["-e", f'"THE_COURSE_FOLDER[{extra}]"'])
+    if not in_environment():  # then one of the course's own
+        course = [*_cpu_index(), *_course(extra)]
+        return then(
+            python("-m venv", shown(own_python().parents[1])),
+            start(own_python(), "-m pip install", *course),
+        )
     index = [] if installed("torch") else _cpu_index()
     return pip(*index, *_course(extra))
 
@@ -194,13 +191,6 @@ def pip(*arguments: str) -> str:
     if PathFinder.find_spec("pip"):
         return line
     return then(python("-m ensurepip"), line)
-
-
-def make() -> str:
-    """A line that makes an environment of the course's own."""
-    own = own_python()
-    install = start(own, "-m pip install", *_cpu_index(), *_course("lab"))
-    return then(python("-m venv", shown(own.parents[1])), install)
 
 
 def in_environment() -> bool:

@@ -27,23 +27,20 @@ def full_course() -> bool:
 
 def interpreter() -> Iterator[Finding]:
     """The lines about the course's folder and about Python."""
-    home = settings.home()
-    if (home / "notebooks").is_dir():
-        edition = "the course" if full_course() else "student edition"
-        yield Finding("course", OK, f"{home}, {edition}")
-    else:
-        yield Finding(
-            "course", NOTE, f"labutils in {ROOT}, without the course's "
-            f"folder; data/ and results/ are in {home}",
+    home, state = settings.home(), OK
+    words = f"{home}, {'the course' if full_course() else 'student edition'}"
+    if not (home / "notebooks").is_dir():
+        state, words = NOTE, (
+            f"labutils in {ROOT}, without the course's folder; data/ and "
+            f"results/ are in {home}"
         )
-    found = f"{platform.python_version()}, {mends.shown(sys.executable)}"
-    if mends.is_elsewhere():
-        yield Finding(
-            "Python", NOTE, f"{found}; the course has an environment of its "
-            f"own, {mends.own_python().parents[1]}",
-        )
-    else:
-        yield Finding("Python", OK, found)
+    yield Finding("course", state, words)
+    state = NOTE if mends.is_elsewhere() else OK
+    words = f"{platform.python_version()}, {mends.shown(sys.executable)}"
+    if state == NOTE:
+        own = mends.own_python().parents[1]
+        words += f"; the course has an environment of its own, {own}"
+    yield Finding("Python", state, words)
 
 
 # ---- versions
@@ -77,11 +74,8 @@ def packages() -> Iterator[Finding]:
         state, words = BAD if bad else WARN, "; ".join(bad + other)
         yield Finding("packages", state, words, mends.install())
     else:
-        words = f"all {len(needed)} as needed" + (
-            ", in the versions tested" if tested else
-            "; no list of tested versions"
-        )
-        yield Finding("packages", OK, words)
+        words = ", in the versions tested" if tested else ""
+        yield Finding("packages", OK, f"all {len(needed)} as needed{words}")
     # A student's installation has none of the other extras.
     if full_course():
         yield _extras(asked)
@@ -94,49 +88,53 @@ def _extras(asked: dict[str, list[Any]]) -> Finding:
         for extra, its in asked.items()
     }
     there = [extra for extra, names in missing.items() if not names]
-    words = f"installed: {', '.join(there) or 'none'}"
-    for extra, names in missing.items():
-        words += f"; not {extra} ({', '.join(names)})" if names else ""
-    return Finding("extras", NOTE if any(missing.values()) else OK, words)
+    words = [f"installed: {', '.join(there) or 'none'}"] + [
+        f"not {extra} ({', '.join(names)})"
+        for extra, names in missing.items() if names
+    ]
+    state = NOTE if len(words) > 1 else OK
+    return Finding("extras", state, "; ".join(words))
 
 
 # ---- imports
 
 
 def imports(libraries: Answer) -> Iterator[Finding]:
-    """The lines about imports: one for each module that is not as it should
-    be, or one for them all."""
+    """The lines about modules that are not as they should be, or about all."""
     found, trouble = libraries.facts.get("imports", {}), libraries.trouble
     problems = []
-    if dying := libraries.facts.get("importing"):
+    dying = libraries.facts.get("importing")
+    if dying and "too long" in trouble:
         problems.append((
             WARN, f"{dying} was not imported within the doctor's time: the "
             "first import, or one on a busy machine, takes longer",
             mends.longer(),
-        ) if "too long" in trouble else (
-            BAD, f"importing {dying}: {trouble}",
-            mends.reinstall(PACKAGES.get(dying, dying)),
         ))
+    elif dying:
+        mend = mends.reinstall(PACKAGES.get(dying, dying))
+        problems.append((BAD, f"importing {dying}: {trouble}", mend))
     for module, package in PACKAGES.items():
         if module in found and installed(package):
             words, mend = _import(module, package, **found[module])
             if words:
                 problems.append((BAD, words, mend))
     # Where there are some, it is they that labutils cannot import.
-    own, there = found.get("labutils", {}), settings.home()
+    own = found.get("labutils", {})
     file = Path(own.get("file") or ROOT / "labutils" / "__init__.py")
     if not problems and "error" in own:
         words = f"labutils does not import: {own['error']}"
         problems.append((BAD, words, mends.install()))
     elif not problems and file.resolve().parents[1] != ROOT:
+        change = f"cd {mends.shown(settings.home())}"
         problems.append((
             WARN, f"import labutils finds {file.parent}, the doctor is of "
-            f"{ROOT / 'labutils'}",
-            mends.then(f"cd {mends.shown(there)}", mends.install()),
+            f"{ROOT / 'labutils'}", mends.then(change, mends.install()),
         ))
     names = ", ".join(name for name in found if "error" not in found[name])
-    for state, words, mend in problems or ([(OK, names, "")] if names else []):
-        yield Finding("imports", state, words, mend)
+    if names and not problems:
+        problems.append((OK, names, ""))
+    for problem in problems:
+        yield Finding("imports", *problem)
 
 
 def _import(
@@ -171,8 +169,7 @@ def site_packages(package: str) -> Path:
 
 
 def is_in(file: Path, place: Path) -> bool:
-    """Whether a file is in a folder, or linked to there: some installers put
-    into an environment links to files elsewhere."""
+    """Whether a file is in a folder, or a link there, as some installers'."""
     return place in file.parents or place.resolve() in file.resolve().parents
 
 

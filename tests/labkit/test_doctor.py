@@ -261,7 +261,9 @@ def test_torch_comes_without_cuda_where_no_gpu_is(monkeypatch, gpu):
     assert asked not in mends.install()  # torch is there
     monkeypatch.setattr(mends, "installed", lambda name: None)
     assert (asked in mends.install()) is not gpu
-    assert (asked in mends.make()) is not gpu
+    monkeypatch.setattr(mends, "in_environment", lambda: False)
+    assert (asked in mends.install()) is not gpu
+    assert " -m venv " in mends.install()
 
 
 # ---- imports
@@ -795,13 +797,17 @@ def test_fonts_are_missed_more_where_the_language_is_chinese(monkeypatch):
     assert found.state == NOTE and found.mend
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert next(machine.fonts(none)).state == WARN
+    [found] = machine.fonts(answer("took too long, and was ended"))
+    assert found.state == NOTE and found.mend.endswith("--seconds 60")
+    [found] = machine.fonts(answer(no_fonts="broken"))
+    assert found.state == NOTE and "(broken)" in found.found
 
 
 # ---- all together
 
 
 def test_the_command_line_has_the_parts_that_there_are():
-    assert tuple(examine.CHECKS) == PARTS
+    assert [*dict.fromkeys(part for part, *_ in examine.CHECKS)] == [*PARTS]
 
 
 def test_an_error_within_a_check_becomes_a_line():

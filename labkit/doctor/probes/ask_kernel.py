@@ -9,9 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 NAME = "python3"  # the kernel that the notebooks name
-
 # What it is asked.
 FACTS = """{
     "executable": __import__("sys").executable,
@@ -53,31 +53,28 @@ def main():
 
 def start(until):
     """Start the kernel as a server would, and ask it."""
-    from jupyter_client.manager import KernelManager
+    from jupyter_client.manager import run_kernel
 
-    manager = KernelManager(kernel_name=NAME)
+    client: Any
     with tempfile.TemporaryFile() as errors:
-        manager.start_kernel(stdout=subprocess.DEVNULL, stderr=errors)
-        client = manager.client()
-        client.start_channels()
         try:
-            client.wait_for_ready(timeout=until - time.monotonic())
-            reply = client.execute(
-                "", silent=True, user_expressions={"facts": FACTS}, reply=True,
-                timeout=max(0.1, until - time.monotonic()),
-            )
-            facts = reply["content"]["user_expressions"]["facts"]
-            say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
+            with run_kernel(
+                kernel_name=NAME, startup_timeout=until - time.monotonic(),
+                stdout=subprocess.DEVNULL, stderr=errors,
+            ) as client:
+                reply = client.execute(
+                    "", silent=True, user_expressions={"facts": FACTS},
+                    reply=True, timeout=max(0.1, until - time.monotonic()),
+                )
+                facts = reply["content"]["user_expressions"]["facts"]
+                say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
         except Exception:
-            late = manager.is_alive() and time.monotonic() > until - 0.2
             errors.seek(0)
             lines = errors.read().decode("utf-8", "replace").splitlines()
             said = [x for x in lines if x.strip() and "WARNING" not in x]
-            say(late=late, kernel_said=said[-1] if said else "")
+            say(late=time.monotonic() > until - 0.2,
+                kernel_said=said[-1] if said else "")
             raise
-        finally:
-            client.stop_channels()
-            manager.shutdown_kernel(now=True)
 
 
 if __name__ == "__main__":

@@ -88,9 +88,8 @@ def find_device():
     except settings.SettingsError as error:
         say(bad_device=str(error))
         device = torch.device("cpu")
-    name = ""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
+    gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if gpu else ""
     say(device=str(device), device_name=name)
     return device
 
@@ -125,12 +124,8 @@ def step(model, device):
 
 
 def time_steps(model, device, seconds):
-    """Time a few steps, and estimate the notebooks; no step begins after so
-    many seconds.
-
-    Says the milliseconds after each, since on a busy machine the next one may
-    come too late.
-    """
+    """Time a few steps, the last begun within so many seconds, and estimate
+    the notebooks after each: on a busy machine the next may come too late."""
     until = time.monotonic() + seconds
     found: list[float] = []
     while time.monotonic() < until and len(found) < ROUNDS:
