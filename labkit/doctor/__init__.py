@@ -5,49 +5,32 @@ the standard library and `packaging`, except for the scripts in `probes`, which
 run in processes of their own.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-PARTS = (
-    "python", "imports", "notebooks", "text", "machine", "folders", "extras"
-)
+PARTS = {  # with their titles
+    "python": "Python and packages", "imports": "Imports",
+    "notebooks": "Notebooks", "text": "Text and settings",
+    "machine": "Machine", "folders": "Folders",
+    "extras": "Reports, tests, grading",
+}
+# All is well; good to know; works, but not as it should; does not work.
 OK, NOTE, WARN, BAD = "ok", "note", "WARN", "BAD"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the page.
+    """One line of the page."""
 
-    Attributes:
-        name: what was looked at.
-        state: OK; NOTE (good to know); WARN (works, but not as it should);
-            BAD (does not work).
-        found: what was found, in words.
-        mend: the one line, typed in a terminal, that mends it.
-    """
-
-    name: str
+    name: str  # what was looked at
     state: str
-    found: str
-    mend: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: its title and its lines."""
-
-    title: str
-    findings: list[Finding]
+    found: str  # in words
+    mend: str = ""  # the one line, typed in a terminal, that mends it
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a probe said.
+    """What a probe said."""
 
-    Attributes:
-        facts: by name; all that it had said when it ended or was ended.
-        trouble: why it did not come to its end; "" where it did.
-    """
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    trouble: str = ""
+    facts: dict[str, Any]  # by name: all that it said until its end
+    trouble: str  # why it did not come to its end; "" where it did

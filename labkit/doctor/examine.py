@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit.doctor import (
+    PARTS,
     WARN,
     Answer,
     Finding,
-    Section,
     folders,
     jupyter,
     machine,
@@ -26,73 +26,62 @@ from labutils import settings
 # Of the time there is: until when the other probes are heard before steps
 # are timed, and until when these are.
 HEARD, TIMED = 0.66, 0.89
-TIMING = 3.0  # seconds of timing, at the most
-PROBES = ("libraries", "kernel", "fonts")  # the slowest is started first
 
-# Of each part: its title and its checks, by name, with the probe whose answer
-# a check takes.
-Check = tuple[str, Callable[..., Iterator[Finding]], str]
-CHECKS: dict[str, tuple[str, list[Check]]] = {
-    "python": ("Python and packages", [
-        ("Python", python.interpreter, ""),
-        ("packages", python.packages, ""),
-    ]),
-    "imports": ("Imports", [("imports", python.imports, "libraries")]),
-    "notebooks": ("Notebooks", [
-        ("kernel", jupyter.kernels, "kernel"),
-        ("widgets", jupyter.widgets, "kernel"),
-    ]),
-    "text": ("Text and settings", [
-        ("text", folders.text, ""),
-        ("settings", folders.variables, ""),
-    ]),
-    "machine": ("Machine", [
-        ("device", machine.device, "libraries"),
-        ("training", machine.trainings, "libraries"),
-        ("memory", machine.memory, "libraries"),
-    ]),
-    "folders": ("Folders", [
-        ("folders", folders.check, ""),
-        ("file names", python.hidden, ""),
-    ]),
-    "extras": ("Reports, tests, grading", [
-        ("fonts", machine.fonts, "fonts"),
-        ("browser", machine.browser, ""),
-        ("sandbox", machine.sandbox, ""),
-    ]),
-}
+# The part, the name and the function of each check, and the probe whose
+# answer it takes.
+CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str]] = [
+    ("python", "Python", python.interpreter, ""),
+    ("python", "packages", python.packages, ""),
+    ("imports", "imports", python.imports, "libraries"),
+    ("notebooks", "kernel", jupyter.kernels, "kernel"),
+    ("notebooks", "widgets", jupyter.widgets, "kernel"),
+    ("text", "text", folders.text, ""),
+    ("text", "settings", folders.variables, ""),
+    ("machine", "device", machine.device, "libraries"),
+    ("machine", "training", machine.trainings, "libraries"),
+    ("machine", "memory", machine.memory, "libraries"),
+    ("folders", "folders", folders.check, ""),
+    ("folders", "file names", python.hidden, ""),
+    ("extras", "fonts", machine.fonts, "libraries"),
+    ("extras", "browser", machine.browser, ""),
+    ("extras", "sandbox", machine.sandbox, ""),
+]
 
 
-def examine(seconds: float, parts: Collection[str]) -> list[Section]:
-    """Look at everything, or at some parts.
+def examine(
+    seconds: float, parts: Collection[str]
+) -> dict[str, list[Finding]]:
+    """Look at some parts, for so many seconds at the most, and give the
+    findings by the parts' titles.
 
-    The probes run while the rest is looked at; steps are timed when they
-    have ended, since on two cores they would be in each other's way.
-
-    Args:
-        seconds: how long all of it may take.
-        parts: names of CHECKS.
+    The probes run while the rest is looked at; steps are timed when the other
+    probe has ended, since on two cores they would be in each other's way.
     """
     start = time.monotonic()
-    chosen = [CHECKS[part] for part in CHECKS if part in parts]
-    checks = [check for _, its in chosen for check in its]
+    checks = [one for one in CHECKS if one[0] in parts]
     asked = {probe for *_, probe in checks}
     probes = {
-        name: Probe(name, HEARD * seconds - 0.5)
-        for name in PROBES if name in asked
+        name: ask(name, HEARD * seconds - 0.5)
+        for name in ("libraries", "kernel") if name in asked
     }
     found = {
         name: careful(name, check)
-        for name, check, probe in checks if not probe
+        for _, name, check, probe in checks if not probe
     }
-    answers = _hear(probes, start, seconds)
-    for name, check, probe in checks:
+    answers = {}
+    if "kernel" in probes:
+        answers["kernel"] = hear(probes["kernel"], start + HEARD * seconds)
+    if "libraries" in probes:
+        until = start + TIMED * seconds
+        # A step that has begun is not broken off, and fonts come after it.
+        timing = until - time.monotonic() - 1 if "machine" in parts else 0
+        answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
+    sections: dict[str, list[Finding]] = {}
+    for part, name, check, probe in checks:
         if probe:
             found[name] = careful(name, check, answers[probe])
-    return [
-        Section(title, [f for name, *_ in its for f in found[name]])
-        for title, its in chosen
-    ]
+        sections.setdefault(PARTS[part], []).extend(found[name])
+    return sections
 
 
 def careful(
@@ -103,10 +92,9 @@ def careful(
     What is broken on a machine breaks in ways that nobody foresaw, and the
     other lines of the page are wanted all the same.
     """
-    found = []
+    found: list[Finding] = []
     try:
-        for finding in check(*arguments):
-            found.append(finding)
+        found.extend(check(*arguments))
     except Exception as error:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
         words = f"could not be looked at ({words})"
@@ -114,61 +102,42 @@ def careful(
     return found
 
 
-def _hear(
-    probes: "dict[str, Probe]", start: float, seconds: float
-) -> dict[str, Answer]:
-    """Wait for the probes' answers."""
-    answers = {
-        name: probe.answer(start + HEARD * seconds)
-        for name, probe in probes.items() if name != "libraries"
-    }
-    if "libraries" in probes:
-        until = start + TIMED * seconds
-        # A step that has begun is not broken off.
-        timing = min(TIMING, until - time.monotonic() - 0.5)
-        answers["libraries"] = probes["libraries"].answer(until, f"{timing}\n")
-    return answers
-
-
-class Probe:
-    """A script of `probes`, run by this interpreter in a process of its own.
+def ask(name: str, seconds: float) -> "subprocess.Popen[bytes]":
+    """Start a script of `probes` in a process of its own.
 
     A library that crashes, hangs or prints takes down a probe, never the
-    page. A script's arguments are the folder that has labutils in it and the
-    seconds it may take. It prints facts, each a line of JSON with one name,
-    and those before what may fail: what it printed before it died or was
-    ended counts.
+    page. Its arguments are the folder that has labutils in it and the seconds
+    it may take. It prints facts, each a line of JSON with one name, before
+    what may fail: what it printed before it died or was ended counts.
     """
+    script = Path(__file__).parent / "probes" / f"ask_{name}.py"
+    notebooks = settings.home() / "notebooks"
+    return subprocess.Popen(
+        [sys.executable, script, mends.ROOT, str(seconds)],
+        # Where a kernel starts as well.
+        cwd=notebooks if notebooks.is_dir() else None,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Facts come as UTF-8, whatever the terminal's encoding is.
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )
 
-    def __init__(self, name: str, seconds: float) -> None:
-        script = Path(__file__).parent / "probes" / f"ask_{name}.py"
-        notebooks = settings.home() / "notebooks"
-        self.process = subprocess.Popen(
-            [sys.executable, script, mends.ROOT, str(seconds)],
-            # Where a kernel starts as well.
-            cwd=notebooks if notebooks.is_dir() else None,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # Facts come as UTF-8, whatever the terminal's encoding is.
-            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        )
 
-    def answer(self, until: float, order: str = "") -> Answer:
-        """Wait for its end, at the latest until a time of the clock.
-
-        Args:
-            until: as `time.monotonic()` counts.
-            order: a line for its standard input.
-        """
-        left = max(0.0, until - time.monotonic())
-        try:
-            out, err = self.process.communicate(order.encode(), left)
-            trouble = _reason(self.process.returncode, err)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            out, _ = self.process.communicate()
-            trouble = "took too long, and was ended"
-        return Answer(_facts(out), trouble)
+def hear(
+    probe: "subprocess.Popen[bytes]", until: float, order: str = ""
+) -> Answer:
+    """Give a probe a line of input and wait for its end, at the latest until
+    a time of `time.monotonic()`."""
+    left = max(0.0, until - time.monotonic())
+    try:
+        out, err = probe.communicate(order.encode(), left)
+    except subprocess.TimeoutExpired:
+        probe.kill()
+        out, _ = probe.communicate()
+        return Answer(_facts(out), "took too long, and was ended")
+    code, lines = probe.returncode, err.decode("utf-8", "replace").splitlines()
+    said = [line for line in lines if line.strip()] or [f"exit code {code}"]
+    trouble = f"ended by signal {-code}" if code < 0 else said[-1]
+    return Answer(_facts(out), trouble if code else "")
 
 
 def _facts(out: bytes) -> dict[str, Any]:
@@ -179,12 +148,3 @@ def _facts(out: bytes) -> dict[str, Any]:
         with contextlib.suppress(ValueError, TypeError):
             found.update(json.loads(line.decode("utf-8")))
     return found
-
-
-def _reason(code: int, err: bytes) -> str:
-    """Why a process failed: the last line of its errors, or the signal that
-    ended it; "" where it did not."""
-    if code < 0:
-        return f"ended by signal {-code}"
-    lines = err.decode("utf-8", "replace").strip().splitlines()
-    return (lines or [f"exit code {code}"])[-1] if code else ""

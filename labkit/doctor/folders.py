@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.doctor import BAD, NOTE, OK, WARN, Finding, mends
@@ -18,7 +18,6 @@ NO_NETWORK = (
     "(Without a network add --from FILE to the line below, with a copy.)"
 )
 CAPS = ("LABUTILS_EPOCHS", "LABUTILS_SECONDS")  # of a training
-WRITTEN = 2**20  # bytes
 # All of a full run's results take some 30 MB.
 SCARCE, TOO_LITTLE = 500 * 10**6, 50 * 10**6
 
@@ -33,40 +32,34 @@ def text() -> Iterator[Finding]:
         asked, cached = settings.text(), settings.data_dir()
     except settings.SettingsError:
         return  # said among the settings
-    path = cached / corpus.FILE_NAME
     unset = mends.unset("LABUTILS_TEXT")
-    fetch = mends.python("-m", "labkit", "data", "fetch")
-    if asked == settings.PRACTICE:
-        yield _practice("as LABUTILS_TEXT asks.", unset)
-    elif isinstance(asked, Path):
-        yield _book(asked, "named by LABUTILS_TEXT", BAD, unset)
-    elif os.access(path, os.F_OK):
-        yield _book(path, "of the data folder", WARN, fetch, NO_NETWORK)
+    if isinstance(asked, Path):
+        path, source, state = asked, "named by LABUTILS_TEXT", BAD
+        mend, hint = unset, ""
     else:
-        yield _practice(
+        path, source = cached / corpus.FILE_NAME, "of the data folder"
+        state = WARN
+        mend, hint = mends.python("-m labkit data fetch"), NO_NETWORK
+        why = (
             f"until there is a copy of {corpus.TIME_MACHINE}, which a "
-            f"notebook downloads if it can. {NO_NETWORK}", fetch,
+            f"notebook downloads if it can. {NO_NETWORK}"
         )
-
-
-def _practice(why: str, mend: str) -> Finding:
-    sha256 = corpus.practice_text().sha256[:12]
-    words = f"the practice text (SHA-256 {sha256}...), {why}"
-    return Finding("text", WARN, words, mend)
-
-
-def _book(
-    path: Path, source: str, state: str, mend: str, hint: str = ""
-) -> Finding:
-    """The line about a file that should be the book."""
+        if asked == settings.PRACTICE:
+            mend, why = unset, "as LABUTILS_TEXT asks."
+        if asked or not os.access(path, os.F_OK):
+            sha256 = corpus.practice_text().sha256[:12]
+            words = f"the practice text (SHA-256 {sha256}...), {why}"
+            yield Finding("text", WARN, words, mend)
+            return
     try:
         found = corpus.open_time_machine(path, f"the file {source}")
     except corpus.CorpusError as error:
         words = str(error).replace(corpus.WAYS_TO_GET_IT, hint).strip()
         # A hash is known by its beginning.
         words = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", words)
-        return Finding("text", state, words, mend)
-    return Finding(
+        yield Finding("text", state, words, mend)
+        return
+    yield Finding(
         "text", OK, f"{found.name}, verified (SHA-256 {found.sha256[:12]}..., "
         f"{corpus.SIZE:,} bytes): {path}, {source}",
     )
@@ -76,27 +69,9 @@ def _book(
 
 
 def variables() -> Iterator[Finding]:
-    """The lines about the LABUTILS_* variables."""
-    given = {
-        name: value.strip() for name, value in sorted(os.environ.items())
-        if name.startswith("LABUTILS_") and value.strip()
-    }
-    bad = [*_unusable(), *_unknown(given)]
-    yield from bad
-    caps = [name for name in CAPS if name in given]
-    words = ", ".join(f"{name}={value}" for name, value in given.items())
-    if bad:
-        return
-    if caps:
-        words += ": trainings are capped, and say so"
-        yield Finding("settings", NOTE, words, mends.unset(*caps))
-    else:
-        words = words or "no LABUTILS_* variable is set"
-        yield Finding("settings", OK, words)
-
-
-def _unusable() -> Iterator[Finding]:
-    """Those with values that the settings cannot use."""
+    """The lines about the LABUTILS_* variables: those whose values the
+    settings cannot use, those that they do not know, or one for them all."""
+    bad = []
     for read in (
         settings.data_dir, settings.results_dir, settings.text,
         settings.epochs_cap, settings.seconds_cap, settings.seed,
@@ -106,19 +81,28 @@ def _unusable() -> Iterator[Finding]:
         except settings.SettingsError as error:
             words = str(error).partition(" Change it or")[0]
             mend = mends.unset(words.partition("=")[0])
-            yield Finding("settings", BAD, words, mend)
-
-
-def _unknown(given: Iterable[str]) -> Iterator[Finding]:
-    """Those that the settings, which alone read any, do not know."""
+            bad.append(Finding("settings", BAD, words, mend))
+    given = {
+        name: value.strip() for name, value in sorted(os.environ.items())
+        if name.startswith("LABUTILS_") and value.strip()
+    }
+    # The settings alone read any.
     source = Path(settings.__file__).read_text(encoding="utf-8")
     known = set(re.findall(r'"(LABUTILS_[A-Z_]+)"', source))
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f"; perhaps {near[0]} is meant" if near else ""
-            words = f"{name} is set, and nothing reads it{meant}"
-            yield Finding("settings", WARN, words, mends.unset(name))
+    for name in sorted(given.keys() - known):
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"; perhaps {near[0]} is meant" if near else ""
+        words = f"{name} is set, and nothing reads it{meant}"
+        bad.append(Finding("settings", WARN, words, mends.unset(name)))
+    words = ", ".join(f"{name}={value}" for name, value in given.items())
+    if bad:
+        yield from bad
+    elif caps := [name for name in CAPS if name in given]:
+        words += ": trainings are capped, and say so"
+        yield Finding("settings", NOTE, words, mends.unset(*caps))
+    else:
+        words = words or "no LABUTILS_* variable is set"
+        yield Finding("settings", OK, words)
 
 
 # ---- the folders
@@ -133,23 +117,19 @@ def check() -> Iterator[Finding]:
         # Said among the settings.
         with contextlib.suppress(settings.SettingsError):
             yield folder(name, variable, read(), state)
-    notebooks = settings.home() / "notebooks"
+    home = settings.home()
+    notebooks, copy = home / "notebooks", Path.home() / f"{home.name}-of-mine"
     if notebooks.is_dir() and (problem := try_to_write(notebooks)):
         yield Finding(
             "notebooks", WARN, f"{notebooks}: {problem}; what you change "
-            "cannot be saved", _owned(notebooks) or _copy(),
+            "cannot be saved", _owned(notebooks)
+            or f"cp -r {mends.shown(home)} {mends.shown(copy)}",
         )
 
 
 def folder(name: str, variable: str, path: Path, state: str) -> Finding:
-    """The line about a folder that a variable may put elsewhere.
-
-    Args:
-        name: of the folder, in the line and for another one.
-        variable: the environment variable.
-        path: where it is now.
-        state: of the line where nothing can be written.
-    """
+    """The line about a folder that a variable may put elsewhere; its state
+    where nothing can be written."""
     problem = try_to_write(path)
     free = shutil.disk_usage(_existing(path)).free
     words = f"{path}: only {_size(free)} are free there"
@@ -166,22 +146,14 @@ def folder(name: str, variable: str, path: Path, state: str) -> Finding:
 
 def try_to_write(folder: Path) -> str:
     """Write a file there as labutils would, or where it would make the
-    folder, and remove it.
-
-    Returns:
-        What went wrong, in words; "" where nothing did.
-    """
+    folder, and remove it; what went wrong, in words, or ""."""
     try:
-        handle, name = tempfile.mkstemp(
+        with tempfile.NamedTemporaryFile(
             prefix=".doctor.", dir=_existing(folder)
-        )
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(os.urandom(WRITTEN))
-                stream.flush()
-                os.fsync(stream.fileno())
-        finally:
-            Path(name).unlink()
+        ) as stream:
+            stream.write(os.urandom(2**20))
+            stream.flush()
+            os.fsync(stream.fileno())
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return f"no room for a file ({error.strerror})"
@@ -197,14 +169,13 @@ def _existing(folder: Path) -> Path:
 
 
 def _size(number: int) -> str:
-    if number >= 10**9:
-        return f"{number / 10**9:,.0f} GB"
-    return f"{number / 10**6:,.0f} MB"
+    unit, name = (10**9, "GB") if number >= 10**9 else (10**6, "MB")
+    return f"{number / unit:,.0f} {name}"
 
 
 def _owned(folder: Path) -> str:
-    """A line that makes one's own folder writable again; "" where it is
-    not that."""
+    """A line that makes a folder writable again; "" where it is not one's
+    own."""
     if os.name != "posix" or not os.geteuid() or not folder.is_dir():
         return ""
     about = folder.stat()
@@ -216,17 +187,7 @@ def _owned(folder: Path) -> str:
 def another(name: str) -> Path:
     """A folder elsewhere that can be written and has room."""
     for place in (Path.home(), Path(tempfile.gettempdir()), Path("/var/tmp")):
-        other = place / name
-        if (
-            place.is_dir() and not try_to_write(other)
-            and shutil.disk_usage(place).free >= SCARCE
-        ):
-            return other
+        room = place.is_dir() and shutil.disk_usage(place).free >= SCARCE
+        if room and not try_to_write(place / name):
+            return place / name
     return Path("/a/folder/with/room")
-
-
-def _copy() -> str:
-    home = settings.home()
-    target = Path.home() / (home.name + "-of-mine")
-    copy = "Copy-Item -Recurse" if mends.WINDOWS else "cp -r"
-    return f"{copy} {mends.shown(home)} {mends.shown(target)}"

@@ -1,5 +1,6 @@
 """Which kernel does a notebook get, and would it show a widget?"""
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,8 +17,7 @@ from labutils import settings
 
 NAME = "python3"  # the kernel that the notebooks name
 EXTENSION = "@jupyter-widgets/jupyterlab-manager"
-# Generations: ipywidgets' first number, and that of its front end.
-FITTING = {"7": "3", "8": "5"}
+GENERATION = "5"  # of the front end, which goes with ipywidgets 8
 
 
 # ---- the kernel
@@ -51,7 +51,7 @@ def kernels(answer: Answer) -> Iterator[Finding]:
         yield Finding(
             "command", NOTE, f"the word jupyter starts {found}, which is of "
             "another environment; start this one's",
-            f"{mends.shown(own)} lab {mends.shown(settings.home())}",
+            mends.start(own, "lab", mends.shown(settings.home())),
         )
 
 
@@ -61,36 +61,29 @@ def _kernel(facts: dict[str, Any], trouble: str) -> Finding:
         return Finding("kernel", BAD, words, mends.install())
     if "kernel" in facts:
         return _answered(facts)
-    place = f"{NAME} of {facts.get('spec') or 'an unknown place'}"
+    words = f"{NAME} of {facts.get('spec') or 'an unknown place'}"
     if facts.get("late") or "too long" in trouble:
-        return Finding(
-            "kernel", WARN, f"{place} did not answer in time: this machine is "
-            "slow, or busy, or a firewall keeps programs from talking to each "
-            "other", mends.longer(),
+        words += (
+            " did not answer in time: this machine is slow, or busy, or a "
+            "firewall keeps programs from talking to each other"
         )
+        return Finding("kernel", WARN, words, mends.longer())
     program = facts.get("argv", [""])[0]
     if Path(program).is_absolute():
-        place += f" ({program})"
-    reason = (
-        facts.get("kernel_said") or facts.get("kernel_error") or trouble
-        or "no reason given"
-    )
-    words = f"{place} does not start: {reason}"
+        words += f" ({program})"
+    reason = facts.get("kernel_said") or facts.get("kernel_error") or trouble
+    words += f" does not start: {reason}"
     return Finding("kernel", BAD, words, _mend(facts))
 
 
 def _answered(facts: dict[str, Any]) -> Finding:
     """The kernel runs: what is it, and would it import what is installed?"""
-    kernel = facts["kernel"]
-    state, mend = OK, mends.install()
+    kernel, state = facts["kernel"], OK
     words = f"{NAME} runs {kernel['executable']} ({kernel['version']})"
     elsewhere = Path(kernel["prefix"]).resolve() != Path(sys.prefix).resolve()
     if elsewhere:
         state = WARN
         words += f", another environment (kernel in {facts.get('spec', '')})"
-    # A kernel with variables of its own may import from elsewhere, too.
-    if elsewhere or facts.get("env"):
-        mend = _mend(facts)
     for module, worse in (("labutils", WARN), ("torch", BAD)):
         if not kernel[module]:
             state = BAD
@@ -100,10 +93,13 @@ def _answered(facts: dict[str, Any]) -> Finding:
             if not is_in(Path(kernel[module]), place):
                 state = BAD if state == BAD else worse
                 words += f"; its {module} is {kernel[module]}, not in {place}"
-    if state != OK:
-        return Finding("kernel", state, words, mend)
-    words += "; it starts, and finds labutils and torch"
-    return Finding("kernel", OK, words)
+    if state == OK:
+        words += "; it starts, and finds labutils and torch"
+        return Finding("kernel", OK, words)
+    # A kernel with variables of its own may import from elsewhere, too.
+    own = elsewhere or facts.get("env")
+    mend = _mend(facts) if own else mends.install()
+    return Finding("kernel", state, words, mend)
 
 
 def _mend(facts: dict[str, Any]) -> str:
@@ -115,52 +111,45 @@ def _mend(facts: dict[str, Any]) -> str:
     own = Path(sys.prefix, "share", "jupyter", "kernels")
     places = [Path(place) for place in facts.get("kernel_dirs", [])]
     before = places[:places.index(own)] if own in places else places
-    return mends.remove(spec) if spec.parent in before else _install_kernel()
-
-
-def _install_kernel() -> str:
-    return mends.python("-m", "ipykernel", "install", "--sys-prefix")
+    if spec.parent in before:
+        return f"rm -r {mends.shown(spec)}"
+    return mends.python("-m ipykernel install --sys-prefix")
 
 
 # ---- widgets
 
 
 def widgets(answer: Answer) -> Iterator[Finding]:
-    """The line about widgets.
-
-    Their back end is the Python package; the front end is an extension that
-    JupyterLab loads from share/jupyter/labextensions. Where one is missing
-    or of another generation, a widget is a line of text.
-    """
+    """The line about widgets: without their front end (an extension that
+    JupyterLab loads from share/jupyter/labextensions), or with one of another
+    generation than the Python package, they are a line of text."""
     back, facts = installed("ipywidgets"), answer.facts
     if "labextensions" not in facts or back is None:
         return  # said in the kernel's line, or among the packages
-    again = mends.reinstall("jupyterlab_widgets")
+    state, mend = BAD, mends.reinstall("jupyterlab_widgets")
     places = [Path(place) / EXTENSION for place in facts["labextensions"]]
     found = [place for place in places if (place / "package.json").is_file()]
+    fronts = [_version(place) for place in found]
+    fitting = [front.startswith(f"{GENERATION}.") for front in fronts]
     if not found:
-        yield Finding(
-            "widgets", BAD, f"ipywidgets {back} has no front end: JupyterLab "
-            f"has no extension {EXTENSION}", again,
-        )
-        return
-    front = _version(found[0])
-    told = f"ipywidgets {back}, front end {front}"
-    if not _fits(back, front):
-        # It may hide a right one.
-        hides = any(_fits(back, _version(folder)) for folder in found[1:])
-        yield Finding(
-            "widgets", BAD, f"{told}: they do not fit (front end in "
-            f"{found[0]})", mends.remove(found[0]) if hides else again,
-        )
-    elif _disabled(facts["configs"]):
-        yield Finding(
-            "widgets", BAD, f"{told}, but the extension is disabled",
-            mends.python("-m", "jupyterlab.labextensions", "enable",
-                         EXTENSION),
+        words = (
+            f"ipywidgets {back} has no front end: JupyterLab has no extension "
+            f"{EXTENSION}"
         )
     else:
-        yield Finding("widgets", OK, told)
+        words = f"ipywidgets {back}, front end {fronts[0]}"
+        if not fitting[0]:
+            words += f": they do not fit (front end in {found[0]})"
+            if any(fitting):  # it hides a right one
+                mend = f"rm -r {mends.shown(found[0])}"
+        elif _disabled(facts["configs"]):
+            words += ", but the extension is disabled"
+            mend = mends.python(
+                "-m jupyterlab.labextensions enable", EXTENSION
+            )
+        else:
+            state, mend = OK, ""
+    yield Finding("widgets", state, words, mend)
 
 
 def _version(folder: Path) -> str:
@@ -171,25 +160,14 @@ def _version(folder: Path) -> str:
         return "unreadable"
 
 
-def _fits(back: str, front: str) -> bool:
-    wanted = FITTING.get(back.partition(".")[0])
-    # Of a generation that is unknown here nothing is known.
-    return wanted in (None, front.partition(".")[0])
-
-
 def _disabled(configs: list[str]) -> bool:
     """As JupyterLab settles it: the first of the folders has the last word."""
-    state: dict[str, Any] = {}
+    state: dict[str, bool] = {}
     for folder in reversed(configs):
         path = Path(folder, "labconfig", "page_config.json")
-        try:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             said = json.loads(path.read_text(encoding="utf-8"))
-            disabled = said.get("disabledExtensions", {})
-        except (OSError, ValueError, AttributeError):
-            continue
-        if isinstance(disabled, list):
-            disabled = dict.fromkeys(disabled, True)
-        state.update(disabled)
+            state.update(said.get("disabledExtensions", {}))
     return any(
         off for name, off in state.items()
         if name.partition(":")[0] == EXTENSION

@@ -22,40 +22,35 @@ LONG = 45 * 60  # seconds, of all the trainings
 def device(libraries: Answer) -> Iterator[Finding]:
     """The line about the device and the threads."""
     facts, trouble = libraries.facts, libraries.trouble
-    if "device" not in facts:
-        if "too long" in trouble:
-            words = "PyTorch was not ready in time"
-            yield Finding("device", WARN, words, mends.longer())
-            return
+    state, mend = OK, ""
+    if "device" not in facts and "too long" in trouble:
+        state, words = WARN, "PyTorch was not ready in time"
+        mend = mends.longer()
+    elif "device" not in facts:
+        state, words = BAD, f"PyTorch does not work: {trouble}"
         there = mends.installed("torch")
         mend = mends.reinstall("torch") if there else mends.install()
-        words = f"PyTorch does not work: {trouble}"
-        yield Finding("device", BAD, words, mend)
-        return
-    if "bad_device" in facts:
-        words = facts["bad_device"].partition(" Change it or")[0]
-        yield Finding("device", BAD, words, mends.unset("LABUTILS_DEVICE"))
-        return
-    words = facts["device"]
-    if facts["device_name"]:
-        words += f" ({facts['device_name']})"
-    threads, cores = facts["threads"], _cores()
-    words += f", {threads} thread{'s' * (threads > 1)}"
-    words += f" on {cores} core{'s' * (cores > 1)}"
-    if os.environ.get("OMP_NUM_THREADS"):
-        words += f", as OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} asks"
-    if mends.has_nvidia_gpu() and not facts["gpu"]:
-        build = facts["cuda"]
-        words += "; there is an NVIDIA GPU, " + (
-            f"but its driver does not fit PyTorch's CUDA {build}" if build
-            else "and this PyTorch is built for the CPU alone"
-        )
-        yield Finding("device", NOTE, words)
-    elif threads > cores:
-        words += ": they wait for each other"
-        yield Finding("device", WARN, words, mends.unset("OMP_NUM_THREADS"))
+    elif "bad_device" in facts:
+        state, words = BAD, facts["bad_device"].partition(" Change it or")[0]
+        mend = mends.unset("LABUTILS_DEVICE")
     else:
-        yield Finding("device", OK, words)
+        words, threads, cores = facts["device"], facts["threads"], _cores()
+        if facts["device_name"]:
+            words += f" ({facts['device_name']})"
+        words += f", {threads} thread{'s' * (threads > 1)}"
+        words += f" on {cores} core{'s' * (cores > 1)}"
+        if asked := os.environ.get("OMP_NUM_THREADS"):
+            words += f", as OMP_NUM_THREADS={asked} asks"
+        if mends.has_nvidia_gpu() and not facts["gpu"]:
+            state, build = NOTE, facts["cuda"]
+            words += "; there is an NVIDIA GPU, " + (
+                f"but its driver does not fit PyTorch's CUDA {build}" if build
+                else "and this PyTorch is built for the CPU alone"
+            )
+        elif threads > cores:
+            state, words = WARN, f"{words}: they wait for each other"
+            mend = mends.unset("OMP_NUM_THREADS")
+    yield Finding("device", state, words, mend)
 
 
 def _cores() -> int:
@@ -70,15 +65,15 @@ def trainings(libraries: Answer) -> Iterator[Finding]:
     facts = libraries.facts
     if "device" not in facts:
         return
-    if "steps" not in facts:
+    if "step" not in facts:
         reason = libraries.trouble or "no time was left"
         yield Finding(
             "training", WARN, "no step was timed: the machine is too busy, or "
             f"slow ({reason})", mends.longer(),
         )
         return
-    steps = ", ".join(f"{n} {ms:.0f}" for n, ms in facts["steps"].items())
-    yield Finding("a step", OK, f"{steps} milliseconds")
+    words = f"{facts['step']:.0f} milliseconds, of the LSTM of two layers"
+    yield Finding("a step", OK, words)
     total = sum(facts["estimates"].values())
     each = ", ".join(
         f"notebook {notebook}: {_minutes(seconds)}"
@@ -90,31 +85,18 @@ def trainings(libraries: Answer) -> Iterator[Finding]:
     )
     if cap := os.environ.get("LABUTILS_EPOCHS", "").strip():
         words += f", with LABUTILS_EPOCHS={cap}"
-    busy = _busy()
-    if total < LONG or busy:
-        yield Finding("trainings", OK, words + busy)
-    else:
-        yield Finding(
-            "trainings", WARN, f"{words}: long; with the line below they "
-            "stop earlier, and say so", mends.put("LABUTILS_EPOCHS", "100"),
-        )
-
-
-def _busy() -> str:
-    """Words for a machine that is at work, whose figures are too long."""
-    try:
-        load = os.getloadavg()[0]
-    except (OSError, AttributeError):  # Windows
-        return ""
-    if load < _cores() + 1:
-        return ""
-    return f" (other programs are running, load {load:.1f})"
+    state, mend = OK, ""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load >= _cores() + 1:  # the figures are too long
+        words += f" (other programs are running, load {load:.1f})"
+    elif total >= LONG:
+        words += ": long; with the line below they stop earlier, and say so"
+        state, mend = WARN, mends.put("LABUTILS_EPOCHS", "100")
+    yield Finding("trainings", state, words, mend)
 
 
 def _minutes(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def memory(libraries: Answer) -> Iterator[Finding]:
@@ -127,9 +109,9 @@ def memory(libraries: Answer) -> Iterator[Finding]:
     state = BAD if free < TOO_LITTLE else WARN if free < SCARCE else OK
     words = f"{free:.1f} GB free"
     if state != OK:
+        words += ": too little for a notebook" if state == BAD else ": little"
         words += (
-            f": {'too little for a notebook' if state == BAD else 'little'}; "
-            "close other programs and notebooks that you do not use (in "
+            "; close other programs and notebooks that you do not use (in "
             "JupyterLab: Kernel, Shut Down All Kernels)"
         )
     yield Finding("memory", state, words)
@@ -138,79 +120,69 @@ def memory(libraries: Answer) -> Iterator[Finding]:
 # ---- for reports, tests and grading
 
 
-def fonts(answer: Answer) -> Iterator[Finding]:
+def fonts(libraries: Answer) -> Iterator[Finding]:
     """The line about Chinese letters in pictures."""
-    families = answer.facts.get("chinese")
-    if "No module named 'matplotlib" in answer.trouble:
+    facts, state, mend = libraries.facts, OK, ""
+    if not mends.installed("matplotlib"):
         return  # said among the packages
-    if families is None:
-        yield Finding(
-            "fonts", NOTE, f"matplotlib did not say ({answer.trouble}); its "
-            "first list of fonts takes long, the second time it is there",
-        )
+    if (families := facts.get("fonts")) is None:
+        reason = facts.get("no_fonts") or libraries.trouble
+        state, words = NOTE, f"matplotlib did not say ({reason})"
+        if "too long" in reason:  # such as the first time, when it lists them
+            mend = mends.longer()
     elif families:
         more = f" and {len(families) - 2} more" if len(families) > 2 else ""
         words = f"with Chinese letters: {', '.join(families[:2])}{more}"
-        yield Finding("fonts", OK, words)
     else:
         # Whoever works in Chinese will miss them.
-        chinese = os.environ.get("LANG", "").startswith("zh")
-        yield Finding(
-            "fonts", WARN if chinese else NOTE, "none with Chinese letters: "
-            "in pictures they are empty boxes",
-            _install_fonts(answer.facts["font_cache"]),
-        )
-
-
-def _install_fonts(cache: str) -> str:
-    """Matplotlib looks for new fonts only when its list is gone."""
-    lists = f"{mends.shown(cache)}/fontlist-*.json"
-    if sys.platform == "linux":
-        return f"sudo apt-get install fonts-noto-cjk && rm -f {lists}"
-    # Windows and macOS come with such fonts.
-    return f"{'Remove-Item' if mends.WINDOWS else 'rm -f'} {lists}"
+        state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
+        words = "none with Chinese letters: in pictures they are empty boxes"
+        # Matplotlib looks for new fonts only when its list is gone.
+        mend = f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json"
+        # Windows and macOS come with such fonts.
+        if sys.platform == "linux":
+            mend = mends.then("sudo apt-get install fonts-noto-cjk", mend)
+    yield Finding("fonts", state, words, mend)
 
 
 def browser() -> Iterator[Finding]:
     """The line about a browser: for PDF files and for the browser tests."""
+    state, mend = OK, ""
     try:
-        found = find()
+        words = str(find())
     except BrowserError:
-        line = "sudo apt-get install chromium"
-        yield Finding(
-            "browser", NOTE, "no Chromium, Chrome or Edge: needed for PDF "
-            "files and browser tests alone",
-            line if sys.platform == "linux" else "",
+        state, words = NOTE, (
+            "no Chromium, Chrome or Edge: needed for PDF files and browser "
+            "tests alone"
         )
-        return
-    if not (settings.home() / "tests").is_dir():
-        yield Finding("browser", OK, f"{found}, for PDF files")
-    elif driver := mends.installed("playwright"):
-        yield Finding("browser", OK, f"{found}, playwright {driver}")
+        if sys.platform == "linux":
+            mend = "sudo apt-get install chromium"
     else:
-        yield Finding(
-            "browser", NOTE, f"{found}; no playwright, which the browser "
-            "tests need", mends.install("dev"),
-        )
+        if not (settings.home() / "tests").is_dir():
+            words += ", for PDF files"
+        elif driver := mends.installed("playwright"):
+            words += f", playwright {driver}"
+        else:
+            state, mend = NOTE, mends.install("dev")
+            words += "; no playwright, which the browser tests need"
+    yield Finding("browser", state, words, mend)
 
 
 def sandbox() -> Iterator[Finding]:
     """The line about bubblewrap, for those who grade."""
     if not full_course() or sys.platform != "linux":
         return
-    found = shutil.which("bwrap")
-    if not found:
-        yield Finding(
-            "sandbox", NOTE, "no bubblewrap, which grading needs",
-            "sudo apt-get install bubblewrap",
+    state, mend = NOTE, ""
+    if found := shutil.which("bwrap"):
+        done = subprocess.run(
+            [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )
-        return
-    done = subprocess.run(
-        [found, "--ro-bind", "/", "/", "--unshare-all", "true"],
-        timeout=2, stdin=subprocess.DEVNULL, capture_output=True, check=False,
-    )
-    if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()
-        yield Finding("sandbox", NOTE, f"{found} does not work: {said}")
+        words = f"{found} does not work: {said}"
+        if not done.returncode:
+            state, words = OK, f"{found} works, for grading"
     else:
-        yield Finding("sandbox", OK, f"{found} works, for grading")
+        words = "no bubblewrap, which grading needs"
+        mend = "sudo apt-get install bubblewrap"
+    yield Finding("sandbox", state, words, mend)

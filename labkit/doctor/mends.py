@@ -6,10 +6,8 @@ the course's folder is not at hand), constraints.txt the exact versions that
 were tested.
 """
 
-import contextlib
 import os
 import shlex
-import shutil
 import sys
 import tomllib
 from importlib import import_module, metadata
@@ -35,29 +33,19 @@ NEEDED = ("", "lab")  # the package itself and what shows its notebooks
 def installed(name: str) -> str | None:
     """The version of an installed package; None where there is none."""
     try:
-        # None as well where its metadata is damaged.
-        return metadata.version(name)
+        return metadata.version(name)  # None where its metadata is damaged
     except metadata.PackageNotFoundError:
         return None
 
 
-def fits(version: str, asked: "Requirement") -> bool:
-    """Whether a version is one that is asked for; +cpu and the like are."""
-    return asked.specifier.contains(version, prereleases=True)
-
-
 def requirements() -> "dict[str, list[Requirement]]":
-    """What each extra asks for on this machine, and "" for everyone.
-
-    Where the course's folder is not at hand, all that a lesson needs stands
-    under ""; where labutils is not installed either, there is nothing.
-    """
+    """What each extra asks for on this machine, and "" for everyone: without
+    the course's folder all that a lesson needs; without labutils, nothing."""
     path = settings.home() / "pyproject.toml"
     if path.is_file():
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-        lists = {
-            "": project["dependencies"], **project["optional-dependencies"]
-        }
+        lists = {"": project["dependencies"]}
+        lists |= project["optional-dependencies"]
         return {extra: _asked(lines) for extra, lines in lists.items()}
     try:
         return {"": _asked(metadata.requires("labutils") or [], "lab")}
@@ -85,10 +73,9 @@ def extra_of(package: str) -> str | None:
 def constraints() -> "dict[str, Requirement]":
     """The tested version of each package, by its plain name."""
     path = settings.home() / "constraints.txt"
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    asked = _asked([line for line in lines if line[:1] not in ("#", "")])
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = [line for line in text.splitlines() if line[:1] not in ("#", "")]
+    asked = _asked(lines)
     return {plain(one.name): one for one in asked}
 
 
@@ -106,36 +93,41 @@ def _packaging(module: str) -> Any:
         return import_module(f"pip._vendor.packaging.{module}")
 
 
-# ---- lines of a shell
+# ---- lines of a shell: sh or PowerShell, in which mv, cp and rm work, too
 
 
 def shown(path: Path | str) -> str:
     """A path, quoted where it has to be; short where one stands above it."""
     path = Path(path)
-    if path.is_absolute() and path.anchor == Path.cwd().anchor:
-        with contextlib.suppress(ValueError):
-            path = path.relative_to(Path.cwd())
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
     if not WINDOWS:
         return shlex.quote(str(path))
     return f'"{path}"' if " " in str(path) else str(path)
 
 
-def python(*arguments: str) -> str:
-    """A line that runs this very interpreter."""
-    return " ".join([_start(sys.executable), *arguments])
-
-
-def _start(program: Path | str) -> str:
+def start(program: Path | str, *arguments: str) -> str:
     """PowerShell starts a program whose name is quoted only after &."""
     name = shown(program)
-    return f"& {name}" if name.startswith('"') else name
+    name = f"& {name}" if name.startswith('"') else name
+    return " ".join([name, *arguments])
+
+
+def python(*arguments: str) -> str:
+    """A line that runs this very interpreter."""
+    return start(sys.executable, *arguments)
+
+
+def then(*lines: str) -> str:
+    """A line for lines of which each needs the one before."""
+    return ("; " if WINDOWS else " && ").join(lines)
 
 
 def unset(*names: str) -> str:
     """A line that unsets environment variables."""
     if WINDOWS:
-        return "; ".join(f"Remove-Item Env:{name}" for name in names)
-    return " ".join(["unset", *names])
+        return f"rm {', '.join(f'Env:{name}' for name in names)}"
+    return f"unset {' '.join(names)}"
 
 
 def put(name: str, value: Path | str) -> str:
@@ -145,22 +137,9 @@ def put(name: str, value: Path | str) -> str:
     return f"export {name}={shlex.quote(str(value))}"
 
 
-def remove(path: Path | str) -> str:
-    """A line that removes a folder."""
-    command = "Remove-Item -Recurse" if WINDOWS else "rm -r"
-    return f"{command} {shown(path)}"
-
-
-def rename(path: Path, name: str) -> str:
-    """A line that gives a file another name."""
-    command = "Rename-Item" if WINDOWS else "mv"
-    target = name if WINDOWS else shown(path.with_name(name))
-    return f"{command} {shown(path)} {target}"
-
-
 def longer() -> str:
     """A line that gives the doctor more time."""
-    return python("-m", "labkit", "doctor", "--seconds", "60")
+    return python("-m labkit doctor --seconds 60")
 
 
 # ---- lines that install
@@ -181,16 +160,18 @@ def is_elsewhere() -> bool:
 def install(extra: str = "lab") -> str:
     """A line after which all the packages are there, as tested."""
     if is_elsewhere():
-        return f"{_start(own_python())} -m labkit doctor"
+        return start(own_python(), "-m labkit doctor")
     if not (settings.home() / "pyproject.toml").is_file():
         # Not labutils by its name: another package may have it in a registry.
-        asked = requirements()
-        return pip(*[
-            f'"{str(one).partition(";")[0].strip()}"'
-            for needed in NEEDED for one in asked.get(needed, [])
-        ] or ["-e", f'"THE_COURSE_FOLDER[{extra}]"'])
-    if not in_environment():
-        return make()
+        asked = requirements().get("", [])
+        needed = [f'"{str(one).partition(";")[0].strip()}"' for one in asked]
+        return pip(*needed or ["-e", f'"THE_COURSE_FOLDER[{extra}]"'])
+    if not in_environment():  # then one of the course's own
+        course = [*_cpu_index(), *_course(extra)]
+        return then(
+            python("-m venv", shown(own_python().parents[1])),
+            start(own_python(), "-m pip install", *course),
+        )
     index = [] if installed("torch") else _cpu_index()
     return pip(*index, *_course(extra))
 
@@ -199,30 +180,17 @@ def reinstall(package: str) -> str:
     """A line that installs one package anew, as tested."""
     index = _cpu_index() if package == "torch" else []
     return pip(
-        "--force-reinstall", "--no-deps", *index, *_constraints(), package
+        "--force-reinstall --no-deps", *index, *_constraints(), package
     )
 
 
 def pip(*arguments: str) -> str:
     """A line that installs into this environment."""
-    line = python("-m", "pip", "install", *arguments)
+    line = python("-m pip install", *arguments)
     # Not importlib.util.find_spec: setuptools acts on a question for pip.
     if PathFinder.find_spec("pip"):
         return line
-    return _then(python("-m", "ensurepip"), line)
-
-
-def make() -> str:
-    """A line that makes an environment of the course's own."""
-    home, own, index = settings.home(), own_python(), _cpu_index()
-    if WINDOWS or not shutil.which("make"):
-        start = "py" if WINDOWS else "python3"
-        return _then(
-            f"{start} -m venv {shown(own.parents[1])}",
-            " ".join([_start(own), "-m pip install", *index, *_course("lab")]),
-        )
-    place = [] if home.resolve() == Path.cwd() else ["-C", shown(home)]
-    return " ".join(["make", *place, "lab", *["TORCH=cpu"] * bool(index)])
+    return then(python("-m ensurepip"), line)
 
 
 def in_environment() -> bool:
@@ -233,10 +201,6 @@ def in_environment() -> bool:
 def has_nvidia_gpu() -> bool:
     """Whether its driver is there, on Linux."""
     return Path("/proc/driver/nvidia/version").exists()
-
-
-def _then(*lines: str) -> str:
-    return ("; " if WINDOWS else " && ").join(lines)
 
 
 def _cpu_index() -> list[str]:

@@ -3,24 +3,25 @@
 The current folder is the notebooks'.
 """
 
+import ast
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 NAME = "python3"  # the kernel that the notebooks name
+# What it is asked.
+FACTS = """{
+    "executable": __import__("sys").executable,
+    "prefix": __import__("sys").prefix,
+    "version": __import__("platform").python_version(),
+    **{name: getattr(find(name), "origin", None)
+       for find in [__import__("importlib.util").util.find_spec]
+       for name in ("labutils", "torch")},
+}"""
 
-ASK = """
-import json, sys
-from importlib.util import find_spec
-print(json.dumps({
-    "executable": sys.executable, "prefix": sys.prefix,
-    "version": sys.version.split()[0],
-    **{_doctor_name: getattr(find_spec(_doctor_name), "origin", None)
-       for _doctor_name in ("labutils", "torch")},
-}))
-"""
 
 def say(**facts):
     print(json.dumps(facts), flush=True)
@@ -52,48 +53,28 @@ def main():
 
 def start(until):
     """Start the kernel as a server would, and ask it."""
-    from jupyter_client.manager import KernelManager
+    from jupyter_client.manager import run_kernel
 
-    manager = KernelManager(kernel_name=NAME)
+    client: Any
     with tempfile.TemporaryFile() as errors:
-        manager.start_kernel(stdout=subprocess.DEVNULL, stderr=errors)
-        client = manager.client()
-        client.start_channels()
         try:
-            client.wait_for_ready(timeout=until - time.monotonic())
-            say(kernel=ask(client, until))
+            with run_kernel(
+                kernel_name=NAME, startup_timeout=until - time.monotonic(),
+                stdout=subprocess.DEVNULL, stderr=errors,
+            ) as client:
+                reply = client.execute(
+                    "", silent=True, user_expressions={"facts": FACTS},
+                    reply=True, timeout=max(0.1, until - time.monotonic()),
+                )
+                facts = reply["content"]["user_expressions"]["facts"]
+                say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
         except Exception:
-            late = manager.is_alive() and time.monotonic() > until - 0.2
-            say(late=late, kernel_said=last(errors))
+            errors.seek(0)
+            lines = errors.read().decode("utf-8", "replace").splitlines()
+            said = [x for x in lines if x.strip() and "WARNING" not in x]
+            say(late=time.monotonic() > until - 0.2,
+                kernel_said=said[-1] if said else "")
             raise
-        finally:
-            client.stop_channels()
-            manager.shutdown_kernel(now=True)
-
-
-def last(errors):
-    """The last line of what the kernel said, warnings left out."""
-    errors.seek(0)
-    lines = errors.read().decode("utf-8", "replace").splitlines()
-    said = [line for line in lines if line.strip() and "WARNING" not in line]
-    return said[-1] if said else ""
-
-
-def ask(client, until):
-    """What ASK prints in the kernel, in its last line."""
-    said = []
-
-    def hear(message):
-        if message["header"]["msg_type"] == "stream":
-            said.append(message["content"]["text"])
-
-    reply = client.execute_interactive(
-        ASK, store_history=False, allow_stdin=False, output_hook=hear,
-        timeout=max(0.1, until - time.monotonic()),
-    )
-    if reply["content"]["status"] != "ok":
-        raise RuntimeError(reply["content"].get("evalue", "no answer"))
-    return json.loads("".join(said).strip().rpartition("\n")[2])
 
 
 if __name__ == "__main__":

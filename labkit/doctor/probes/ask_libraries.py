@@ -1,4 +1,5 @@
-"""Do the libraries import, on what would a model train, and how fast?
+"""Do the libraries import, on what would a model train, and how fast? Which
+of matplotlib's fonts have Chinese letters?
 
 A line with a number of seconds on the standard input starts the timing.
 """
@@ -7,6 +8,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -15,19 +17,31 @@ MODULES = ("numpy", "torch", "matplotlib", "PIL", "labutils", "ipywidgets")
 # As in the notebooks.
 BATCH_SIZE, NUM_STEPS, VOCAB_SIZE, NUM_HIDDENS = 32, 35, 28, 256
 ROUNDS = 7  # at the most; the quickest counts, others were disturbed
-# Of each notebook: how the names of its recorded runs begin, and the run whose
-# steps are timed for them. Only networks of one kind, from scratch or of
-# torch.nn, are slower on another machine by about the same factor.
+# How the names of each notebook's recorded runs begin.
 NOTEBOOKS = {
-    "3": (("rnn_scratch",), "lstm_scratch"),
-    "4": (("rnn_concise",), "deep_lstm"),
-    "5": (("lstm_scratch",), "lstm_scratch"),
-    "6": (("deep", "seeds"), "deep_lstm"),
+    "3": ("rnn_scratch",), "4": ("rnn_concise",), "5": ("lstm_scratch",),
+    "6": ("deep", "seeds"),
 }
+TIMED = "deep_lstm"  # the run whose steps are timed; most are of its kind
+# Families that hold Chinese letters, of the usual systems.
+CHINESE = re.compile(
+    r"CJK|Source Han|WenQuanYi|LXGW|Sarasa|Sim(Hei|Sun)|YaHei|PingFang|Heiti"
+    r"|Songti|KaiTi|FangSong|Hiragino Sans GB|Arial Unicode|Droid Sans Fall"
+    r"|Noto S\w+ [ST]C|JhengHei|MingLiU"
+)
+LETTERS = "实验报告"  # lab report
 
 
 def say(**facts):
     print(json.dumps(facts), flush=True)
+
+
+def attempt(name, look):
+    """Say what there is of something, or why that is not known."""
+    try:
+        say(**{name: look()})
+    except Exception as error:
+        say(**{f"no_{name}": str(error)})
 
 
 def available_memory():
@@ -74,29 +88,20 @@ def find_device():
     except settings.SettingsError as error:
         say(bad_device=str(error))
         device = torch.device("cpu")
-    name = ""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
+    gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if gpu else ""
     say(device=str(device), device_name=name)
     return device
 
 
-def new_models(device):
-    """The models of the recorded runs whose steps are timed, untrained."""
+def new_model(device):
+    """The network of the recorded run that is timed, untrained."""
     from torch import nn
 
     import labutils
-    from labutils import scratch
 
-    return {
-        "lstm_scratch": labutils.RNNModelScratch(
-            VOCAB_SIZE, NUM_HIDDENS, device, scratch.get_lstm_params,
-            scratch.init_lstm_state, scratch.lstm,
-        ),
-        "deep_lstm": labutils.RNNModel(
-            nn.LSTM(VOCAB_SIZE, NUM_HIDDENS, 2), VOCAB_SIZE
-        ).to(device),
-    }
+    lstm = nn.LSTM(VOCAB_SIZE, NUM_HIDDENS, 2)
+    return labutils.RNNModel(lstm, VOCAB_SIZE).to(device)
 
 
 def step(model, device):
@@ -118,62 +123,65 @@ def step(model, device):
     return float(loss.detach())
 
 
-def time_steps(models, device, seconds):
-    """Time a few steps of each model, and estimate the notebooks.
-
-    Says after each round, since on a busy machine the next one may come too
-    late: `steps`, milliseconds by recorded run, and `estimates`, seconds by
-    notebook. After so many seconds no round begins.
-    """
+def time_steps(model, device, seconds):
+    """Time a few steps, the last begun within so many seconds, and estimate
+    the notebooks after each: on a busy machine the next may come too late."""
     until = time.monotonic() + seconds
-    found: dict = {}
-    for _ in range(ROUNDS):
-        if time.monotonic() > until:
-            return
-        for name, model in models.items():
-            start = time.monotonic()
-            step(model, device)
-            ms = 1000 * (time.monotonic() - start)
-            found[name] = min(ms, found.get(name, ms))
-        say(steps=found, **estimates(found))
+    found: list[float] = []
+    while time.monotonic() < until and len(found) < ROUNDS:
+        start = time.monotonic()
+        step(model, device)
+        found.append(1000 * (time.monotonic() - start))
+        say(step=min(found), **estimates(min(found)))
 
 
-def estimates(found):
+def estimates(ms):
     """Seconds of each notebook's trainings, from milliseconds of a step here;
     and how many times longer that is than the recorded runs took."""
     from labutils import recorded, settings
 
     runs = {name: recorded.load(name) for name in recorded.names()}
+    steps = runs[TIMED].tokens / (BATCH_SIZE * NUM_STEPS)
+    ratio = ms / (1000 * runs[TIMED].seconds / steps)
     cap = settings.epochs_cap()
-    then, now = {}, {}
-    for notebook, (begins, timed) in NOTEBOOKS.items():
-        then[notebook] = sum(
-            run.seconds * min(1, (cap or run.num_epochs) / run.num_epochs)
+    return {"ratio": ratio, "estimates": {
+        notebook: ratio * sum(
+            run.seconds * min(run.num_epochs, cap or run.num_epochs)
+            / run.num_epochs
             for name, run in runs.items() if name.startswith(begins)
-        )
-        steps = runs[timed].tokens / (BATCH_SIZE * NUM_STEPS)
-        ratio = found[timed] / (1000 * runs[timed].seconds / steps)
-        now[notebook] = ratio * then[notebook]
-    return {
-        "estimates": now, "ratio": sum(now.values()) / sum(then.values())
-    }
+        ) for notebook, begins in NOTEBOOKS.items()
+    }}
+
+
+def chinese_fonts():
+    """Families in which every one of LETTERS is found."""
+    import matplotlib
+    from matplotlib import font_manager, ft2font
+
+    say(font_cache=matplotlib.get_cachedir())
+    found = set()
+    for font in font_manager.fontManager.ttflist:
+        if font.name in found or not CHINESE.search(font.name):
+            continue
+        with contextlib.suppress(OSError, RuntimeError):  # removed since
+            face = ft2font.FT2Font(font.fname)
+            if all(face.get_char_index(ord(letter)) for letter in LETTERS):
+                found.add(font.name)
+    return sorted(found)
 
 
 def main():
     # At the end: what a notebook would import goes first.
     sys.path.append(sys.argv[1])
-    try:
-        say(memory=available_memory())
-    except Exception as error:
-        say(no_memory=str(error))
+    attempt("memory", available_memory)
     import_all()
-    device = find_device()
-    models = new_models(device)
-    for model in models.values():
+    try:
+        device = find_device()
+        model = new_model(device)
         step(model, device)  # the first one loads much
-    seconds = float(sys.stdin.readline() or 0)
-    if seconds > 0:
-        time_steps(models, device, seconds)
+        time_steps(model, device, float(sys.stdin.readline() or 0))
+    finally:
+        attempt("fonts", chinese_fonts)
     # Threads of a library must not keep the page waiting.
     sys.stdout.flush()
     os._exit(0)
