@@ -1,8 +1,4 @@
-"""The course: its notebooks, how one is found and read, what a run leaves.
-
-Everything else asks here: the runner, the report, grading, slides, the
-student edition, `labutils reset` and the doctor's estimates.
-"""
+"""The course: its notebooks, how one is found and read, what a run leaves."""
 
 from __future__ import annotations
 
@@ -26,23 +22,14 @@ class NotebookError(RuntimeError):
 
 @dataclass(frozen=True)
 class Lesson:
-    """A notebook and what its full run leaves under results/.
+    """A notebook and what its full run leaves under results/."""
 
-    Attributes:
-        stem: of the notebook's file, and the name of its results' folder.
-        trainings: those saved with a summary and a curve.
-        histories: trainings of which only the history is saved.
-        texts: other summaries.
-        pictures: other pictures.
-        optional: histories that are there only for those who trained more.
-    """
-
-    stem: str
-    trainings: tuple[str, ...] = ()
-    histories: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-    pictures: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    stem: str  # of the notebook's file, and the name of its results' folder
+    trainings: tuple[str, ...] = ()  # those with a summary and a curve
+    histories: tuple[str, ...] = ()  # trainings with nothing but a history
+    texts: tuple[str, ...] = ()  # other summaries
+    pictures: tuple[str, ...] = ()  # other pictures
+    optional: tuple[str, ...] = ()  # histories of those who trained more
 
     @property
     def number(self) -> str:
@@ -97,14 +84,32 @@ def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
     Raises:
         NotebookError: there is no such notebook.
     """
-    folder = settings.home() / "notebooks"
-    names_there = [path.name for path in folder.glob("[0-9]*.ipynb")]
-    course = [folder / name for name in without_copies(names_there)]
-    if not names:
-        if not course:
-            raise NotebookError(f"No notebooks in {folder}.")
-        return course
-    return [path for name in names for path in _matching(name, course)]
+    folder, paths = settings.home() / "notebooks", []
+    course = without_copies(path.name for path in folder.glob("[0-9]*.ipynb"))
+    if not names and not course:
+        raise NotebookError(f"No notebooks in {folder}.")
+    for name in names:
+        if Path(name).is_file():
+            paths.append(Path(name).resolve())
+        else:
+            paths += [folder / found for found in matching(name, course)]
+    return paths if names else [folder / name for name in course]
+
+
+def matching(name: str, course: Sequence[str], where: str = "") -> list[str]:
+    """Those of the course's file names that begin with `name`.
+
+    Raises:
+        NotebookError: there is none; `where` says in a clause where.
+    """
+    found = [file for file in course if name and file.startswith(name)]
+    if not found:
+        known = ", ".join(Path(file).stem for file in course) or "none at all"
+        raise NotebookError(
+            f"No notebook {name!r}{where}: expected a path or the beginning "
+            f"of one of {known}."
+        )
+    return found
 
 
 def without_copies(names: Iterable[str]) -> list[str]:
@@ -118,19 +123,6 @@ def without_copies(names: Iterable[str]) -> list[str]:
         if not any(stem.startswith(f"{Path(o).stem}-") for o in found):
             found.append(name)
     return sorted(found)
-
-
-def _matching(name: str, course: list[Path]) -> list[Path]:
-    if Path(name).is_file():
-        return [Path(name).resolve()]
-    found = [path for path in course if path.name.startswith(name)]
-    if not found:
-        known = ", ".join(path.stem for path in course)
-        raise NotebookError(
-            f"No notebook {name!r}: expected a path or the beginning of one "
-            f"of {known}."
-        )
-    return found
 
 
 # ---- what is in them

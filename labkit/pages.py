@@ -62,7 +62,6 @@ ALPHABETS = {
     "double-struck": "DOUBLE-STRUCK", "sans-serif": "SANS-SERIF",
     "monospace": "MONOSPACE",
 }
-PRIME = "\N{PRIME}"
 # What a page with formulas needs in its style; a browser's own rules leave
 # these out.
 STYLE = """
@@ -124,23 +123,17 @@ def markdown_to_html(
     """Markdown with LaTeX formulas as HTML with MathML.
 
     Args:
-        text: as it stands in a Markdown cell.
         images: PNG images in base64, by the address that the text has for
             them (such as "attachment:image.png"). Other images are not
             loaded; their description stands in their place.
         headings: so many levels lower than written; with 2, # becomes h3.
     """
-    renderer = _Renderer(images or {}, headings)
-    return MarkdownWithMath(renderer).render(text)
+    return MarkdownWithMath(_Renderer(images or {}, headings)).render(text)
 
 
 def formula_to_mathml(latex: str, display: bool = False) -> str:
-    """A formula as MathML; as its own source where it cannot be read.
-
-    Args:
-        latex: without the dollar signs.
-        display: whether it stands on a line of its own.
-    """
+    """A formula, without the dollar signs, as MathML; as its own source where
+    it cannot be read. With `display` it stands on a line of its own."""
     try:
         if len(latex) > LONGEST_FORMULA or MACROS.search(latex):
             raise ValueError("not a formula that anybody would write")
@@ -162,8 +155,9 @@ def _clean(element: Element) -> None:
         raise ValueError(f"{element.tag} with {len(element)} parts")
     for name in set(element.attrib) - ATTRIBUTES:
         del element.attrib[name]
-    if element.tag == "msup" and _is_prime(element[1]):
-        # The character stands high already: raised again it would vanish.
+    if element.tag == "msup" and (
+        set(html.unescape(element[1].text or "")) == {"\N{PRIME}"}
+    ):  # the character stands high already: raised again it would vanish
         element.tag, element[1].tag = "mrow", "mo"
     if element.text:
         variant = element.attrib.pop("mathvariant", "")
@@ -174,10 +168,6 @@ def _clean(element: Element) -> None:
         # A single letter is drawn in italics unless told otherwise.
         if element.tag == "mi" and variant == "normal":
             element.set("mathvariant", "normal")
-
-
-def _is_prime(element: Element) -> bool:
-    return set(html.unescape(element.text or "")) == {PRIME}
 
 
 def _letter(character: str, variant: str) -> str:

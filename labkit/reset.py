@@ -6,16 +6,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.course import without_copies
+from labkit.course import NotebookError, matching, without_copies
 from labutils import settings
 from labutils.files import write_atomically
 
-# In the name of what was kept, before the time.
-KEPT = "-kept-"
-
-
-class ResetError(RuntimeError):
-    """Nothing was reset; the message says why and what to do."""
+KEPT = "-kept-"  # in the name of what was kept, before the time
 
 
 def reset(names: Sequence[str] = ()) -> list[str]:
@@ -32,48 +27,35 @@ def reset(names: Sequence[str] = ()) -> list[str]:
         What was done, a line for each notebook.
 
     Raises:
-        ResetError: there is no git, no commit, or no such notebook in it;
+        NotebookError: there is no git, no commit, or no such notebook in it;
             nothing was done.
         OSError: a file cannot be written.
     """
     folder = settings.home() / "notebooks"
-    committed = _committed(folder)
-    chosen = [n for name in names for n in _matching(name, committed)]
+    if not folder.is_dir():
+        raise NotebookError(
+            f"There is no {folder}: expected the course's folder, with "
+            "notebooks/ in it. Use the labutils that was installed from there."
+        )
+    listed = _git(folder, "ls-tree", "--name-only", "-z", "HEAD").decode()
+    committed = without_copies(
+        name for name in listed.split("\0") if name.endswith(".ipynb"))
+    chosen = [
+        found for name in names for found in matching(
+            Path(name).name, committed, " is in the last commit")
+    ]
     files = {  # all are read before the first is written
-        name: _git("cat-file", "--filters", f"HEAD:./{name}", folder=folder)
+        name: _git(folder, "cat-file", "--filters", f"HEAD:./{name}")
         for name in chosen or committed
     }
     return [_reset(folder / name, data) for name, data in files.items()]
 
 
-def _committed(folder: Path) -> list[str]:
-    """The notebooks in the last commit, without copies of them."""
-    if not folder.is_dir():
-        raise ResetError(
-            f"There is no {folder}: expected the course's folder, with "
-            "notebooks/ in it. Use the labutils that was installed from there."
-        )
-    listed = _git("ls-tree", "--name-only", "-z", "HEAD", folder=folder)
-    names = listed.decode("utf-8").split("\0")
-    return without_copies(n for n in names if n.endswith(".ipynb"))
-
-
-def _matching(name: str, committed: list[str]) -> list[str]:
-    found = [c for c in committed if c.startswith(Path(name).name)]
-    if not found or not Path(name).name:
-        known = ", ".join(Path(c).stem for c in committed) or "none at all"
-        raise ResetError(
-            f"No notebook {name!r} is in the last commit: expected the "
-            f"beginning of one of {known}."
-        )
-    return found
-
-
-def _git(*arguments: str, folder: Path) -> bytes:
+def _git(folder: Path, *arguments: str) -> bytes:
     """What git answers in a folder."""
     git = shutil.which("git")
     if git is None:
-        raise ResetError(
+        raise NotebookError(
             "git is not installed, and the committed notebooks are in it. "
             "Install git, or take fresh copies from where the course is."
         )
@@ -83,7 +65,7 @@ def _git(*arguments: str, folder: Path) -> bytes:
     if done.returncode == 0:
         return done.stdout
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    raise ResetError(
+    raise NotebookError(
         f"git finds no commit for {folder} ({said[0] if said else 'no word'})."
         " Take fresh copies from where the course is, or get it with git "
         "clone."
@@ -98,17 +80,10 @@ def _reset(path: Path, data: bytes) -> str:
     if before is None:
         write_atomically(path, data)
         return f"{path.name}: was not there, now as committed"
-    kept = _free(path)
+    while (kept := path.with_name(
+        f"{path.stem}{KEPT}{time.strftime('%Y-%m-%d-%H%M%S')}.ipynb"
+    )).exists():
+        time.sleep(0.1)  # the next second is free
     write_atomically(kept, before)
     write_atomically(path, data)
     return f"{path.name}: as committed again; what was there is in {kept.name}"
-
-
-def _free(path: Path) -> Path:
-    """A name beside `path` that nothing has, with the time in it."""
-    stem = f"{path.stem}{KEPT}{time.strftime('%Y-%m-%d-%H%M%S')}"
-    kept, number = path.with_name(f"{stem}.ipynb"), 1
-    while kept.exists():
-        number += 1
-        kept = path.with_name(f"{stem}-{number}.ipynb")
-    return kept

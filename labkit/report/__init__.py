@@ -15,5 +15,4 @@ LANGUAGES = ("zh", "en")
 @functools.cache
 def words(language: str) -> dict[str, Any]:
     """All that the report says by itself, in one of `LANGUAGES`."""
-    text = (TEMPLATES / f"{language}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads((TEMPLATES / f"{language}.toml").read_text("utf-8"))

@@ -37,31 +37,19 @@ class BrowserError(RuntimeError):
 
 
 def find() -> str:
-    """The path of a browser of the Chromium family.
-
-    Raises:
-        BrowserError: there is none.
-    """
-    found = [path for name in NAMES if (path := shutil.which(name))]
-    found += [
-        path for place in PLACES
-        if Path(path := os.path.expandvars(place)).is_file()
-    ]
-    if not found:
-        raise BrowserError(
-            "--pdf needs Chromium, Chrome or Edge, and none is on the PATH. "
-            "Install one, or leave --pdf out and print the HTML file to PDF "
-            "from your own browser."
-        )
-    return found[0]
+    """The path of a browser of the Chromium family, or a BrowserError."""
+    for place in (*NAMES, *PLACES):
+        if found := shutil.which(os.path.expandvars(place)):
+            return found
+    raise BrowserError(
+        "--pdf needs Chromium, Chrome or Edge, and none is on the PATH. "
+        "Install one, or leave --pdf out and print the HTML file to PDF "
+        "from your own browser."
+    )
 
 
 def to_pdf(browser: str, page: str) -> bytes:
-    """A page as PDF.
-
-    Raises:
-        BrowserError: the browser did not make one.
-    """
+    """A page as PDF, or a BrowserError that says why there is none."""
     # Chromium's own files may be written a moment after it has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -71,11 +59,20 @@ def to_pdf(browser: str, page: str) -> bytes:
         # Chromium refuses to run as root with its sandbox.
         root = sys.platform != "win32" and os.geteuid() == 0
         sandbox = ["--no-sandbox"] if root else []
-        said = _run([
-            browser, *OPTIONS, *sandbox,
-            f"--user-data-dir={folder / 'own'}", f"--print-to-pdf={target}",
-            source.as_uri(),
-        ])
+        said = ""  # its last words where they may help
+        try:
+            done = subprocess.run(
+                [browser, *OPTIONS, *sandbox, f"--print-to-pdf={target}",
+                 f"--user-data-dir={folder / 'own'}", source.as_uri()],
+                capture_output=True, timeout=SECONDS, check=False,
+            )
+            lines = done.stderr.decode("utf-8", "replace").strip().split("\n")
+            if done.returncode and lines[-1]:
+                said = f" ({lines[-1]})"
+        except subprocess.TimeoutExpired:
+            said = f" in {SECONDS} seconds"
+        except OSError as error:
+            said = f" ({error.strerror})"
         data = target.read_bytes() if target.is_file() else b""
     if not data.startswith(b"%PDF"):
         raise BrowserError(
@@ -83,16 +80,3 @@ def to_pdf(browser: str, page: str) -> bytes:
             "and print it to PDF there."
         )
     return data
-
-
-def _run(command: list[str]) -> str:
-    """Run it; its last words where they may help."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return f" in {SECONDS} seconds"
-    except OSError as error:
-        return f" ({error.strerror})"
-    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f" ({lines[-1]})" if done.returncode and lines else ""

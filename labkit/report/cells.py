@@ -21,30 +21,21 @@ EDGES = ("### BEGIN SOLUTION", "### END SOLUTION")
 class Cell:
     """A cell with what the report has to know about it.
 
-    Attributes:
-        number: its place in the notebook, from 1.
-        kind: "code"; "exercise", code that a student writes; "check", the
-            check of one; "answer", a written one that earns points;
-            "discussion"; "text", any other.
-        name: of an exercise, and of the exercise that a check is for.
-        count: when it was executed; None where it was not.
-        heading: the section's heading above it.
-        prompt: the Markdown right above it.
-        outputs: what it has shown, made harmless.
-        errors: names of the exceptions that it ended with.
-        images: PNG images pasted into it, by the address in its text.
+    Its kind is "code"; "exercise", code that a student writes; "check", the
+    check of one; "answer", a written one that earns points; "discussion"; or
+    "text", any other.
     """
 
-    number: int
+    number: int  # its place in the notebook, from 1
     kind: str
-    name: str
+    name: str  # of an exercise, and of the exercise that a check is for
     source: str
-    count: int | None
-    heading: str
-    prompt: str
-    outputs: tuple[Shown, ...]
-    errors: tuple[str, ...]
-    images: dict[str, str]
+    count: int | None  # when it was executed; None where it was not
+    heading: str  # the section's heading above it
+    prompt: str  # the Markdown right above it
+    outputs: tuple[Shown, ...]  # what it has shown, made harmless
+    errors: tuple[str, ...]  # names of the exceptions that it ended with
+    images: dict[str, str]  # PNGs pasted into it, by the address in its text
 
     @property
     def is_code(self) -> bool:
@@ -93,10 +84,11 @@ class Cell:
     @cached_property
     def _parsed(self) -> tuple[ast.Module, symtable.SymbolTable]:
         """Empty where it is no plain Python: a slip, or IPython's % and !."""
+        source = self.source
         try:
-            return _parse(self.source)
+            return ast.parse(source), symtable.symtable(source, "", "exec")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return _parse("")
+            return ast.parse(""), symtable.symtable("", "", "exec")
 
 
 def read(notebook: NotebookNode) -> tuple[Cell, ...]:
@@ -105,14 +97,19 @@ def read(notebook: NotebookNode) -> tuple[Cell, ...]:
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type == "code" and not cell.source.strip():
             continue
+        name = str(grader(cell).get("grade_id", "")).removeprefix("check_")
+        # Without the marks of the instructors' edition around solutions.
+        source = "\n".join(line for line in cell.source.split("\n")
+                           if line.strip() not in EDGES)
         outputs = cell.get("outputs", [])
         found.append(Cell(
-            number, _kind(cell), _name(cell), _without_edges(cell.source),
-            cell.get("execution_count"), heading, prompt,
-            tuple(one for x in outputs if (one := shown(x))),
+            number, _kind(cell), name, source, cell.get("execution_count"),
+            heading, prompt, tuple(one for x in outputs if (one := shown(x))),
             tuple(str(x.get("ename", "")) for x in outputs
                   if x.output_type == "error"),
-            _images(cell),
+            {f"attachment:{file}": str(kinds["image/png"])
+             for file, kinds in cell.get("attachments", {}).items()
+             if is_png(str(kinds.get("image/png", "")))},
         ))
         if cell.cell_type == "markdown":
             prompt = cell.source
@@ -153,10 +150,6 @@ def trains(cell: Cell, cells: Sequence[Cell]) -> bool:
     )
 
 
-def _parse(source: str) -> tuple[ast.Module, symtable.SymbolTable]:
-    return ast.parse(source), symtable.symtable(source, "cell", "exec")
-
-
 def _globals(table: symtable.SymbolTable) -> Iterator[str]:
     """Names that a piece of code looks up in the notebook, functions too."""
     for symbol in table.get_symbols():
@@ -169,27 +162,10 @@ def _globals(table: symtable.SymbolTable) -> Iterator[str]:
 def _kind(cell: NotebookNode) -> str:
     solution = grader(cell).get("solution")
     if cell.cell_type == "code":
-        if grader(cell).get("grade") and not solution:
-            return "check"
-        return "exercise" if solution else "code"
-    if cell.cell_type == "markdown" and TAG in cell.metadata.get("tags", []):
+        check = grader(cell).get("grade") and not solution
+        return "exercise" if solution else "check" if check else "code"
+    if cell.cell_type != "markdown":
+        return "text"
+    if TAG in cell.metadata.get("tags", []):
         return "discussion"
-    return "answer" if cell.cell_type == "markdown" and solution else "text"
-
-
-def _name(cell: NotebookNode) -> str:
-    return str(grader(cell).get("grade_id", "")).removeprefix("check_")
-
-
-def _without_edges(source: str) -> str:
-    """Without the marks of the instructors' edition around solutions."""
-    return "\n".join(
-        line for line in source.split("\n") if line.strip() not in EDGES)
-
-
-def _images(cell: NotebookNode) -> dict[str, str]:
-    return {
-        f"attachment:{name}": str(kinds["image/png"])
-        for name, kinds in cell.get("attachments", {}).items()
-        if is_png(str(kinds.get("image/png", "")))
-    }
+    return "answer" if solution else "text"

@@ -13,7 +13,7 @@ from pygments.lexers import PythonLexer
 from labkit.course import PARTS
 from labkit.pages import STYLE, markdown_to_html, short
 from labkit.report import TEMPLATES, words
-from labkit.report.cells import Cell, chosen, trains
+from labkit.report.cells import chosen, trains
 from labkit.report.gathering import Gathered
 from labkit.report.missing import Problem, state
 
@@ -36,27 +36,8 @@ def render(
     student: Student, gathered: Sequence[Gathered],
     problems: Sequence[Problem], language: str,
 ) -> str:
-    """The whole document.
-
-    Args:
-        gathered: the notebooks with their results, in order.
-        problems: what is listed on the first page.
-        language: "zh" or "en".
-    """
+    """The whole document, with the problems on its first page."""
     by_lesson = {one.lesson: one for one in gathered}
-    return _environment().get_template("report.html").render(
-        words=words(language), w=words(language)["labels"], student=student,
-        styles=STYLE + "\n" + FORMATTER.get_style_defs(".code"),
-        problems=[problem.in_words(language) for problem in problems],
-        gathered=gathered, parts={
-            key: [by_lesson[lesson] for lesson in lessons]
-            for key, lessons in PARTS.items()
-        },
-        chosen=chosen, trains=trains, state=state,
-    )
-
-
-def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True,
@@ -66,19 +47,21 @@ def _environment() -> jinja2.Environment:
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
         "code": lambda code: highlight(code, PythonLexer(), FORMATTER),
         "markdown": lambda text: markdown_to_html(text, headings=3),
-        "passage": _passage, "perplexity": _perplexity,
+        "passage": lambda cell: markdown_to_html(
+            cell.source, cell.images, headings=3),
+        "perplexity": lambda x: f"{x:.2f}" if math.isfinite(x) else "-",
         "short": lambda text: short(text, LINES), "wide": _is_wide,
     }
-    return environment
-
-
-def _passage(cell: Cell) -> str:
-    """What somebody has written in a cell, as HTML."""
-    return markdown_to_html(cell.source, cell.images, headings=3)
-
-
-def _perplexity(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "-"
+    return environment.get_template("report.html").render(
+        words=words(language), w=words(language)["labels"], student=student,
+        styles=STYLE + "\n" + FORMATTER.get_style_defs(".code"),
+        problems=[problem.in_words(language) for problem in problems],
+        gathered=gathered, parts={
+            key: [by_lesson[lesson] for lesson in lessons]
+            for key, lessons in PARTS.items()
+        },
+        chosen=chosen, trains=trains, state=state,
+    )
 
 
 def _is_wide(image: str) -> bool:

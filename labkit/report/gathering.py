@@ -19,21 +19,15 @@ from labutils.history import History
 class Gathered:
     """A notebook of the course and its results, as they were found.
 
-    Attributes:
-        path: of the file that is used; None where there is none.
-        cells: what is in it; None where it cannot be read.
-        newer: a file in notebooks/ with other cells, saved after the run.
-        histories: by the names of the trainings, in the lesson's order.
-        texts: the summaries, by their names.
-        pictures: PNG files, by their names.
-        missing: names of results that are not there.
-        damaged: names of results that cannot be read.
+    The histories (in the lesson's order), the summaries and the PNG files
+    stand by their names; then the names of results that are not there, and of
+    those that cannot be read.
     """
 
     lesson: Lesson
-    path: Path | None = None
-    cells: tuple[Cell, ...] | None = None
-    newer: Path | None = None
+    path: Path | None = None  # of the file that is used
+    cells: tuple[Cell, ...] | None = None  # None: it cannot be read
+    newer: Sequence[Path] = ()  # with other cells, saved after the run
     histories: dict[str, History] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
@@ -60,9 +54,8 @@ class Gathered:
 def gather(folder: Path | None = None) -> list[Gathered]:
     """All the notebooks, each as it was executed last.
 
-    Args:
-        folder: the only one to look in; None looks in notebooks/, where one
-            works, and in the results folder, where `labutils run` writes.
+    They are in `folder`, or for None in notebooks/, where one works, or in
+    the results folder, where `labutils run` writes.
     """
     folders = [folder] if folder else [
         settings.home() / "notebooks", settings.results_dir()]
@@ -70,55 +63,43 @@ def gather(folder: Path | None = None) -> list[Gathered]:
 
 
 def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
-    paths = [folder / f"{lesson.stem}.ipynb" for folder in folders]
-    found = [
-        Gathered(lesson, path, _cells(path)) for path in paths
-        if path.is_file()
-    ]
+    found = []
+    for folder in folders:
+        if (path := folder / f"{lesson.stem}.ipynb").is_file():
+            inside = None
+            with contextlib.suppress(NotebookError):
+                inside = cells.read(read_notebook(path))
+            found.append(Gathered(lesson, path, inside))
     # One that was executed before one that was not; then the newer one.
     used = max(found, key=lambda one: (one.executed, one.saved),
                default=Gathered(lesson))
     newer = [
-        one.path for one in found
-        if one.saved > used.saved and one.sources != used.sources
+        one.path for one in found if one.path
+        and one.saved > used.saved and one.sources != used.sources
     ]
     results = settings.results_dir() / lesson.stem
     if used.path and (beside := used.path.parent / lesson.stem).is_dir():
         results = beside
-    used = replace(used, newer=newer[0] if newer else None)
-    _read_results(used, results)
+    used = replace(used, newer=newer)
+    for suffix, contents, names in (
+        ("json", used.histories, lesson.runs + lesson.optional),
+        ("txt", used.texts, lesson.trainings + lesson.texts),
+        ("png", used.pictures, lesson.trainings + lesson.pictures),
+    ):
+        for name in names:
+            path = results / f"{name}.{suffix}"
+            if not path.is_file():
+                if name not in lesson.optional:
+                    used.missing.append(path.name)
+            elif (content := _content(path)) is None:
+                used.damaged.append(path.name)
+            else:
+                contents[name] = content
     return used
 
 
-def _cells(path: Path) -> tuple[Cell, ...] | None:
-    with contextlib.suppress(NotebookError):
-        return cells.read(read_notebook(path))
-    return None
-
-
-def _read_results(one: Gathered, folder: Path) -> None:
-    """Read what is there, and note what is not."""
-    lesson = one.lesson
-    found: dict[str, dict[str, Any]] = {
-        ".json": one.histories, ".txt": one.texts, ".png": one.pictures}
-    for suffix, names in (
-        (".json", lesson.runs + lesson.optional),
-        (".txt", lesson.trainings + lesson.texts),
-        (".png", lesson.trainings + lesson.pictures),
-    ):
-        for name in names:
-            path = folder / f"{name}{suffix}"
-            if not path.is_file():
-                if name not in lesson.optional:
-                    one.missing.append(path.name)
-            elif (content := _content(path)) is None:
-                one.damaged.append(path.name)
-            else:
-                found[suffix][name] = content
-
-
-def _content(path: Path) -> History | str | bytes | None:
-    """What a saved file holds; None where it is damaged."""
+def _content(path: Path) -> Any:
+    """The history, text or PNG of a file; None where it is damaged."""
     data = path.read_bytes()
     if path.suffix == ".txt":
         return data.decode("utf-8", "replace")

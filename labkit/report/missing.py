@@ -20,17 +20,11 @@ CORPUS = re.compile(r"^[Cc]orpus: (.+?)(?:, from .*)?$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is missing or not in order.
+    """Something that is missing or not in order."""
 
-    Attributes:
-        kind: a key of the words' table `problems`.
-        where: the notebook.
-        what: the cells, exercises, files or trainings.
-    """
-
-    kind: str
-    where: str = ""
-    what: tuple[str, ...] = ()
+    kind: str  # a key of the words' table `problems`
+    where: str = ""  # the notebook
+    what: tuple[str, ...] = ()  # the cells, exercises, files or trainings
 
     def in_words(self, language: str) -> str:
         """As one line, without what could write elsewhere on a terminal."""
@@ -87,7 +81,6 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
     stubs = [cell.name for cell in exercises if STUB in cell.source]
     passed = [c.name for c in code if c.kind == "check"
               and f"{c.name}: passed" in c.text]
-    newer = [f"{one.newer.parent.name}/{one.newer.name}"] if one.newer else []
     # A notebook that was not executed at all is said to be that alone.
     return {
         "cells_left": [f"{c.number}" for c in code if run and not c.count],
@@ -99,7 +92,7 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
                   if run and c.name not in [*passed, *stubs]],
         "answer": [c.heading for c in cells
                    if c.kind == "answer" and not c.written],
-        "changed": newer,
+        "changed": ["/".join(path.parts[-2:]) for path in one.newer],
     }
 
 
@@ -113,8 +106,7 @@ def _in_results(one: Gathered) -> dict[str, list[str]]:
     }
     for name, history in one.histories.items():
         asked = history.settings["num_epochs"]
-        reached = state(name, history)
-        if reached != "full":
+        if (reached := state(name, history)) != "full":
             found[reached].append(f"{name}: {history.num_epochs}/{asked}")
     return found
 

@@ -18,10 +18,6 @@ FORBIDDEN = set('<>:"/\\|?*')
 LONGEST = 90  # bytes of each part of a name; a whole one has at most 255
 
 
-class ReportError(RuntimeError):
-    """There is no report; the message says why."""
-
-
 def write_report(
     student: Student, language: str = "zh", *, notebooks: Path | None = None,
     out: Path | None = None, pdf: bool = False, archive: bool = False,
@@ -33,20 +29,19 @@ def write_report(
         language: "zh" or "en".
         notebooks: the only folder to take notebooks from.
         out: where to write; default: `report` in the results folder.
-        pdf: write it as PDF as well.
-        archive: write a zip file of what is handed in as well.
+        pdf, archive: write it as PDF, and a zip file of what is handed in.
         allow_incomplete: write it although something is missing.
 
     Returns:
         The files.
 
     Raises:
-        ReportError: something is missing, and that was not allowed.
-        BrowserError: a PDF is asked for, and cannot be made.
+        RuntimeError: something is missing, and that was not allowed, or a PDF
+            is asked for, and cannot be made.
     """
     stem = file_stem(student.id, student.name, student.lab)
     if notebooks and not notebooks.is_dir():
-        raise ReportError(
+        raise RuntimeError(
             f"There is no folder {notebooks}. Name the one that holds the "
             "executed notebooks."
         )
@@ -59,7 +54,7 @@ def write_report(
         for problem in missing:
             print(f"  {problem.in_words('en')}")
     if missing and not allow_incomplete:
-        raise ReportError(
+        raise RuntimeError(
             "the report would be incomplete, for the reasons listed above; "
             "nothing was written. Mend them, or say --allow-incomplete: then "
             "they are listed on its first page."
@@ -78,12 +73,7 @@ def write_report(
 
 
 def file_stem(student_id: str, name: str, lab: int) -> str:
-    """The report's name without its ending, such as 20231234-Name-Lab-4.
-
-    Raises:
-        ValueError: nothing of the number or the name can stand in a file's
-            name.
-    """
+    """The report's name without its ending, such as 20231234-Name-Lab-4."""
     parts = {"--id": _name_part(student_id), "--name": _name_part(name)}
     for option, part in parts.items():
         if not part:
@@ -97,10 +87,9 @@ def file_stem(student_id: str, name: str, lab: int) -> str:
 def _name_part(text: str) -> str:
     """The text with what a file system refuses left out."""
     kept = "".join(
-        character for character in unicodedata.normalize("NFC", text)
+        c for c in unicodedata.normalize("NFC", text)
         # C: control characters and others that nobody sees.
-        if character not in FORBIDDEN
-        and unicodedata.category(character)[0] != "C"
+        if c not in FORBIDDEN and unicodedata.category(c)[0] != "C"
     )
     cut = " ".join(kept.split()).encode("utf-8")[:LONGEST]
     return cut.decode("utf-8", "ignore").strip(" .")

@@ -34,7 +34,6 @@ def cell_of(html: str, style: str = "", tag: str = "td") -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells."""
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<table style="{FONT}; margin-left: 0">{lines}</table>'
 
@@ -57,8 +56,7 @@ def visible(token: str) -> str:
 
 
 def label(text: str) -> str:
-    """For matplotlib, which takes what stands between dollars for a formula.
-    """
+    """Matplotlib takes what stands between plain dollars for a formula."""
     return text.replace("$", r"\$")
 
 
@@ -76,9 +74,8 @@ def draw_next(
 ) -> None:
     """Bars side by side: the likeliest next characters.
 
-    Args:
-        bars: for each label probabilities, `(V,)`; the characters shown are
-            those with the highest in any of them.
+    `bars` has probabilities, `(V,)`, for each label; the characters shown are
+    those with the highest in any of them.
     """
     highest = torch.stack(list(bars.values())).amax(dim=0)
     chosen = highest.argsort(descending=True, stable=True)[:most]

@@ -35,8 +35,7 @@ def microscope(
     """Look at what a model does with each character of a text.
 
     Args:
-        models: for each name a model over the characters of `vocab`.
-        vocab: the vocabulary they were trained with.
+        models: for each name a model that was trained with `vocab`.
         text: what they read first; of a long one the first 50 characters.
         first: what to look at first: "surprise", "hidden units", "gates" or
             "gradient norms".
@@ -60,29 +59,22 @@ def microscope(
                 f"The text has {len(text)} characters: {LONGEST} at most can "
                 "be read below a picture. Shorten it."
             )
-        panel.check_text(text, models[model], vocab)
-        look = LOOKS[show]
-        return look(Subject(model, models[model], vocab, text, layer, units))
+        panel.check_text(text, vocab)
+        subject = Subject(model, models[model], vocab, text, layer, units)
+        return LOOKS[show](subject)
 
-    sizes = [inspection.sizes(model) for model in models.values()]
+    sizes = map(inspection.sizes, models.values())
     layers, units = map(max, zip(*sizes, strict=True))
     panel.show([
-        Control(
-            "model", "model", "Which model reads", next(iter(models)),
-            list(models),
-        ),
+        Control("model", "model", "Which model reads", next(iter(models)),
+                list(models)),
         Control("show", "show", "What to look at", first, list(LOOKS)),
-        Control(
-            "text", "text", "What it reads; end with Enter", text[:LONGEST]
-        ),
-        Control(
-            "layer", "layer", "Of the hidden units, gates and gradients: "
-            "layer 1 reads the characters", 1, range(1, layers + 1),
-        ),
-        Control(
-            "units", "units", "How many hidden units the pictures show",
-            min(UNITS, units), range(1, units + 1),
-        ),
+        Control("text", "text", "What it reads; end with Enter",
+                text[:LONGEST]),
+        Control("layer", "layer", "Of the hidden units, gates and gradients: "
+                "layer 1 reads the characters", 1, range(1, layers + 1)),
+        Control("units", "units", "How many hidden units the pictures show",
+                min(UNITS, units), range(1, units + 1)),
     ], draw)
 
 
@@ -134,13 +126,22 @@ def surprise(subject: Subject) -> Page:
     )
     # The first character has nothing before it.
     numbers = ["-", *(f"{b:.1f}" for b in bits)]
-    style = "text-align: center"
-    styles = [style, *(f"{style}; {shade(b / guessing)}" for b in bits)]
-    lines = zip(subject.text, numbers, strict=True)
+    styles = ["", *(shade(b / guessing) for b in bits)]
+    rows = []
+    for start in range(0, len(numbers), IN_A_LINE):
+        part = slice(start, start + IN_A_LINE)
+        centred = [f"text-align: center; {style}" for style in styles[part]]
+        in_bold = [f"{style}; font-weight: bold" for style in centred]
+        characters = map(cell, map(visible, subject.text[part]), in_bold)
+        rows += [
+            [*header("character"), *characters],
+            [*header("bits"), *map(cell, numbers[part], centred)],
+        ]
+    pairs = zip(map(visible, subject.text), numbers, strict=True)
     return Page(
         figure, f"surprise of each character of {subject.text!r}",
-        paragraph(said) + _coloured(subject.text, numbers, styles),
-        "\n".join([said, " ".join(f"{visible(c)}:{b}" for c, b in lines)]),
+        paragraph(said) + table(rows),
+        "\n".join([said, " ".join(map(":".join, pairs))]),
     )
 
 
@@ -200,11 +201,8 @@ def _heat_maps(
 ) -> Page:
     """Characters to the right, the first units downwards.
 
-    Args:
-        found: values from `low` to 1, `(L, T, H)`, for each gate, or for ""
-            the hidden units.
-        low: 0 or -1.
-        columns: the names of the table's columns.
+    `found` has values from `low` to 1, `(L, T, H)`, for each gate, or for ""
+    the hidden units; `columns` are the names of the table's columns.
     """
     figure = new_figure(max(panel.HEIGHT, 1.0 + 1.5 * len(found)))
     axes = figure.subplots(len(found), sharex=True, squeeze=False)[:, 0]
@@ -221,19 +219,15 @@ def _heat_maps(
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.set_ylabel("unit" if gate else "hidden unit")
         ax.set_title(f"{title}: {gate} gate" if gate else title)
+        high, close = values > 0.9, values < low + 0.1
         rows.append([
             gate or f"all {values.shape[1]} units",
-            f"{values.abs().mean():.2f}", _share(values > 0.9),
-            _share(values < low + 0.1),
+            f"{values.abs().mean():.2f}", f"{high.float().mean():.0%}",
+            f"{close.float().mean():.0%}",
         ])
-    figure.colorbar(
-        image, ax=axes, label="value" if low else "0 closed, 1 open"
-    )
+    scale = "value" if low else "0 closed, 1 open"
+    figure.colorbar(image, ax=axes, label=scale)
     return _with_table(figure, what, subject, rows)
-
-
-def _share(mask: torch.Tensor) -> str:
-    return f"{mask.float().mean():.0%}"
 
 
 def _with_table(
@@ -245,17 +239,3 @@ def _with_table(
         table([header(*names), *([cell(x) for x in line] for line in lines)]),
         "\n".join("  ".join(line).strip() for line in rows),
     )
-
-
-def _coloured(text: str, numbers: list[str], styles: list[str]) -> str:
-    """The text in a table: characters, and below each its number."""
-    rows = []
-    for start in range(0, len(text), IN_A_LINE):
-        part = slice(start, start + IN_A_LINE)
-        in_bold = [f"{style}; font-weight: bold" for style in styles[part]]
-        characters = map(cell, map(visible, text[part]), in_bold)
-        rows += [
-            [*header("character"), *characters],
-            [*header("bits"), *map(cell, numbers[part], styles[part])],
-        ]
-    return table(rows)

@@ -20,7 +20,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from labkit.widgets.drawing import FONT
-from labkit.widgets.inspection import check_vocab, read
+from labutils.generation import encode
 from labutils.models import LanguageModel
 from labutils.text import Vocab
 from labutils.view import Lines, Live, display_in_place, new_view
@@ -40,48 +40,34 @@ PANEL_STYLE = """<style>
 
 @dataclass(frozen=True)
 class Page:
-    """What the controls' values come to.
-
-    Args:
-        figure: the picture.
-        alt: what it shows, in one sentence for those who cannot see it.
-        html: the text below it.
-        plain: the same text where there is no HTML.
-    """
+    """What the controls' values come to."""
 
     figure: Figure
-    alt: str
-    html: str
-    plain: str
+    alt: str  # what it shows, in one sentence for those who cannot see it
+    html: str  # the text below it
+    plain: str  # the same text where there is no HTML
 
 
 @dataclass(frozen=True)
 class Control:
     """One thing to set.
 
-    Args:
-        name: of the argument of `draw` that it sets.
-        label: what stands beside it.
-        hint: what the pointer resting on it reads.
-        value: its first value.
-        among: what it can be: one of some names (buttons), of a range of
-            whole numbers, or of numbers given as (lowest, highest, step)
-            (sliders). None is any text; it counts when the field is left or
-            Enter is pressed.
+    It can be one of some names (buttons), of a range of whole numbers or of
+    numbers given as (lowest, highest, step) (sliders). None is any text; it
+    counts when the field is left or Enter is pressed.
     """
 
-    name: str
-    label: str
-    hint: str
-    value: Any
+    name: str  # of the argument of `draw` that it sets
+    label: str  # what stands beside it
+    hint: str  # what the pointer resting on it reads
+    value: Any  # its first value
     among: list[str] | range | tuple[float, float, float] | None = None
 
 
-Draw = Callable[..., Page]
 Models = Mapping[str, LanguageModel]
 
 
-def show(controls: Sequence[Control], draw: Draw) -> None:
+def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
     """Display what `draw` makes of the controls' values, and the controls.
 
     Args:
@@ -89,24 +75,20 @@ def show(controls: Sequence[Control], draw: Draw) -> None:
         draw: called with each control's value by its name. A ValueError of
             it is shown as a sentence, for somebody to set another value.
     """
-    place = new_view()
+    view = new_view()
     values: dict[str, Any] = {c.name: c.value for c in controls}
-    if isinstance(place, Lines) and not place.picture:
+    if isinstance(view, Lines) and not view.picture:
         print(_page(draw, values).plain)  # a terminal
         return
     on_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
     screen: _Screen | _OnPage = _OnPage() if on_page else _Screen()
-    if not (on_page or isinstance(place, Live)):
-        screen.show(_page(draw, values))
-        return
-    moving = {control.name: _widget(control) for control in controls}
+    moving = _widgets(controls) if on_page or isinstance(view, Live) else {}
+    screen.show(_page(draw, values))
 
     def changed(_: object) -> None:
         values = {name: widget.value for name, widget in moving.items()}
         screen.show(_page(draw, values, moved=True))
 
-    _display_panel(list(moving.values()))
-    screen.show(_page(draw, values))
     for widget in moving.values():
         widget.observe(changed, names="value")
 
@@ -116,32 +98,25 @@ def new_figure(height: float = HEIGHT) -> Figure:
     return Figure((WIDTH, height), dpi=DPI, layout="constrained")
 
 
-def _page(draw: Draw, values: dict[str, Any], moved: bool = False) -> Page:
+def _page(
+    draw: Callable[..., Page], values: dict[str, Any], moved: bool = False
+) -> Page:
     try:
         with matplotlib.rc_context(FONTS):
             return draw(**values)
     except ValueError as error:
-        return _sentence("Please set another value.", str(error))
+        lead, words = "Please set another value.", str(error)
     except Exception as error:
         if not moved:
             raise
         # A traceback of a callback would be seen by nobody.
-        words = f"{type(error).__name__}: {error}"
-        return _sentence("This did not work.", words)
-
-
-def _sentence(lead: str, words: str) -> Page:
-    """Words in place of a picture that these values do not have."""
-    figure = new_figure(0.4)
-    figure.text(
-        0.5, 0.5, "no picture for these values", color="#555555",
-        ha="center", va="center", fontsize=FONTS["font.size"],
-    )
-    html = (
-        f'<p role="alert" style="{FONT}"><strong>{lead}</strong> '
-        f"{escape(words)}</p>"
-    )
-    return Page(figure, "no picture for these values", html, words)
+        lead, words = "This did not work.", f"{type(error).__name__}: {error}"
+    figure, nothing = new_figure(0.4), "no picture for these values"
+    figure.text(0.5, 0.5, nothing, color="#555555", ha="center", va="center",
+                fontsize=FONTS["font.size"])
+    html = f"<strong>{lead}</strong> {escape(words)}"
+    html = f'<p role="alert" style="{FONT}">{html}</p>'
+    return Page(figure, nothing, html, words)
 
 
 def _png(figure: Figure) -> bytes:
@@ -157,9 +132,8 @@ def _png(figure: Figure) -> bytes:
 class _Screen:
     """A picture and a text, displayed once and then replaced."""
 
-    def __init__(self) -> None:
-        self.picture: Any = None
-        self.text: Any = None
+    picture: Any = None
+    text: Any = None
 
     def show(self, page: Page) -> None:
         width, height = (page.figure.get_size_inches() * DPI).astype(int)
@@ -179,8 +153,7 @@ class _OnPage:
     A page of Voila changes no output after it was made, but every widget.
     """
 
-    def __init__(self) -> None:
-        self.widget: Any = None
+    widget: Any = None
 
     def show(self, page: Page) -> None:
         import ipywidgets  # type: ignore[import-untyped]
@@ -190,62 +163,55 @@ class _OnPage:
         source = f"data:image/png;base64,{data}"
         html = f'<img alt="{escape(page.alt)}" src="{source}">{page.html}'
         if self.widget is None:
-            self.widget = ipywidgets.HTML(html)
-            self.widget.add_class("labutils-screen")
+            self.widget = ipywidgets.HTML(html).add_class("labutils-screen")
             display(self.widget)
         self.widget.value = html
 
 
-def _widget(control: Control) -> Any:
-    import ipywidgets  # type: ignore[import-untyped]
-
-    among, layout, style = control.among, ipywidgets.Layout, {
-        "description_width": "6.5em",
-    }
-    common = {
-        "description": control.label, "tooltip": control.hint,
-        "value": control.value,
-    }
-    if isinstance(among, list):
-        # Not a drop-down: JupyterLab takes the arrow keys away from it.
-        return ipywidgets.ToggleButtons(
-            options=among, tooltips=[control.hint] * len(among),
-            style={**style, "button_width": "auto"},
-            layout=layout(width="100%"), **common,
-        )
-    common |= {
-        "continuous_update": False, "style": style,
-        "layout": layout(width="25em", max_width="100%"),
-    }
-    if among is None:
-        return ipywidgets.Text(placeholder=control.hint, **common)
-    if isinstance(among, range):
-        return ipywidgets.IntSlider(min=among[0], max=among[-1], **common)
-    low, high, step = among
-    return ipywidgets.FloatSlider(min=low, max=high, step=step, **common)
-
-
-def _display_panel(widgets: list[Any]) -> None:
-    import ipywidgets  # type: ignore[import-untyped]
+def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
+    """Display the controls; a widget for each, by its name."""
+    import ipywidgets as w  # type: ignore[import-untyped]
     from IPython.display import display
 
-    panel = ipywidgets.Box(
-        [*widgets, ipywidgets.HTML(PANEL_STYLE)],
-        layout=ipywidgets.Layout(flex_flow="row wrap"),
+    style = {"description_width": "6.5em"}
+    field: dict[str, Any] = {
+        "continuous_update": False, "style": style,
+        "layout": {"width": "25em", "max_width": "100%"},
+    }
+    made = {}
+    for control in controls:
+        match control.among:
+            case None:
+                kind, options = w.Text, field | {"placeholder": control.hint}
+            case list(names):
+                # Not a drop-down: JupyterLab takes the arrow keys from it.
+                kind, options = w.ToggleButtons, {
+                    "options": names, "tooltips": [control.hint] * len(names),
+                    "style": {**style, "button_width": "auto"},
+                    "layout": {"width": "100%"},
+                }
+            case range() as among:
+                kind, options = w.IntSlider, field | {
+                    "min": among[0], "max": among[-1]}
+            case low, high, step:
+                kind, options = w.FloatSlider, field | {
+                    "min": low, "max": high, "step": step}
+        made[control.name] = kind(
+            description=control.label, tooltip=control.hint,
+            value=control.value, **options,
+        )
+    panel = w.Box(
+        [*made.values(), w.HTML(PANEL_STYLE)], layout={"flex_flow": "row wrap"}
     )
-    panel.add_class("labutils-panel")
-    display(panel)
+    display(panel.add_class("labutils-panel"))
+    return made
 
 
 # ---- what the widgets are given
 
 
 def check_models(models: Models, vocab: Vocab, least: int = 1) -> None:
-    """Refuse what is no dictionary of models over the vocabulary.
-
-    Raises:
-        TypeError, ValueError: with an example of what was expected.
-    """
+    """Refuse what is no dictionary of models over the vocabulary."""
     example = "such as {'RNN': rnn, 'LSTM': lstm}"
     if not isinstance(models, Mapping):
         raise TypeError(
@@ -257,32 +223,19 @@ def check_models(models: Models, vocab: Vocab, least: int = 1) -> None:
             f"models holds {len(models)}: expected {least} or more, {example}."
         )
     for name, model in models.items():
-        check_vocab(model, vocab, f"The model {name!r}")
+        try:
+            encode(" ", model, vocab)
+        except ValueError as error:
+            raise ValueError(f"{name!r}: {error}") from None
 
 
-def check_text(text: str, model: LanguageModel, vocab: Vocab) -> None:
-    """Refuse a text that the model cannot read.
-
-    Raises:
-        ValueError: it is empty or has characters that are not in the
-            vocabulary, or the model has diverged.
-    """
-    unknown = sorted({c for c in text if c not in vocab.token_to_idx})
-    if unknown:
-        found = ", ".join(map(repr, unknown))
+def check_text(text: str, vocab: Vocab) -> None:
+    """Refuse a text with characters that are not in the vocabulary."""
+    if unknown := sorted(set(text) - vocab.token_to_idx.keys()):
         known = "".join(
             sorted(t for t in vocab.idx_to_token if len(t) == 1 and t != " ")
         )
         raise ValueError(
-            f"Not in the vocabulary: {found}. The models know the space and "
-            f"{known[:60]}"
+            f"Not in the vocabulary: {', '.join(map(repr, unknown))}. The "
+            f"models know the space and {known[:60]}"
         )
-    read(text, model, vocab)
-
-
-def first_prefix(vocab: Vocab) -> str:
-    """The book's hero, or for another text's characters some of those."""
-    known = [token for token in vocab.idx_to_token if len(token) == 1]
-    if set("time traveller") <= set(known):
-        return "time traveller"
-    return "".join(known[:3])

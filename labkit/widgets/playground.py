@@ -33,8 +33,7 @@ def playground(models: Models, vocab: Vocab) -> None:
     """Let a model go on from a prefix, in different ways.
 
     Args:
-        models: for each name a model over the characters of `vocab`.
-        vocab: the vocabulary they were trained with.
+        models: for each name a model that was trained with `vocab`.
 
     Raises:
         TypeError, ValueError: something else than such models.
@@ -45,18 +44,18 @@ def playground(models: Models, vocab: Vocab) -> None:
         model: str, prefix: str, temperature: float, top_k: int, length: int,
         seed: int,
     ) -> Page:
+        panel.check_text(prefix, vocab)
         chosen = models[model]
-        panel.check_text(prefix, chosen, vocab)
         text = write(prefix, length, chosen, vocab, temperature, top_k, seed)
         own = next_distribution(prefix, chosen, vocab)
-        used = next_distribution(
-            prefix, chosen, vocab, temperature=temperature,
-            top_k=top_k or None,
-        )
         figure = new_figure()
         ax = figure.add_subplot()
         draw_next(ax, vocab, {
-            "the model's own": own, "after temperature and top-k": used,
+            "the model's own": own,
+            "after temperature and top-k": next_distribution(
+                prefix, chosen, vocab, temperature=temperature,
+                top_k=top_k or None,
+            ),
         })
         ax.set_title(f'{label(model)}, after "{label(prefix[-25:])}"')
         likeliest = vocab.to_tokens(int(own.argmax()))
@@ -79,9 +78,7 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
     """What two models make of the same prefix, with the same random numbers.
 
     Args:
-        models: two or more, for each name a model over the characters of
-            `vocab`.
-        vocab: the vocabulary they were trained with.
+        models: two or more, for each name a model trained with `vocab`.
 
     Raises:
         TypeError, ValueError: something else than such models.
@@ -95,15 +92,14 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
     ) -> Page:
         if left == right:
             raise ValueError(f"Both models are {left}: choose another one.")
+        panel.check_text(prefix, vocab)
         texts, costs, bars = {}, {}, {}
         for name in (left, right):
             model = models[name]
-            panel.check_text(prefix, model, vocab)
             texts[name] = write(
                 prefix, length, model, vocab, temperature, top_k, seed
             )
             bars[name] = next_distribution(prefix, model, vocab)
-            # Of the prefix without its first character.
             costs[name] = "-" if len(prefix) < 2 else (
                 f"{float(2 ** surprises(prefix, model, vocab).mean()):.2f}"
             )
@@ -111,26 +107,21 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
         ax = figure.add_subplot()
         draw_next(ax, vocab, bars, most=12)
         ax.set_title(f'after "{label(prefix[-25:])}"')
-        place = first_difference(*texts.values())
+        pairs = enumerate(zip(*texts.values(), strict=True))
+        place = next((i for i, (a, b) in pairs if a != b), None)
         parting = "The two texts are the same." if place is None else (
             f"They part at character {place - len(prefix) + 1} after the "
             f"prefix: {texts[left][place]!r} against {texts[right][place]!r}."
         )
         how = way(temperature, top_k)
-        rows = [
-            header("model", "perplexity of the prefix", f"text ({how})"),
-            *(
-                [
-                    cell(name), cell(costs[name]),
-                    cell_of(continued(prefix, text, place), MONOSPACE),
-                ]
-                for name, text in texts.items()
-            ),
-        ]
-        lines = [
-            f"{name} (perplexity of the prefix {costs[name]}): {text}"
-            for name, text in texts.items()
-        ]
+        lines, rows = [], [
+            header("model", "perplexity of the prefix", f"text ({how})")]
+        for name, text in texts.items():
+            marked = continued(prefix, text, place)
+            rows.append([
+                cell(name), cell(costs[name]), cell_of(marked, MONOSPACE)])
+            lines.append(
+                f"{name} (perplexity of the prefix {costs[name]}): {text}")
         return Page(
             figure,
             f"probabilities of the character after {prefix!r}, of {left} and "
@@ -149,34 +140,32 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
 def writing_controls(vocab: Vocab) -> list[Control]:
     """Prefix, temperature, top-k, length and seed."""
     return [
-        Control(
-            "prefix", "prefix", "What the text begins with; end with Enter",
-            panel.first_prefix(vocab),
-        ),
-        Control(
-            "temperature", "temperature",
-            "0: the likeliest character every time; above 1: more surprising",
-            0.0, (0.0, 2.0, 0.1),
-        ),
-        Control(
-            "top_k", "top-k", "Draw from the k likeliest alone; 0: from all",
-            0, range(len(vocab) + 1),
-        ),
-        Control(
-            "length", "length", "How many characters to add", 50, range(301)
-        ),
-        Control(
-            "seed", "seed", "Other random numbers, another text", 0, range(100)
-        ),
+        Control("prefix", "prefix", "What the text begins with; end with "
+                "Enter", first_prefix(vocab)),
+        Control("temperature", "temperature", "0: the likeliest character "
+                "every time; above 1: more surprising", 0.0, (0.0, 2.0, 0.1)),
+        Control("top_k", "top-k", "Draw from the k likeliest alone; 0: from "
+                "all", 0, range(len(vocab) + 1)),
+        Control("length", "length", "How many characters to add", 50,
+                range(301)),
+        Control("seed", "seed", "Other random numbers, another text", 0,
+                range(100)),
     ]
+
+
+def first_prefix(vocab: Vocab) -> str:
+    """The book's hero, or for another text's characters some of those."""
+    known = [token for token in vocab.idx_to_token if len(token) == 1]
+    if set("time traveller") <= set(known):
+        return "time traveller"
+    return "".join(known[:3])
 
 
 def write(
     prefix: str, length: int, model: LanguageModel, vocab: Vocab,
     temperature: float, top_k: int, seed: int,
 ) -> str:
-    """As `predict`, from the values of the controls: temperature 0 is greedy,
-    top-k 0 all the characters, and nobody else draws from the seed."""
+    """As `predict`, where temperature 0 is greedy and top-k 0 is none."""
     if temperature == 0:
         return predict(prefix, length, model, vocab)
     return predict(
@@ -193,18 +182,10 @@ def way(temperature: float, top_k: int) -> str:
     return f"drawn from {among}, temperature {temperature:.1f}"
 
 
-def first_difference(one: str, other: str) -> int | None:
-    """The first place where two texts of equal length differ, if any."""
-    places = enumerate(zip(one, other, strict=True))
-    return next((place for place, (a, b) in places if a != b), None)
-
-
 def continued(prefix: str, text: str, place: int | None = None) -> str:
-    """The text as HTML, its prefix underlined and one place after it marked.
-    """
-    start = f"<u>{escape(prefix)}</u>"
+    """As HTML, the prefix underlined and one place after it marked."""
+    start, rest = f"<u>{escape(prefix)}</u>", text[len(prefix) : place]
     if place is None:
-        return start + escape(text[len(prefix):])
+        return start + escape(rest)
     marked = f'<mark style="{MARK}">{escape(visible(text[place]))}</mark>'
-    before, after = text[len(prefix) : place], text[place + 1 :]
-    return start + escape(before) + marked + escape(after)
+    return start + escape(rest) + marked + escape(text[place + 1 :])

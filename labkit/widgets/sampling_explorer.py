@@ -48,6 +48,14 @@ def sampling_explorer(
             "sequence of 3 token indices or more."
         )
 
+    def decode(indices: torch.Tensor) -> str:
+        if vocab is None:
+            return " ".join(map(str, indices.tolist()))
+        found = vocab.to_tokens(indices)
+        if all(len(token) == 1 for token in found):
+            return "".join(map(visible, found))
+        return " ".join(found)
+
     def draw(
         order: str, batch_size: int, num_steps: int, offset: int, number: int,
         seed: int,
@@ -70,25 +78,23 @@ def sampling_explorer(
         )
         ax.set_title(f"outlined: batch {number} (of 0 to {len(batches) - 1})")
         ax.set_yticks([])
-        what = (
+        lines = [
             f"{order}, batch {number} of {len(batches)}: {tuple(X.shape)}, "
             f"from {len(tokens):,} tokens"
-        )
-        rows = [
-            (str(int(x[0])), _decode(tokens[x], vocab),
-             _decode(tokens[y], vocab))
-            for x, y in zip(X[:MOST_ROWS], Y[:MOST_ROWS], strict=True)
         ]
-        html = table([header("position", "input", "target"), *(
-            [cell(place), cell(x, MONOSPACE), cell(y, MONOSPACE)]
-            for place, x, y in rows
-        )])
+        rows = [header("position", "input", "target")]
+        for x, y in zip(X[:MOST_ROWS], Y[:MOST_ROWS], strict=True):
+            place, inputs, targets = (
+                f"{int(x[0])}", decode(tokens[x]), decode(tokens[y]))
+            lines.append(f"{place}: {inputs}  ->  {targets}")
+            rows.append([cell(place), cell(inputs, MONOSPACE),
+                         cell(targets, MONOSPACE)])
+        html = paragraph(escape(lines[0])) + table(rows)
         if len(X) > MOST_ROWS:
             html += paragraph(f"and {len(X) - MOST_ROWS} more rows")
         return Page(
             figure, f"where the {len(batches)} batches lie in the text",
-            paragraph(escape(what)) + html,
-            "\n".join([what, *(f"{p}: {x}  ->  {y}" for p, x, y in rows)]),
+            html, "\n".join(lines),
         )
 
     steps = max(1, min(5, (len(corpus) - 1) // 2))
@@ -106,12 +112,3 @@ def sampling_explorer(
                 range(100)),
         Control("seed", "seed", "Another random order", 0, range(100)),
     ], draw)
-
-
-def _decode(indices: torch.Tensor, vocab: Vocab | None) -> str:
-    if vocab is None:
-        return " ".join(map(str, indices.tolist()))
-    found = vocab.to_tokens(indices)
-    if all(len(token) == 1 for token in found):
-        return "".join(map(visible, found))
-    return " ".join(found)

@@ -37,8 +37,11 @@ def test_named_by_a_beginning_or_a_path(folder):
 
 
 def test_no_such_notebook_and_none_at_all(folder):
-    with pytest.raises(NotebookError, match=r"'7': .* 01_a, 02_b, 10_c"):
-        notebook_paths(["7"])
+    for name in ("7", ""):
+        with pytest.raises(
+            NotebookError, match=rf"'{name}': .* 01_a, 02_b, 10_c"
+        ):
+            notebook_paths([name])
     for path in folder.iterdir():
         path.unlink()
     with pytest.raises(NotebookError, match=r"No notebooks in .*notebooks"):

@@ -422,7 +422,7 @@ def test_a_model_that_has_diverged(look, name, value):
     model = MODELS[name]()
     with torch.no_grad():
         list(model.parameters())[-1][0] = value
-    with pytest.raises(ValueError, match=r"no numbers .* has diverged"):
+    with pytest.raises(ValueError, match=r"no finite numbers: it div"):
         look(PREFIX, model, VOCAB)
 
 
@@ -440,9 +440,8 @@ def test_another_texts_vocabulary(look, text):
     vocab = Vocab(text)
     for name in ("RNN from scratch", "GRU"):
         with pytest.raises(ValueError, match=(
-            f"The model has scores for {V} tokens, the vocabulary has "
-            f"{len(vocab)}: expected the vocabulary that the model was "
-            "trained with"
+            f"The model was made for a vocabulary of {V} tokens, and this "
+            f"one has {len(vocab)}. Pass the vocabulary of the text that"
         )):
             look("time", MODELS[name](), vocab)
 

@@ -461,7 +461,7 @@ def test_the_newest_executed_notebook_is_used(course):
     for older, newer in (course, reversed(course)):
         age(older / f"{NB1}.ipynb", 1000)
         (newer / f"{NB1}.ipynb").touch()
-        assert used() == (newer.name, None)
+        assert used() == (newer.name, [])
     # The results belong to the results folder, wherever the notebook is.
     assert problems(gather()) == []
 
@@ -470,7 +470,7 @@ def test_an_older_executed_notebook_beats_one_without_outputs(course):
     work, results = course
     age(results / f"{NB1}.ipynb", 1000)
     edit(work / f"{NB1}.ipynb", clear)
-    assert used() == ("results", None)
+    assert used() == ("results", [])
 
 
 def test_cells_that_were_changed_after_the_run_are_noticed(course):
@@ -478,7 +478,7 @@ def test_cells_that_were_changed_after_the_run_are_noticed(course):
     age(results / f"{NB1}.ipynb", 1000)
     edit(work / f"{NB1}.ipynb", clear)
     edit(work / f"{NB1}.ipynb", stub)
-    assert used() == ("results", work / f"{NB1}.ipynb")
+    assert used() == ("results", [work / f"{NB1}.ipynb"])
     assert [(p.kind, p.what) for p in problems(gather())] == [
         ("changed", (f"notebooks/{NB1}.ipynb",))]
 
@@ -665,7 +665,8 @@ def test_a_browser_that_makes_no_pdf(tmp_path):
     broken = tmp_path / "chromium"
     broken.write_text("#!/bin/sh\necho no display >&2\nexit 3\n")
     broken.chmod(0o755)
-    with pytest.raises(browser.BrowserError, match="made no PDF"):
+    words = r"made no PDF \(no display\)"
+    with pytest.raises(browser.BrowserError, match=words):
         browser.to_pdf(str(broken), "<p>")
 
 
