@@ -230,6 +230,8 @@ def test_a_package_belongs_to_an_extra(lists):
     assert mends.extra_of("four") is None
 
 
+# setuptools' hook sees pip come in after distutils, which no doctor does.
+@pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils")
 def test_pip_has_a_copy_of_packaging(lists, monkeypatch):
     for name in ("packaging.requirements", "packaging.utils"):
         monkeypatch.setitem(sys.modules, name, None)
