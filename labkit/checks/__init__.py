@@ -27,27 +27,9 @@ from labkit.checks.sampling import (
 from labkit.checks.text import Vocab, load_corpus_time_machine, tokenize
 from labkit.checks.training import grad_clipping, sgd, train_epoch
 
-__all__ = [
-    "CheckFailed",
-    "RNNModel",
-    "Vocab",
-    "deep_rnn",
-    "evaluate_perplexity",
-    "get_lstm_params",
-    "get_params",
-    "grad_clipping",
-    "gru_cell",
-    "init_lstm_state",
-    "init_rnn_state",
-    "interval",
-    "load_corpus_time_machine",
-    "lstm",
-    "one_hot",
-    "predict",
-    "rnn",
-    "seq_data_iter_random",
-    "seq_data_iter_sequential",
-    "sgd",
-    "tokenize",
-    "train_epoch",
-]
+__all__ = ["CheckFailed", "RNNModel", "Vocab", "deep_rnn",
+           "evaluate_perplexity", "get_lstm_params", "get_params",
+           "grad_clipping", "gru_cell", "init_lstm_state", "init_rnn_state",
+           "interval", "load_corpus_time_machine", "lstm", "one_hot",
+           "predict", "rnn", "seq_data_iter_random",
+           "seq_data_iter_sequential", "sgd", "tokenize", "train_epoch"]

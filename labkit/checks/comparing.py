@@ -14,14 +14,11 @@ from labkit.checks.harness import CheckFailed, call, generator, trying
 # A slip's name, and what makes it: a result, a function, keywords.
 Slips = Mapping[str, Any]
 
-MIXED_UP = (
-    "shapes that do not fit: a weight or a bias stands where another one "
-    "belongs, or a product is the wrong way round (X @ W, and @ is no *)"
-)
-INPUT_CHANGED = (
-    "what was handed in is changed in place: whoever called still needs it, "
-    "so make a new tensor, as in H = ..."
-)
+MIXED_UP = ("shapes that do not fit: a weight or a bias stands where another "
+            "one belongs, or a product is the wrong way round (X @ W, and @ "
+            "is no *)")
+INPUT_CHANGED = ("what was handed in is changed in place: whoever called "
+                 "still needs it, so make a new tensor, as in H = ...")
 
 
 def require(truth: Any, got: str, expected: str, likely: str = "") -> None:
@@ -35,10 +32,8 @@ def alike(a: Any, b: Any) -> bool:
     a, b = torch.as_tensor(a).detach(), torch.as_tensor(b).detach()
     if a.shape != b.shape:
         return False
-    return torch.allclose(
-        a.cpu().double(), b.cpu().double(), rtol=1e-3, atol=1e-4,
-        equal_nan=True,
-    )
+    return torch.allclose(a.cpu().double(), b.cpu().double(), rtol=1e-3,
+                          atol=1e-4, equal_nan=True)
 
 
 def all_alike(got: Iterable[Any], expected: Iterable[Any]) -> bool:
@@ -91,11 +86,9 @@ def combined(*tables: Slips, most: int = 2) -> dict[str, tuple[Any, ...]]:
 
 def tensor(what: str, got: Any) -> torch.Tensor:
     """Fail unless it is a tensor."""
-    require(
-        isinstance(got, torch.Tensor), f"{what} of type {kind(got)}",
-        "a tensor", slips.NOTHING if got is None
-        else slips.NO_TENSOR if isinstance(got, (list, tuple)) else "",
-    )
+    require(isinstance(got, torch.Tensor), f"{what} of type {kind(got)}",
+            "a tensor", slips.NOTHING if got is None else slips.NO_TENSOR
+            if isinstance(got, (list, tuple)) else "")
     return got
 
 
@@ -116,9 +109,8 @@ def same_tensor(
     if not isinstance(likely, str):
         likely = named(likely, lambda result: alike(got, result()))
     if got.shape != expected.shape:
-        raise CheckFailed(
-            f"{what} of shape {tuple(got.shape)}", f"{tuple(expected.shape)}",
-            likely)
+        raise CheckFailed(f"{what} of shape {tuple(got.shape)}",
+                          f"{tuple(expected.shape)}", likely)
     difference = (got.detach().cpu().double() - expected.cpu().double()).abs()
     flat = int(difference.nan_to_num(torch.inf).argmax())
     # torch.unravel_index would import 500 modules here.
@@ -142,10 +134,9 @@ def same_shape(
         axes: the shape's letters.
     """
     found, shape = tuple(got.shape), tuple(shape)
-    require(
-        found == shape, f"{what} {found}".strip(),
-        f"{axes} = {shape}" if axes else f"{shape}",
-        slips if isinstance(slips, str) else slips.get(found, ""))
+    require(found == shape, f"{what} {found}".strip(), f"{axes} = {shape}"
+            if axes else f"{shape}", slips if isinstance(slips, str)
+            else slips.get(found, ""))
 
 
 def on_device(what: str, got: torch.Tensor, device: torch.device) -> None:
@@ -273,9 +264,8 @@ def clash(text: str, sizes: Mapping[str, int]) -> str:
     names = {size: name for name, size in sizes.items()}
     axes = {names.get(int(number), "") for number in found.groups()}
     if added and "3H" in axes:
-        return (
-            "the blocks of a parameter are not taken apart, or along the "
-            "wrong axis: they stand side by side (dim=1), H columns each")
+        return ("the blocks of a parameter are not taken apart, or along the "
+                "wrong axis: they stand side by side (dim=1), H columns each")
     return slips.SWAPPED if "T" in axes else MIXED_UP
 
 
@@ -289,22 +279,18 @@ def sized(function: Callable[..., Any], *args: Any, **sizes: int) -> Any:
 
 def pair(what: str, got: Any) -> tuple[Any, Any]:
     """Fail unless it is two things."""
-    require(
-        isinstance(got, (tuple, list)) and len(got) == 2, kind(got),
-        f"two things: {what}",
-        slips.NOTHING if got is None else "both have to be returned",
-    )
+    require(isinstance(got, (tuple, list)) and len(got) == 2, kind(got),
+            f"two things: {what}", slips.NOTHING if got is None
+            else "both have to be returned")
     return got[0], got[1]
 
 
 def items(function: Callable[..., Any], *args: Any, most: int) -> list[Any]:
     """What a function yields or returns, no more than one beyond `most`."""
     found = function(*args)
-    require(
-        isinstance(found, Iterable), kind(found),
-        "something to loop over: `yield` each batch, or return a list",
-        "no `return` and no `yield`" if found is None else "",
-    )
+    require(isinstance(found, Iterable), kind(found), "something to loop "
+            "over: `yield` each batch, or return a list", "no `return` and no "
+            "`yield`" if found is None else "")
     return list(islice(found, most + 1))
 
 
@@ -317,9 +303,8 @@ def number(
             raise TypeError
         return float(got.detach() if torch.is_tensor(got) else got)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise CheckFailed(
-            kind(got), wanted,
-            slips.NOTHING if got is None else likely) from None
+        raise CheckFailed(kind(got), wanted, slips.NOTHING if got is None
+                          else likely) from None
 
 
 def kind(value: Any) -> str:

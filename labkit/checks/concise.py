@@ -42,18 +42,15 @@ def RNNModel(model_class) -> str:  # noqa: N802, named after the exercise
                 with trying(f"nn.{layer_class.__name__}({V}, {H}, {layers}), "
                             f"T = {T} steps, B = {B} rows"):
                     model = call(model_class, layer, V)
-                    require(
-                        isinstance(model, nn.Module), kind(model),
-                        "an nn.Module", slips.NOTHING if model is None else
-                        "class RNNModel(nn.Module): its parameters and .to "
-                        "come from there")
+                    require(isinstance(model, nn.Module), kind(model),
+                            "an nn.Module", slips.NOTHING if model is None
+                            else "class RNNModel(nn.Module): its parameters "
+                            "and .to come from there")
                     _model(model.to(device), layer, (T, B, V), device)
     _on_device(model_class)
-    return (
-        "Logits and state are those of the layer and a linear layer with the "
-        "same weights, gradients reach every parameter, and begin_state fits, "
-        "for one to three layers."
-    )
+    return ("Logits and state are those of the layer and a linear layer with "
+            "the same weights, gradients reach every parameter, and "
+            "begin_state fits, for one to three layers.")
 
 
 def _model(model, layer, shape, device: torch.device) -> None:
@@ -78,9 +75,8 @@ def _model(model, layer, shape, device: torch.device) -> None:
             "scores of any size", slips.SOFTMAX)
     with torch.no_grad():
         hiddens, last = layer(inputs, start)
-        same_tensor(
-            "logits", logits, hiddens.flatten(0, 1) @ weight.T + bias,
-            _slips(layer, inputs, start, weight, bias))
+        same_tensor("logits", logits, hiddens.flatten(0, 1) @ weight.T + bias,
+                    _slips(layer, inputs, start, weight, bias))
         same_tensor("state", after, last, {
             slips.OLD_STATE: lambda: start,
             slips.NOT_CARRIED: lambda: layer(inputs[-1:], start)[1],
@@ -132,14 +128,13 @@ def _output_layer(model, layer, V: int, H: int):
             "all of them", "keep the layer as self.rnn = rnn_layer")
     outer = [p for p in parameters if id(p) not in inner]
     shapes = sorted(tuple(p.shape) for p in outer)
-    require(
-        shapes in (sorted([(V, H), (V,)]), sorted([(H, V), (V,)])),
-        f"further parameters of the shapes {shapes}" if shapes
-        else "no parameters but the recurrent layer's",
-        f"a linear layer: weight {(V, H)} and bias {(V,)}",
-        slips.MISSING_BIAS if shapes in ([(V, H)], [(H, V)])
-        else "nn.Linear is missing, or made outside __init__"
-        if not shapes else "")
+    require(shapes in (sorted([(V, H), (V,)]), sorted([(H, V), (V,)])),
+            f"further parameters of the shapes {shapes}" if shapes
+            else "no parameters but the recurrent layer's",
+            f"a linear layer: weight {(V, H)} and bias {(V,)}",
+            slips.MISSING_BIAS if shapes in ([(V, H)], [(H, V)])
+            else "nn.Linear is missing, or made outside __init__" if not shapes
+            else "")
     weight, = (p for p in outer if p.dim() == 2)
     bias, = (p for p in outer if p.dim() == 1)
     return weight if weight.shape[0] == V else weight.T, bias
@@ -213,17 +208,14 @@ def deep_rnn(function) -> str:
     for V, H, L in ((7, 4, 2), (4, 3, 3), (6, 4, 1), (2, 2, 5)):
         with trying(f"vocab_size={V}, num_hiddens={H}, num_layers={L}"):
             model = call(function, V, H, L)
-            require(
-                callable(model) and hasattr(model, "begin_state")
-                and not isinstance(model, type),
-                "a class" if isinstance(model, type) else kind(model),
-                "a model: labutils.RNNModel around an nn.RNN",
-                _no_model(model))
+            require(callable(model) and hasattr(model, "begin_state")
+                    and not isinstance(model, type), "a class"
+                    if isinstance(model, type) else kind(model),
+                    "a model: labutils.RNNModel around an nn.RNN",
+                    _no_model(model))
             _depth(model, V, H, L)
-    return (
-        "As many layers as asked for, each with its own state and weights, "
-        "and gradients reach all of them."
-    )
+    return ("As many layers as asked for, each with its own state and "
+            "weights, and gradients reach all of them.")
 
 
 def _no_model(model: Any) -> str:
@@ -304,13 +296,12 @@ def _count(weights: list[torch.Tensor], V: int, H: int, L: int) -> None:
     gates = {n * (layers + 2 * L * H) + H * V + V: name
              for n, name in ((3, "GRU"), (4, "LSTM"))}
     without = {bare, *(n - V for n in (bare, *possible))}
-    require(
-        counted in possible, f"{counted} parameters", f"{possible[0]}",
-        f"this is an nn.{gates[counted]}, expected an nn.RNN"
-        if counted in gates else slips.MISSING_BIAS if counted in without
-        else "missing or shared weights: each layer has its own (a plain "
-        "list hides them, nn.ModuleList does not)" if counted < possible[1]
-        else "more weights than the layers and the scores need")
+    require(counted in possible, f"{counted} parameters", f"{possible[0]}",
+            f"this is an nn.{gates[counted]}, expected an nn.RNN"
+            if counted in gates else slips.MISSING_BIAS if counted in without
+            else "missing or shared weights: each layer has its own (a plain "
+            "list hides them, nn.ModuleList does not)" if counted < possible[1]
+            else "more weights than the layers and the scores need")
 
 
 def _behaves(model, X, state, V: int) -> None:
@@ -327,15 +318,13 @@ def _behaves(model, X, state, V: int) -> None:
             if (new - logits)[t * B + b].abs().max() > ROUNDING)
         where = ", ".join(f"step {t} of row {b}" for t, b in moved)
         require(all(b == 0 and t for t, b in moved) and (1, 0) in moved,
-                f"other logits at {where or 'no step'}",
-                "at step 1 of row 0, and after it in the same row",
-                slips.SWAPPED)
+                f"other logits at {where or 'no step'}", "at step 1 of row 0, "
+                "and after it in the same row", slips.SWAPPED)
     full = [p + 1 for p in _parts(state)]
     started = full[0] if torch.is_tensor(state) else type(state)(full)
     new, _ = _forward(model, X, started, V)
-    require(not torch.equal(new[:B], logits[:B]),
-            "the same logits from another state", "other logits",
-            slips.START_IGNORED)
+    require(not torch.equal(new[:B], logits[:B]), "the same logits from "
+            "another state", "other logits", slips.START_IGNORED)
     # Two batches, one after the other, are one long one.
     with trying("the first step, then the others from its state"):
         one, between = _forward(model, X[:, :1], state, V)

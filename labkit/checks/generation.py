@@ -84,10 +84,9 @@ def predict(function) -> str:
             _Case(function, prefix, num_preds, model, vocab, device)
             for prefix in ("time machine", "i", "so long", "ob")
             for num_preds in (7, 1, 16)])
-    return (
-        "The prefix is read from its first character on, the state goes from "
-        "step to step, and each likeliest character becomes the next input."
-    )
+    return ("The prefix is read from its first character on, the state goes "
+            "from step to step, and each likeliest character becomes the next "
+            "input.")
 
 
 class _Case:
@@ -99,9 +98,8 @@ class _Case:
     ) -> None:
         self.asked = prefix, num_preds, model, vocab
         self.tried = f"predict({prefix!r}, {num_preds}, ...)"
-        self.write = partial(
-            call, function, *self.asked, device,
-            explain=partial(slips.matching, _ERRORS))
+        self.write = partial(call, function, *self.asked, device,
+                             explain=partial(slips.matching, _ERRORS))
         self.expected = _text(*self.asked)
         with trying(self.tried):
             self.got = self.write()
@@ -121,9 +119,8 @@ def _judge(cases: list[_Case]) -> None:
                for case, form in zip(cases, forms, strict=True))), "")
     first = wrong[0]
     if not likely and first.write() != first.got:
-        likely = (
-            "greedy takes the likeliest every time; this draws at random, or "
-            "remembers the call before")
+        likely = ("greedy takes the likeliest every time; this draws at "
+                  "random, or remembers the call before")
     short_ones_first = sorted(cases, key=lambda case: case.asked[1])
     likely = likely or named(
         combined(PICKS, READ, STATES, NEXT), lambda slips: all(
@@ -261,8 +258,7 @@ def _text(
         seen = seen[-1:]
     for step in range(num_preds):
         if seen:
-            logits, after = model(
-                torch.tensor([seen], device=device), before)
+            logits, after = model(torch.tensor([seen], device=device), before)
         if state == "last" or (state == "stuck" and step == 0):
             before = after
         text = [*text, int(pick(logits))]

@@ -62,8 +62,7 @@ class CheckFailed(AssertionError):  # noqa: N818, it reads like a sentence
             if text:
                 lines += textwrap.wrap(
                     text, 75, initial_indent=f"  {name + ':':10s}",
-                    subsequent_indent=" " * 12, break_on_hyphens=False,
-                )
+                    subsequent_indent=" " * 12, break_on_hyphens=False)
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
@@ -75,11 +74,9 @@ class NotWritten(CheckFailed):
     """The exercise still has its stub."""
 
     def __str__(self) -> str:
-        return (
-            f"{self.check}: {self.got} is not written yet.\n  Replace the "
-            "line `raise NotImplementedError()` by your own lines, run that\n"
-            "  cell, then this one again."
-        )
+        return (f"{self.check}: {self.got} is not written yet.\n  Replace the "
+                "line `raise NotImplementedError()` by your own lines, run "
+                "that\n  cell, then this one again.")
 
 
 def check(
@@ -143,10 +140,9 @@ def call(
     except Exception as error:
         words = " ".join(str(error).split()) or "(no message)"
         got = f"{type(error).__name__}: {words[:300]}"
-        raise CheckFailed(
-            got + where(error)[1], "no error",
-            explain(got) or slips.matching(slips.ERRORS, str(error)),
-        ) from error
+        raise CheckFailed(got + where(error)[1], "no error", explain(got)
+                          or slips.matching(slips.ERRORS,
+                                            str(error))) from error
 
 
 def devices() -> list[torch.device]:
@@ -200,16 +196,13 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
     finally:  # also after the stop button
         _stop(thread)
     if not outcome or isinstance(outcome[0], _OutOfTime):
-        raise CheckFailed(
-            f"no end after {SECONDS} s", "a result in a fraction of that",
-            "a loop that never ends: look for a `while`, or for a list that "
-            "grows while it is read (on a very busy machine, try again)",
-        )
+        raise CheckFailed(f"no end after {SECONDS} s", "a result in a "
+                          "fraction of that", "a loop that never ends: look "
+                          "for a `while`, or for a list that grows while it "
+                          "is read (on a very busy machine, try again)")
     if isinstance(outcome[0], (SystemExit, GeneratorExit)):
-        raise CheckFailed(
-            f"{type(outcome[0]).__name__}", "a result",
-            "exit() or quit() ends the program; use return",
-        )
+        raise CheckFailed(f"{type(outcome[0]).__name__}", "a result",
+                          "exit() or quit() ends the program; use return")
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]
@@ -303,10 +296,8 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
     ]
     cuda = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
     try:
-        with (
-            torch.random.fork_rng(devices=range(cuda)),
-            warnings.catch_warnings(),
-        ):
+        with (torch.random.fork_rng(devices=range(cuda)),
+              warnings.catch_warnings()):
             # What PyTorch warns of is no judgement on a solution.
             warnings.simplefilter("ignore")
             # The same judgement whenever the same solution is checked.

@@ -160,9 +160,8 @@ SLIPS: Slips = {
 def carry_slips(use_random_iter: bool) -> Slips:
     """The argument of `forward` that makes each slip with a state."""
     if use_random_iter:
-        name = (
-            "state carried between random batches: their rows start "
-            "anywhere, so each begins with an empty memory")
+        name = ("state carried between random batches: their rows start "
+                "anywhere, so each begins with an empty memory")
         return {name: {"carry": "yes"}}
     return {
         "state not carried from batch to batch: row i goes on where it "
@@ -300,10 +299,8 @@ def evaluate_perplexity(function) -> str:
             if not math.isclose(got, expected, rel_tol=1e-4):
                 raise CheckFailed(f"{got:.4g}", f"{expected:.4g}",
                                   _slip(got, model, batches))
-    return (
-        "Agrees with labutils on batches of different sizes, sequential and "
-        "random: a mean over tokens."
-    )
+    return ("Agrees with labutils on batches of different sizes, sequential "
+            "and random: a mean over tokens.")
 
 
 def _measured(function: Callable, model: Model, batches: Batches) -> float:
@@ -315,19 +312,16 @@ def _measured(function: Callable, model: Model, batches: Batches) -> float:
         "the last batch has fewer rows, so its state has fewer too: "
         "begin_state(X.shape[0], device)"
         if fewer and "size" in error else ""))
-    require(torch.is_grad_enabled(),
-            "gradients are switched off for all that follows",
-            "only while measuring", "`with torch.no_grad():` ends with its "
-            "block, torch.set_grad_enabled(False) does not")
+    require(torch.is_grad_enabled(), "gradients are switched off for all that "
+            "follows", "only while measuring", "`with torch.no_grad():` ends "
+            "with its block, torch.set_grad_enabled(False) does not")
     require(all_alike(model.params, before), "other weights than before",
             "the same", "measuring must not train")
-    require(all(p.grad is None for p in model.params),
-            "gradients on the parameters", "none",
-            "no backward() while measuring")
-    require(all(p.requires_grad for p in model.params),
-            "parameters that can no longer be trained",
-            "requires_grad as before", "torch.no_grad() is enough to measure "
-            "without gradients")
+    require(all(p.grad is None for p in model.params), "gradients on the "
+            "parameters", "none", "no backward() while measuring")
+    require(all(p.requires_grad for p in model.params), "parameters that can "
+            "no longer be trained", "requires_grad as before",
+            "torch.no_grad() is enough to measure without gradients")
     return got
 
 
@@ -338,9 +332,8 @@ def _losses(model: Model, batches: Batches, **slip: Any) -> list[Losses]:
 
 def _slip(got: float, model: Model, batches: Batches) -> str:
     if not math.isfinite(got):
-        return (
-            "a number out of range: add up the losses of the tokens, divide "
-            "by their number, and take exp only then")
+        return ("a number out of range: add up the losses of the tokens, "
+                "divide by their number, and take exp only then")
     lost: Slips = {} if batches.use_random_iter else {
         slips.CELL_LOST: {"carry": "hidden alone"},
         "the LSTM's hidden state is lost: both H and C go on to the next "
@@ -384,10 +377,8 @@ def interval(function) -> str:
             _half_width(values, half)
             require(given == values, f"afterwards values is {given}",
                     f"{values}", slips.CHANGED)
-    return (
-        "Mean and half width agree with Student's t for three values, by "
-        "hand for 1, 2, 3."
-    )
+    return ("Mean and half width agree with Student's t for three values, by "
+            "hand for 1, 2, 3.")
 
 
 def _number(value: Any) -> float:
@@ -446,9 +437,8 @@ def _half_width(values: list[float], half: float) -> None:
         return
     likely = ROUNDED if rounded else _width_slip(half, values)
     if not likely and _near(half, (max(values) - min(values)) / 2):
-        likely = (
-            "half of the distance between the largest and the smallest value "
-            "in place of 4.303 standard errors")
+        likely = ("half of the distance between the largest and the smallest "
+                  "value in place of 4.303 standard errors")
     raise CheckFailed(f"half width {half:.4g}", f"{expected:.4g}", likely)
 
 

@@ -58,8 +58,7 @@ def one_hot(function) -> str:
                     _one_hot(function, batch, V)
     return (
         "Time first, as wide as the vocabulary, one 1 in each vector, for "
-        f"{len(SHAPES)} shapes (one row, one step and two tokens among them)."
-    )
+        f"{len(SHAPES)} shapes (one row, one step and two tokens among them).")
 
 
 def _one_hot(function, X: torch.Tensor, V: int) -> None:
@@ -72,8 +71,7 @@ def _one_hot(function, X: torch.Tensor, V: int) -> None:
     elif tuple(got.shape) == (B, T, V) or alike(
             got, expected.transpose(0, 1).reshape(T, B, V)):
         likely = slips.SWAPPED
-    elif alike(got, expected.roll(1, -1)) or alike(
-            got, expected.roll(-1, -1)):
+    elif alike(got, expected.roll(1, -1)) or alike(got, expected.roll(-1, -1)):
         likely = "the 1 stands one place beside the token's index"
     same_shape("shape", got, (T, B, V), likely, "(T, B, V)")
     same_tensor("the result", got, expected, likely)
@@ -92,20 +90,17 @@ def _one_hot(function, X: torch.Tensor, V: int) -> None:
 def get_params(function) -> str:
     """The five parameters of the plain network."""
     _parameters(function, RNN)
-    return (
-        "Five parameters of the right shapes, weights small and random, "
-        "biases zero, all of them leaves that collect gradients."
-    )
+    return ("Five parameters of the right shapes, weights small and random, "
+            "biases zero, all of them leaves that collect gradients.")
 
 
 @check
 def get_lstm_params(function) -> str:
     """The fourteen parameters of the LSTM."""
     _parameters(function, LSTM)
-    return (
-        "Four blocks of three and the output layer: right shapes, weights "
-        "small and random, biases zero, all leaves that collect gradients."
-    )
+    return ("Four blocks of three and the output layer: right shapes, weights "
+            "small and random, biases zero, all leaves that collect "
+            "gradients.")
 
 
 @check
@@ -119,10 +114,8 @@ def init_rnn_state(function) -> str:
 def init_lstm_state(function) -> str:
     """A tuple of two."""
     _state(function, 2, "(H, C): two tensors")
-    return (
-        "Hidden state and memory cell, zeros of shape (B, H), for three "
-        "shapes."
-    )
+    return ("Hidden state and memory cell, zeros of shape (B, H), for three "
+            "shapes.")
 
 
 def _shape(name: str, V: int, H: int) -> tuple[int, ...]:
@@ -151,11 +144,10 @@ def _parameters(function, names: Sequence[str]) -> None:
 
 def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
     # nn.ParameterList is a list of parameters as well.
-    require(
-        params is not None and not isinstance(params, (dict, torch.Tensor))
-        and hasattr(params, "__len__") and hasattr(params, "__getitem__"),
-        kind(params), f"a list of {len(names)} tensors",
-        "no `return`" if params is None else "")
+    require(params is not None and not isinstance(params, (dict, torch.Tensor))
+            and hasattr(params, "__len__") and hasattr(params, "__getitem__"),
+            kind(params), f"a list of {len(names)} tensors", "no `return`"
+            if params is None else "")
     strange = [p for p in params if not isinstance(p, torch.Tensor)]
     require(not strange, f"a list with {kind(strange and strange[0])}",
             "tensors", "one flat list: extend (or +) puts the parameters of "
@@ -174,17 +166,15 @@ def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
     elif found != [shape[::-1] for shape in expected] and (
             sorted(found) == sorted(expected)):
         likely = "the order is another one: " + ", ".join(names)
-    raise CheckFailed(
-        f"{len(found)} tensors of the shapes {found}",
-        f"{len(expected)}: {expected}", likely)
+    raise CheckFailed(f"{len(found)} tensors of the shapes {found}",
+                      f"{len(expected)}: {expected}", likely)
 
 
 def _trainable(name: str, param: torch.Tensor, device: torch.device) -> None:
-    require(
-        param.is_leaf, f"{name} is the result of a computation",
-        f"{name} itself is the tensor to learn, and gets a .grad",
-        "requires_grad was set before the scaling; set it on the finished "
-        "tensor: param.requires_grad_(True)")
+    require(param.is_leaf, f"{name} is the result of a computation",
+            f"{name} itself is the tensor to learn, and gets a .grad",
+            "requires_grad was set before the scaling; set it on the finished "
+            "tensor: param.requires_grad_(True)")
     require(param.requires_grad, f"{name}.requires_grad is False", "True",
             "without requires_grad_(True) nothing is learnt")
     require(param.is_floating_point(), f"{name} of dtype {param.dtype}",
@@ -199,15 +189,13 @@ def _numbers(name: str, numbers: torch.Tensor) -> None:
                 "zeros", "biases start at zero")
         return
     mean, spread = float(numbers.mean()), float(numbers.std())
-    require(
-        spread > 0, f"all numbers of {name} are {numbers[0, 0]:.2g}",
-        "random numbers",
-        "equal weights stay equal: every hidden unit would learn the same")
-    require(
-        spread < 0.4 and abs(mean) < 0.2,
-        f"{name} with mean {mean:.2f} and standard deviation {spread:.2f}",
-        "mean 0 and about 0.01",
-        "not scaled: multiply by 0.01; or rand (0 to 1) in place of randn")
+    require(spread > 0, f"all numbers of {name} are {numbers[0, 0]:.2g}",
+            "random numbers", "equal weights stay equal: every hidden unit "
+            "would learn the same")
+    require(spread < 0.4 and abs(mean) < 0.2,
+            f"{name} with mean {mean:.2f} and standard deviation {spread:.2f}",
+            "mean 0 and about 0.01", "not scaled: multiply by 0.01; or rand "
+            "(0 to 1) in place of randn")
 
 
 def _different(params: Sequence[torch.Tensor], names: Sequence[str]) -> None:
@@ -216,11 +204,9 @@ def _different(params: Sequence[torch.Tensor], names: Sequence[str]) -> None:
             # Two biases are equal, both zero, but must not be one tensor.
             same = first is other or first.data_ptr() == other.data_ptr()
             equal = first.dim() == 2 and torch.equal(first, other)
-            require(
-                not same and not equal, f"{name} and {names[i]} are "
-                + ("one tensor" if same else "equal"),
-                "a tensor each, drawn anew",
-                "the same tensor stands in several places")
+            require(not same and not equal, f"{name} and {names[i]} are "
+                    + ("one tensor" if same else "equal"), "a tensor each, "
+                    "drawn anew", "the same tensor stands in several places")
 
 
 def _state(function, number: int, form: str) -> None:
@@ -233,9 +219,8 @@ def _state(function, number: int, form: str) -> None:
                     "alike" if isinstance(state, torch.Tensor) else
                     "the memory cell needs its zeros as well"
                     if number == 2 else "")
-                require(
-                    isinstance(state, (tuple, list)) and len(state) == number,
-                    kind(state), form, likely)
+                require(isinstance(state, (tuple, list))
+                        and len(state) == number, kind(state), form, likely)
                 for part in state:
                     zeros("a state", part, (B, H), device, {
                         (H, B): "rows and units are swapped",
@@ -269,8 +254,7 @@ def _proven(layer: str, states: str) -> str:
     return (
         f"Logits, {states} and gradients are those of {layer} with the same "
         f"weights, for {len(SHAPES)} shapes (one row, one step and two "
-        f"tokens among them), on {where}."
-    )
+        f"tokens among them), on {where}.")
 
 
 def _parity(
@@ -300,9 +284,8 @@ def _parity(
 
     def run() -> Any:
         state = tuple(given[name] for name in start)
-        return sized(
-            function, given["inputs"], state, [*mine.values()],
-            T=T, B=B, V=V, H=H)
+        return sized(function, given["inputs"], state, [*mine.values()], T=T,
+                     B=B, V=V, H=H)
 
     with trying(f"T = {T} steps, B = {B} rows, V = {V} tokens, H = {H} units"):
         logits, after = _two(run(), (T * B, V))
@@ -327,10 +310,9 @@ def _two(result: Any, shape: tuple[int, int]) -> tuple[torch.Tensor, Any]:
             kind(result), "two things: logits, state",
             "the parts of the state belong together, in a tuple of their own")
     logits, after = pair("logits, state", result)
-    require(
-        not (isinstance(logits, (tuple, list)) and torch.is_tensor(after)
-             and tuple(after.shape) == shape), "(state, logits)",
-        "(logits, state)", "the two are returned the wrong way round")
+    require(not (isinstance(logits, (tuple, list)) and torch.is_tensor(after)
+                 and tuple(after.shape) == shape), "(state, logits)",
+            "(logits, state)", "the two are returned the wrong way round")
     return tensor("logits", logits), after
 
 
@@ -435,10 +417,8 @@ def gru_cell(function) -> str:
             with trying(f"B = {B} rows, V = {V} inputs, H = {H} units"):
                 _gru(function, B, V, H, device)
     _gradcheck(function)
-    return (
-        "State and gradients are those of nn.GRUCell with the same weights, "
-        f"for {len(SHAPES)} shapes, and gradcheck agrees."
-    )
+    return ("State and gradients are those of nn.GRUCell with the same "
+            "weights, " f"for {len(SHAPES)} shapes, and gradcheck agrees.")
 
 
 def _gru(function, B: int, V: int, H: int, device: torch.device) -> None:

@@ -37,10 +37,8 @@ def seq_data_iter_random(function) -> str:
             + " in two epochs",
             "all rows in an order of chance, another each time", likely)
     _draws_offsets(function)
-    return (
-        "At every offset each row is read at most once, no full batch is "
-        "missing, rows are shuffled, and targets are the next tokens."
-    )
+    return ("At every offset each row is read at most once, no full batch is "
+            "missing, rows are shuffled, and targets are the next tokens.")
 
 
 @check
@@ -50,15 +48,12 @@ def seq_data_iter_sequential(function) -> str:
         with trying(_words(N, B, T, offset)):
             starts = _rows(function, N, B, T, offset)
             if not _goes_on(starts, N, B, T, offset):
-                raise CheckFailed(
-                    f"batches whose rows start at {starts}",
-                    f"{_sequential(N, B, T, offset)}",
-                    _of_sequential(starts, N, B, T, offset))
+                raise CheckFailed(f"batches whose rows start at {starts}",
+                                  f"{_sequential(N, B, T, offset)}",
+                                  _of_sequential(starts, N, B, T, offset))
     _draws_offsets(function)
-    return (
-        "At every offset row i of a batch goes on where row i of the batch "
-        "before stopped, and targets are the next tokens."
-    )
+    return ("At every offset row i of a batch goes on where row i of the "
+            "batch before stopped, and targets are the next tokens.")
 
 
 def _cases() -> list[tuple[int, int, int, int]]:
@@ -73,10 +68,8 @@ def _cases() -> list[tuple[int, int, int, int]]:
 
 
 def _words(N: int, B: int, T: int, *offset: int | None) -> str:
-    return (
-        f"a text of {N} tokens, batch_size={B}, num_steps={T}, "
-        + (f"offset={offset[0]}" if offset else "no offset")
-    )
+    return (f"a text of {N} tokens, batch_size={B}, num_steps={T}, "
+            + (f"offset={offset[0]}" if offset else "no offset"))
 
 
 def _flat(rows: Starts) -> list[int]:
@@ -115,10 +108,9 @@ def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
     require(torch.equal(given, corpus), "afterwards the text is another one",
             "the text as it was", "the text handed in was changed")
     firsts = [batch[0].data_ptr() for batch in batches]
-    require(
-        len(set(firsts)) == len(firsts),
-        "one tensor again and again, with other numbers", "batches to keep",
-        "each batch needs a tensor of its own")
+    require(len(set(firsts)) == len(firsts), "one tensor again and again, "
+            "with other numbers", "batches to keep", "each batch needs a "
+            "tensor of its own")
     return found
 
 
@@ -154,9 +146,8 @@ def _batch(batch: Any, B: int, T: int) -> tuple[Any, Any]:
         if shape == (T, B):
             likely = slips.SWAPPED
         elif name == "Y" and shape in ((B,), (B, 1)):
-            likely = (
-                "a target for each token, not for each row: Y is X, shifted "
-                "by one token")
+            likely = ("a target for each token, not for each row: Y is X, "
+                      "shifted by one token")
         elif value.dim() == 2 and shape[0] < B:
             likely = "rows that fill no batch are left out, not yielded"
         elif value.dim() == 2 and shape[1] < T:
@@ -191,18 +182,15 @@ def _in_a_row(places: list[list[int]], where: str, B: int) -> None:
     if row is None:
         return
     flat = _flat(places)
-    likely = (
-        "the order of the tokens inside a row is lost: a row is "
-        "corpus[start:start + num_steps]")
+    likely = ("the order of the tokens inside a row is lost: a row is "
+              "corpus[start:start + num_steps]")
     if B > 1 and all(_run(flat[b::B]) for b in range(B)):
         likely = slips.SWAPPED
     elif B > 1 and all(b - a == B for a, b in pairwise(row)):
-        likely = (
-            "batch and time swapped in the layout: reshape cuts along the "
-            "text, (B, length), and nothing is transposed")
-    raise CheckFailed(
-        f"{where} a row of X has the tokens at positions {row}",
-        "neighbours in the text, one after the other", likely)
+        likely = ("batch and time swapped in the layout: reshape cuts along "
+                  "the text, (B, length), and nothing is transposed")
+    raise CheckFailed(f"{where} a row of X has the tokens at positions {row}",
+                      "neighbours in the text, one after the other", likely)
 
 
 def _of_targets(places, targets, N: int, *offset: int | None) -> str:
@@ -218,9 +206,8 @@ def _of_targets(places, targets, N: int, *offset: int | None) -> str:
     if both == {-1} and after is not None and T > 1 and after % T == 0:
         return slips.TARGETS + "; here X and Y are swapped"
     if any(N - 1 in row for row in places):
-        return (
-            "keep one token back for the last target: nothing follows the "
-            "last token of the text")
+        return ("keep one token back for the last target: nothing follows the "
+                "last token of the text")
     if len(both) > 1:
         return slips.TARGETS
     shift = both.pop()
@@ -245,9 +232,8 @@ def _random(starts: Starts, N: int, B: int, T: int, offset: int) -> None:
     require(not repeated, f"the rows that start at {repeated} come twice",
             "each row once at most", slips.REUSED)
     if set(flat) - set(possible):
-        raise CheckFailed(
-            f"rows that start at {sorted(flat)}", f"{possible}",
-            _of_random(starts, N, B, T, offset))
+        raise CheckFailed(f"rows that start at {sorted(flat)}", f"{possible}",
+                          _of_random(starts, N, B, T, offset))
     expected = _count(N, B, T, offset)
     require(len(starts) == expected, f"number of batches: {len(starts)}",
             f"{expected}", slips.DROPPED)
@@ -257,16 +243,14 @@ def _of_random(starts: Starts, N: int, B: int, T: int, offset: int) -> str:
     """The slip in rows of the random sampler that start in strange places."""
     flat = _flat(starts)
     if B > 1 and starts == _sequential(N, B, T, offset):
-        return (
-            "this is the sequential sampler; here the text is cut into rows "
-            "of num_steps tokens, and the rows are shuffled")
+        return ("this is the sequential sampler; here the text is cut into "
+                "rows of num_steps tokens, and the rows are shuffled")
     if any(0 < abs(a - b) < T for a in flat for b in flat):
         return slips.REUSED + "; these overlap"
     if len({start % T for start in flat}) == 1:
         return _offset_slip(min(flat), offset)
-    return (
-        "the first row starts at the offset, the next ones num_steps further "
-        "each")
+    return ("the first row starts at the offset, the next ones num_steps "
+            "further each")
 
 
 def _of_order(epochs: list[Starts], T: int) -> str:
@@ -275,15 +259,13 @@ def _of_order(epochs: list[Starts], T: int) -> str:
     if all(row == flat[0] for row in flat):
         if flat[0] in (sorted(flat[0]), sorted(flat[0])[::-1]):
             return "the rows are not shuffled"
-        return (
-            "the order is the same in each epoch: the seed is set inside the "
-            "function, or the order made outside")
+        return ("the order is the same in each epoch: the seed is set inside "
+                "the function, or the order made outside")
     met = {frozenset(batch) for starts in epochs for batch in starts}
     if len(met) == len(epochs[0]):
-        return (
-            "the same rows stand together in each epoch: whole batches are "
-            "shuffled, or rows inside their batch; shuffle the rows before "
-            "they are put into batches")
+        return ("the same rows stand together in each epoch: whole batches "
+                "are shuffled, or rows inside their batch; shuffle the rows "
+                "before they are put into batches")
     pairs = [b - a for row in flat for a, b in pairwise(row)]
     if 2 * max(pairs.count(T), pairs.count(-T)) > len(pairs):
         return "the rows hardly change places: shuffle them all"
@@ -335,27 +317,23 @@ def _of_sequential(
     if first != offset and _goes_on(starts, N, B, T, first):
         return _offset_slip(first, offset)
     if flat == list(range(first, first + T * len(flat), T)):
-        return (
-            "the rows follow each other inside a batch; row i has to go on "
-            "from batch to batch, so lay the text out in B long rows")
+        return ("the rows follow each other inside a batch; row i has to go "
+                "on from batch to batch, so lay the text out in B long rows")
     if _goes_on([sorted(batch) for batch in starts], N, B, T, offset):
-        return (
-            "the rows of a batch are in another order: row 0 is the "
-            "beginning of the text")
+        return ("the rows of a batch are in another order: row 0 is the "
+                "beginning of the text")
     if _goes_on(sorted(starts), N, B, T, offset):
         return "the batches are out of order: read from left to right"
     length = (starts[0][-1] - starts[0][0]) // max(B - 1, 1)
     if (starts != _layout(B, T, first, length, len(starts))
             and len(set(flat)) == len(flat)
             and not any((start - offset) % T for start in flat)):
-        return (
-            "the rows are shuffled, as in the random sampler; here row i "
-            "goes on from batch to batch")
+        return ("the rows are shuffled, as in the random sampler; here row i "
+                "goes on from batch to batch")
     if any(b - a != T for one, two in pairwise(starts)
            for a, b in zip(one, two, strict=True)):
-        return (
-            "from one batch to the next go num_steps columns further, in "
-            "each row")
+        return ("from one batch to the next go num_steps columns further, in "
+                "each row")
     if any(b - a < T for a, b in pairwise(sorted(flat))):
         return "the rows overlap: what one has read, no other reads"
     return "the rows are too short: lay all of the text out in B equal rows"
@@ -369,9 +347,8 @@ def _offset_slip(first: int, offset: int) -> str:
         return (
             "offset 0 is an offset too: draw one only where `offset is None`")
     if first == offset + 1:
-        return (
-            "the offset is not used as it stands: the first row has to start "
-            "at it, not after it")
+        return ("the offset is not used as it stands: the first row has to "
+                "start at it, not after it")
     return "the offset is not used: the first row has to start at it"
 
 
@@ -394,7 +371,6 @@ def _draws_offsets(function) -> None:
             "the offset is not drawn at random" if len(drawn(20, None)) == 1
             else "by default an offset is drawn: offset=None in the first "
             "line")
-        require(
-            without == set(range(T)), f"offsets {sorted(without)} in 60 "
-            "epochs", f"{list(range(T))}", "the offset is drawn from the "
-            "wrong range: 0 to num_steps - 1, both included")
+        require(without == set(range(T)), f"offsets {sorted(without)} in 60 "
+                "epochs", f"{list(range(T))}", "the offset is drawn from the "
+                "wrong range: 0 to num_steps - 1, both included")

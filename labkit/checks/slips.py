@@ -3,100 +3,57 @@
 import re
 from collections.abc import Iterable
 
-SWAPPED = (
-    "batch and time swapped: batches come as (B, T), inside the network time "
-    "comes first, (T, B)"
-)
-NOT_CARRIED = (
-    "state not carried from step to step: each step needs the state that the "
-    "step before has made"
-)
-START_IGNORED = (
-    "the state handed in is ignored: the first step must start from it, not "
-    "from zeros"
-)
-OLD_STATE = (
-    "the state handed in is returned; expected the one after the last step"
-)
-NOT_DETACHED = (
-    "state not detached between batches: keep its numbers and forget the "
-    "steps that led to them (detach)"
-)
-CELL_LOST = (
-    "the LSTM's cell state is lost: C has to be carried from step to step, "
-    "and returned, next to H"
-)
+SWAPPED = ("batch and time swapped: batches come as (B, T), inside the "
+           "network time comes first, (T, B)")
+NOT_CARRIED = ("state not carried from step to step: each step needs the "
+               "state that the step before has made")
+START_IGNORED = ("the state handed in is ignored: the first step must start "
+                 "from it, not from zeros")
+OLD_STATE = ("the state handed in is returned; expected the one after the "
+             "last step")
+NOT_DETACHED = ("state not detached between batches: keep its numbers and "
+                "forget the steps that led to them (detach)")
+CELL_LOST = ("the LSTM's cell state is lost: C has to be carried from step to "
+             "step, and returned, next to H")
 GATE_ORDER = "the gates are in the wrong order"
 MISSING_BIAS = "a missing bias"
-TARGETS = (
-    "off-by-one targets: the target of a token is the token right after it"
-)
-CLIP_EACH = (
-    "clipping each parameter by itself: one factor, from the norm over all "
-    "gradients together, has to scale them all"
-)
-CLIP_VALUE = (
-    "clipping by value: it changes the direction; scale all gradients by one "
-    "factor"
-)
-NOT_ZEROED = (
-    "gradients not zeroed: backward() adds to what is there, so they have to "
-    "go back to zero after (or before) every step"
-)
-ARGMAX_AXIS = (
-    "argmax over the wrong axis: take it over the vocabulary, in the row of "
-    "the last step"
-)
-SOFTMAX = (
-    "softmax before the cross-entropy: F.cross_entropy takes the scores "
-    "(logits) as they are and does the softmax itself"
-)
-WIDTH = (
-    "one-hot of the wrong width: as many places as the vocabulary has tokens "
-    "(V), whatever tokens the batch happens to hold"
-)
-UNKNOWN = (
-    "unknown tokens crash: a token that is not in the vocabulary has index 0"
-)
-TIES = (
-    "ties in the vocabulary: tokens with the same count keep the order of "
-    "their first appearance"
-)
-ORDER = (
-    "order of the vocabulary: <unk>, then the reserved tokens, then the most "
-    "frequent token first"
-)
-WRONG_COUNT = (
-    "the loss is divided by the wrong count: it is a mean over tokens, B * T "
-    "of them in a batch"
-)
-OVER_BATCHES = (
-    "perplexity averaged over batches instead of tokens: a short batch "
-    "counts as much as a long one; add up the loss of all tokens, divide "
-    "once, then take exp"
-)
-REUSED = (
-    "the random sampler reuses subsequences: each may be drawn once in an "
-    "epoch"
-)
-DROPPED = (
-    "the random sampler drops subsequences: every one that fills a batch is "
-    "used, and one token more than the last row is enough"
-)
-NO_GRADIENT = (
-    "the graph is cut: torch.no_grad, detach, .data, .item or numpy in the "
-    "forward pass leaves nothing for backward"
-)
+TARGETS = ("off-by-one targets: the target of a token is the token right "
+           "after it")
+CLIP_EACH = ("clipping each parameter by itself: one factor, from the norm "
+             "over all gradients together, has to scale them all")
+CLIP_VALUE = ("clipping by value: it changes the direction; scale all "
+              "gradients by one factor")
+NOT_ZEROED = ("gradients not zeroed: backward() adds to what is there, so "
+              "they have to go back to zero after (or before) every step")
+ARGMAX_AXIS = ("argmax over the wrong axis: take it over the vocabulary, in "
+               "the row of the last step")
+SOFTMAX = ("softmax before the cross-entropy: F.cross_entropy takes the "
+           "scores (logits) as they are and does the softmax itself")
+WIDTH = ("one-hot of the wrong width: as many places as the vocabulary has "
+         "tokens (V), whatever tokens the batch happens to hold")
+UNKNOWN = ("unknown tokens crash: a token that is not in the vocabulary has "
+           "index 0")
+TIES = ("ties in the vocabulary: tokens with the same count keep the order of "
+        "their first appearance")
+ORDER = ("order of the vocabulary: <unk>, then the reserved tokens, then the "
+         "most frequent token first")
+WRONG_COUNT = ("the loss is divided by the wrong count: it is a mean over "
+               "tokens, B * T of them in a batch")
+OVER_BATCHES = ("perplexity averaged over batches instead of tokens: a short "
+                "batch counts as much as a long one; add up the loss of all "
+                "tokens, divide once, then take exp")
+REUSED = ("the random sampler reuses subsequences: each may be drawn once in "
+          "an epoch")
+DROPPED = ("the random sampler drops subsequences: every one that fills a "
+           "batch is used, and one token more than the last row is enough")
+NO_GRADIENT = ("the graph is cut: torch.no_grad, detach, .data, .item or "
+               "numpy in the forward pass leaves nothing for backward")
 NOTHING = "no `return` (what is printed is shown, not handed back)"
 CHANGED = "the list handed in was changed: work on a copy, list(...)"
-FLOATS = (
-    "floats in place of indices: torch.tensor keeps whole numbers, "
-    "torch.Tensor and .float() do not"
-)
-NO_TENSOR = (
-    "a list is no tensor yet: torch.tensor makes one of numbers, torch.stack "
-    "or torch.cat one of tensors"
-)
+FLOATS = ("floats in place of indices: torch.tensor keeps whole numbers, "
+          "torch.Tensor and .float() do not")
+NO_TENSOR = ("a list is no tensor yet: torch.tensor makes one of numbers, "
+             "torch.stack or torch.cat one of tensors")
 
 # What PyTorch and Python say, and what it most often means here.
 ERRORS = (

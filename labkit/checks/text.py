@@ -46,9 +46,8 @@ def tokenize(function) -> str:
                 if found != expected:
                     raise CheckFailed(short(found), short(expected),
                                       _tokens_slip(lines, token, found))
-                require(
-                    given == lines, f"afterwards lines is {short(given)}",
-                    "the lines as they were", slips.CHANGED)
+                require(given == lines, f"afterwards lines is {short(given)}",
+                        "the lines as they were", slips.CHANGED)
     with trying(f"tokenize({LINES[0]!r})"):
         found = _lists(call(function, list(LINES[0])))
         expected = finished.tokenize(LINES[0])
@@ -56,23 +55,17 @@ def tokenize(function) -> str:
                 'the default is words: token="word"')
     with trying("tokenize(['a line'], 'syllable')"):
         _refuses_unknown_kind(function)
-    return (
-        "Words, characters and empty lines come out right, and an unknown "
-        "kind of token is refused."
-    )
+    return ("Words, characters and empty lines come out right, and an unknown "
+            "kind of token is refused.")
 
 
 def _lists(got: Any) -> list[Any]:
     """What came back as a list, and in it lists of tuples."""
-    once = (
-        "a generator, map or zip can be read only once: return a list, as "
-        "list(...) or [...] makes it"
-    )
-    require(
-        isinstance(got, (list, tuple)), kind(got), "a list of lists",
-        slips.NOTHING if got is None else once if isinstance(got, Iterator)
-        else "",
-    )
+    once = ("a generator, map or zip can be read only once: return a list, as "
+            "list(...) or [...] makes it")
+    require(isinstance(got, (list, tuple)), kind(got), "a list of lists",
+            slips.NOTHING if got is None else once if isinstance(got, Iterator)
+            else "")
     for line in got:
         require(not isinstance(line, Iterator), f"{kind(line)} for a line",
                 "a list of tokens for each line", once)
@@ -126,13 +119,11 @@ def _refuses_unknown_kind(function) -> None:
     except ValueError:
         return
     except Exception as error:
-        raise CheckFailed(
-            f"{type(error).__name__}: {error}", "a ValueError",
-            "an error of another kind: raise ValueError, with a sentence "
-            "that says what is wrong") from None
-    raise CheckFailed(
-        short(got), "a ValueError",
-        "a kind that does not exist has to be refused: raise ValueError")
+        raise CheckFailed(f"{type(error).__name__}: {error}", "a ValueError",
+                          "an error of another kind: raise ValueError, with a "
+                          "sentence that says what is wrong") from None
+    raise CheckFailed(short(got), "a ValueError", "a kind that does not exist "
+                      "has to be refused: raise ValueError")
 
 
 # ---- the vocabulary
@@ -158,20 +149,16 @@ def Vocab(vocab_class) -> str:  # noqa: N802, named after the exercise
             "reserved tokens and min_freq are optional: it has to work "
             "without them")
         found, names = _listed(vocab), finished.Vocab(tokens).idx_to_token
-        require(
-            found == names, f"tokens in the order {short(found)}",
-            short(names), "by default no token is too rare and none is "
-            "reserved: min_freq=0, reserved_tokens=()")
-    return (
-        "Order, ties, rare, reserved and unknown tokens are right, and what "
-        "is encoded can be decoded."
-    )
+        require(found == names, f"tokens in the order {short(found)}",
+                short(names), "by default no token is too rare and none is "
+                "reserved: min_freq=0, reserved_tokens=()")
+    return ("Order, ties, rare, reserved and unknown tokens are right, and "
+            "what is encoded can be decoded.")
 
 
 def _words(tokens, min_freq: int, reserved: list[str]) -> str:
-    return (
-        f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
-        f"reserved_tokens={reserved!r})")
+    return (f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
+            f"reserved_tokens={reserved!r})")
 
 
 def _vocab_error(error: str) -> str:
@@ -228,11 +215,10 @@ def _stands_alone(vocab_class) -> None:
     for tokens in TOKENS[:2]:
         with trying(_words(tokens, 0, [])):
             found = _listed(_made(vocab_class, tokens, 0, []))
-            require(
-                tokens is TOKENS[0] or not {"the", "time"} <= set(found),
-                f"tokens in the order {short(found)}",
-                "the tokens of this text alone", "lists that belong to the "
-                "class are shared by all vocabularies: make them in __init__")
+            require(tokens is TOKENS[0] or not {"the", "time"} <= set(found),
+                    f"tokens in the order {short(found)}", "the tokens of "
+                    "this text alone", "lists that belong to the class are "
+                    "shared by all vocabularies: make them in __init__")
 
 
 def _ordered(vocab, tokens, min_freq: int, reserved, expected) -> None:
@@ -242,13 +228,11 @@ def _ordered(vocab, tokens, min_freq: int, reserved, expected) -> None:
     by_length = not isinstance(
         getattr(vocab, "idx_to_token", None), (list, tuple))
     if found != names and not (by_length and found == names[:len(vocab)]):
-        raise CheckFailed(
-            f"tokens in the order {short(found)}", short(names),
-            _order_slip(tokens, min_freq, reserved, found))
-    require(
-        len(vocab) == len(names), f"len(vocab) = {len(vocab)}",
-        f"{len(names)}, <unk> and reserved tokens included",
-        "the length is that of the list of tokens, idx_to_token")
+        raise CheckFailed(f"tokens in the order {short(found)}", short(names),
+                          _order_slip(tokens, min_freq, reserved, found))
+    require(len(vocab) == len(names), f"len(vocab) = {len(vocab)}",
+            f"{len(names)}, <unk> and reserved tokens included",
+            "the length is that of the list of tokens, idx_to_token")
 
 
 def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
@@ -282,9 +266,8 @@ def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
     if found[0] != "<unk>":
         return "<unk> has index 0, the reserved tokens follow"
     if found[:len(head)] != head:
-        return (
-            "reserved tokens come right after <unk>, in their order, before "
-            "the tokens of the text")
+        return ("reserved tokens come right after <unk>, in their order, "
+                "before the tokens of the text")
     by_count = [counts[t] for t in own]
     falls = by_count == sorted(by_count, reverse=True)
     return slips.TIES if falls else slips.ORDER
@@ -300,11 +283,10 @@ def _encodes(vocab, tokens, names: list[str]) -> None:
         _index(vocab, token, 0, "a rare token is unknown: below min_freq it "
                "has the index of <unk>")
     _index(vocab, [names[-1], "nowhere"], [len(names) - 1, 0], slips.UNKNOWN)
-    require(
-        len(vocab) == len(names),
-        f"len(vocab) = {len(vocab)} after vocab['nowhere']",
-        f"{len(names)}, as before", "looking up an unknown token has made "
-        "the vocabulary longer: .get(token, 0) leaves it as it is")
+    require(len(vocab) == len(names),
+            f"len(vocab) = {len(vocab)} after vocab['nowhere']",
+            f"{len(names)}, as before", "looking up an unknown token has made "
+            "the vocabulary longer: .get(token, 0) leaves it as it is")
 
 
 def _index(vocab, key, expected, likely: str = "") -> None:
@@ -326,9 +308,8 @@ def _index(vocab, key, expected, likely: str = "") -> None:
     elif isinstance(key, list):
         likely = likely if isinstance(got, (list, tuple)) else lists
     elif isinstance(got, (list, tuple)):
-        likely = (
-            "a string is one token, though Python can loop over it: it has "
-            "one index")
+        likely = ("a string is one token, though Python can loop over it: it "
+                  "has one index")
     elif not likely and _same(got, expected + 1):
         likely = "indices count from 0, in the order of idx_to_token"
     raise CheckFailed(f"{asked} = {short(got)}", short(expected), likely)
@@ -399,10 +380,8 @@ def load_corpus_time_machine(function) -> str:
         got, _ = _loaded(function)
         require(len(got) == len(whole), f"{len(got)} tokens", f"{len(whole)}",
                 "the default is the whole text, max_tokens=-1")
-    return (
-        "The whole text and its beginnings are encoded as by labutils, with "
-        "the vocabulary of the whole text."
-    )
+    return ("The whole text and its beginnings are encoded as by labutils, "
+            "with the vocabulary of the whole text.")
 
 
 def _loaded(function, *most: int) -> tuple[torch.Tensor, Any]:
@@ -424,26 +403,23 @@ def _corpus(got, found, whole, vocab, raw: list[str], most: int) -> None:
     if length != len(vocab):
         raise CheckFailed(
             f"a vocabulary of {length}", f"{len(vocab)}", likely())
-    require(
-        got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
-        f"({len(expected)},)", "the corpus has one dimension, (N,)")
+    require(got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
+            f"({len(expected)},)", "the corpus has one dimension, (N,)")
     if len(got) != len(expected):
         raise CheckFailed(
             f"a corpus of {len(got)} tokens", f"{len(expected)}", likely())
-    require(
-        got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
-        "torch.int64, as indices are in PyTorch",
-        slips.FLOATS if got.is_floating_point() else "")
+    require(got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
+            "torch.int64, as indices are in PyTorch", slips.FLOATS
+            if got.is_floating_point() else "")
     if not torch.equal(got.cpu(), expected):
         at = int((got.cpu() != expected).nonzero()[0])
         raise CheckFailed(
             f"corpus[{at}] = {got[at]}", f"{expected[at]}", likely())
     with trying("vocab.to_tokens of each index"):
         decoded = call(lambda: [found.to_tokens(i) for i in range(length)])
-        require(
-            decoded == vocab.idx_to_token, f"the tokens {short(decoded)}",
-            short(vocab.idx_to_token),
-            "corpus and vocabulary do not belong together")
+        require(decoded == vocab.idx_to_token, f"the tokens {short(decoded)}",
+                short(vocab.idx_to_token), "corpus and vocabulary do not "
+                "belong together")
 
 
 def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
@@ -464,9 +440,8 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         return name
     between = "something stands between two lines (here a {}); expected " \
         "nothing"
-    uncleaned = (
-        "the lines are not cleaned: only small letters a to z, and single "
-        "spaces between words, are kept")
+    uncleaned = ("the lines are not cleaned: only small letters a to z, and "
+                 "single spaces between words, are kept")
     texts: list[tuple[str, Callable[[], Any]]] = [
         ("", lambda: "".join(lines)),
         ("words in place of characters", lambda: " ".join(lines).split()),
@@ -477,9 +452,8 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         (uncleaned, lambda: "".join(raw).lower()),
         (uncleaned, lambda: "\n".join(raw)),
     ]
-    part = (
-        "the vocabulary is made of the part that is kept; expected that of "
-        "the whole text")
+    part = ("the vocabulary is made of the part that is kept; expected that "
+            "of the whole text")
     for name, make in texts:
         tokens = list(make())
         for some, which in ((tokens, ""), (tokens[:most], part)):
@@ -508,5 +482,4 @@ def _renamed(got: torch.Tensor, expected: torch.Tensor) -> bool:
     if got.shape != expected.shape:
         return False
     names = set(zip(expected.tolist(), got.tolist(), strict=True))
-    return len(names) == len(set(expected.tolist())) == len(
-        set(got.tolist()))
+    return len(names) == len(set(expected.tolist())) == len(set(got.tolist()))

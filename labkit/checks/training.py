@@ -100,13 +100,10 @@ def grad_clipping(function) -> str:
     wrong = [c for c in cases if not all_alike(c.after, c.right)]
     if wrong:
         shown, likely = _clipping_slip(cases, wrong)
-        raise CheckFailed(
-            f"gradients {_first_numbers(shown.after)}",
-            _first_numbers(shown.right), likely, shown.tried)
-    return (
-        "The common norm is brought down to theta, the direction stays, and "
-        "smaller gradients are left alone."
-    )
+        raise CheckFailed(f"gradients {_first_numbers(shown.after)}",
+                          _first_numbers(shown.right), likely, shown.tried)
+    return ("The common norm is brought down to theta, the direction stays, "
+            "and smaller gradients are left alone.")
 
 
 def _clip(function, make, given: Tensors, theta: float) -> _Clipped:
@@ -161,9 +158,8 @@ def _strangeness(case: _Clipped) -> tuple[int, str]:
     """What the factors say of a slip; the larger the number, the more."""
     given, after = case.given, case.after
     if not all(a.isfinite().all() for a in after):
-        return 4, (
-            "nan or inf comes from the root of a negative number (the "
-            "squares are missing) or from a division by zero")
+        return 4, ("nan or inf comes from the root of a negative number (the "
+                   "squares are missing) or from a division by zero")
     old, new = torch.cat([g.flatten() for g in given]), torch.cat(
         [a.flatten() for a in after])
     large = old.abs() > case.theta
@@ -175,9 +171,8 @@ def _strangeness(case: _Clipped) -> tuple[int, str]:
               for a, g in zip(after, given, strict=True)]
     if not all(torch.allclose(a, ratio * g, rtol=1e-2, atol=1e-4)
                for ratio, a, g in zip(ratios, after, given, strict=True)):
-        return 2, (
-            "the direction changes: one factor, from the norm over all "
-            "gradients together, has to scale every number")
+        return 2, ("the direction changes: one factor, from the norm over all "
+                   "gradients together, has to scale every number")
     if max(ratios) - min(ratios) > 1e-2 * max(ratios):
         return 1, slips.CLIP_EACH
     return 0, "one factor for all, but another than theta / norm"
@@ -313,18 +308,15 @@ def sgd(function) -> str:
                     for tensors in (
                         step.old, step.grads, step.after, step.right)),
                     strict=True) if not alike(*numbers[2:]))
-            raise CheckFailed(
-                f"a number goes from {old:.3g} to {new:.3g}",
-                f"to {right:.3g} (its gradient is {grad:.3g})",
-                _step_slip(steps), step.tried)
+            raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
+                              f"to {right:.3g} (its gradient is {grad:.3g})",
+                              _step_slip(steps), step.tried)
     for step in steps:
         with trying(step.tried):
             require(step.cleared, "gradients are still there",
                     "zero, or None", slips.NOT_ZEROED)
-    return (
-        "Each parameter moves by lr times its gradient, in place, and the "
-        "gradients are zero afterwards."
-    )
+    return ("Each parameter moves by lr times its gradient, in place, and the "
+            "gradients are zero afterwards.")
 
 
 def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
@@ -383,9 +375,8 @@ def _step_slip(steps: list[_Step]) -> str:
 
     likely = named(MOVES, lambda move: everywhere(lambda s: s.made(move)))
     if likely.startswith("nothing moves") and all(s.cleared for s in steps):
-        return (
-            "nothing moves: the step comes before the gradients go to zero, "
-            "and it changes the parameter itself (param -= ...)")
+        return ("nothing moves: the step comes before the gradients go to "
+                "zero, and it changes the parameter itself (param -= ...)")
     return likely or named({
         "only the first parameter moves (a `return` in the loop?)":
             lambda s: [s.right[0], *s.old[1:]],
@@ -416,10 +407,8 @@ def train_epoch(function) -> str:
                         _epoch(function, use_random_iter, device, steep, lr)
         with trying("one batch of 8 tokens, 60 times"):
             _overfits(function, device)
-    return (
-        "Weights and perplexity agree with labutils for sequential and "
-        "random batches, and one batch repeated is learnt by heart."
-    )
+    return ("Weights and perplexity agree with labutils for sequential and "
+            "random batches, and one batch repeated is learnt by heart.")
 
 
 def _model(device: torch.device, steep: bool) -> Model:
@@ -435,9 +424,8 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
     params, start = list(model.params), _values(model.params)
     got = number(call(function, model, batches, lr, device, use_random_iter))
     after = _values(params)
-    require(all(p.requires_grad for p in params),
-            "parameters that no longer collect gradients",
-            "requires_grad as before")
+    require(all(p.requires_grad for p in params), "parameters that no longer "
+            "collect gradients", "requires_grad as before")
     require(not all(map(torch.equal, after, start)),
             "the same weights as before", "trained weights",
             "no step was made, or one with gradients of zero: backward, "
