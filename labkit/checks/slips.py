@@ -61,29 +61,25 @@ ERRORS = (
     (r"leaf Variable that requires grad is being used in an in-place",
      "the update itself must not be recorded: do it inside `with "
      "torch.no_grad():`"),
-    (r"modified by an inplace operation",
-     "a tensor that backward still needs was changed in place; or "
-     + NOT_DETACHED),
+    (r"modified by an inplace operation", "a tensor that backward still needs "
+     "was changed in place; or " + NOT_DETACHED),
     (r"does not require grad and does not have a grad_fn", NO_GRADIENT),
     (r"input\.size\(-1\) must be equal to input_size", WIDTH),
     (r"Expected hidden(\[\d\])? size", SWAPPED),
-    (r"hx should also be|unbatched 2-D",
-     "a layer takes one-hot inputs (T, B, V) and a state (L, B, H): three "
-     "axes each"),
+    (r"hx should also be|unbatched 2-D", "a layer takes one-hot inputs (T, B, "
+     "V) and a state (L, B, H): three axes each"),
     (r"inconsistent (input_size|hidden_size)|inconsistent hidden",
      "shapes that do not fit: torch.nn keeps its weights transposed, a "
      "row for each unit"),
     (r"before Module\.__init__",
      "`super().__init__()` is missing: it comes first in __init__"),
     (r"only one element tensors can be converted|"
-     r"only 0-dimensional arrays can be converted",
-     "one number is expected where a tensor has several: torch.tanh works "
-     "on tensors, math.tanh does not; torch.stack or torch.cat joins "
-     "tensors, torch.tensor does not"),
+     r"only 0-dimensional arrays can be converted", "one number is expected "
+     "where a tensor has several: torch.tanh works on tensors, math.tanh does "
+     "not; torch.stack or torch.cat joins tensors, torch.tensor does not"),
     (r"numpy\(\) on Tensor that requires grad", NO_GRADIENT),
-    (r"invalid for input of size",
-     "a reshape to sizes that do not fit: read them off a tensor (.shape) "
-     "instead of writing numbers"),
+    (r"invalid for input of size", "a reshape to sizes that do not fit: read "
+     "them off a tensor (.shape) instead of writing numbers"),
     (r"one_hot is only applicable to index",
      "F.one_hot takes indices, whole numbers: .float() comes after it, "
      "and what is one-hot already needs none"),
@@ -94,15 +90,13 @@ ERRORS = (
      "a row at the end is shorter than the others: keep one token back "
      "for the last target, and leave out rows that fill no batch"),
     (r"mat1 and mat2 shapes cannot be multiplied|"
-     r"size of tensor a .* must match the size of tensor b",
-     "shapes that do not fit: " + SWAPPED + "; or two matrices are mixed "
-     "up"),
+     r"size of tensor a .* must match the size of tensor b", "shapes that do "
+     "not fit: " + SWAPPED + "; or two matrices are mixed up"),
     (r"Expected input batch_size|Expected target size",
      "logits and targets in different shapes: both need one row for each "
      "token, in the same order. Perhaps " + SWAPPED),
-    (r"unpack non-iterable NoneType",
-     "None where a tuple is needed: a function without `return`, or a "
-     "state before begin_state"),
+    (r"unpack non-iterable NoneType", "None where a tuple is needed: a "
+     "function without `return`, or a state before begin_state"),
     (r"'(tuple|list)' object has no attribute 'detach",
      "a state is a tuple of tensors: detach each of them"),
     (r"unpack|iterate over a 0-d|object is not iterable",
@@ -111,23 +105,19 @@ ERRORS = (
     (r"expected scalar type|must have the same dtype|found dtype|"
      r"does not match weight dtype",
      "whole numbers where the network needs floats: .float()"),
-    (r"'NoneType' object has no attribute '(zero_|data)'",
-     "there is no gradient: param = param - ... makes a new tensor that "
-     "has none (change the old one in place, param -= ...); or backward() "
-     "comes later"),
-    (r"has no attribute 'params'",
-     "not every model keeps a list of that name: model.parameters() gives "
-     "the parameters of any"),
-    (r"'float' object has no attribute 'backward'",
-     "backward() needs the loss as a tensor: .item() or float() comes "
-     "after it"),
+    (r"'NoneType' object has no attribute '(zero_|data)'", "there is no "
+     "gradient: param = param - ... makes a new tensor that has none (change "
+     "the old one in place, param -= ...); or backward() comes later"),
+    (r"has no attribute 'params'", "not every model keeps a list of that "
+     "name: model.parameters() gives the parameters of any"),
+    (r"'float' object has no attribute 'backward'", "backward() needs the "
+     "loss as a tensor: .item() or float() comes after it"),
     (r"math range error|Numerical result out of range|int too large",
      "exp of a number far too large: a sum over tokens has to be divided "
      "by their number before exp"),
     (r"'NoneType'.*(subscript|attribute|operand|iterable)|"
-     r"unsupported operand type.*NoneType",
-     "something is None: a function without `return`, or a gradient "
-     "before backward()"),
+     r"unsupported operand type.*NoneType", "something is None: a function "
+     "without `return`, or a gradient before backward()"),
     (r"empty separator",
      "list(line) gives the characters of a line; split() cuts it at spaces"),
     (r"Class values must be smaller than num_classes", WIDTH),
