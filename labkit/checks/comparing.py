@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice, product
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy
@@ -14,14 +15,9 @@ from labkit.checks.harness import CheckFailed, call, generator, trying
 # A slip's name, and what makes it: a result, a function, keywords.
 Slips = Mapping[str, Any]
 
-MIXED_UP = (
-    "shapes that do not fit: a weight or a bias stands where another one "
-    "belongs, or a product is the wrong way round (X @ W, and @ is no *)"
-)
-INPUT_CHANGED = (
-    "what was handed in is changed in place: whoever called still needs it, "
-    "so make a new tensor, as in H = ..."
-)
+MIXED_UP = ("shapes that do not fit: a weight or a bias stands where another "
+            "one belongs, or a product is the wrong way round (X @ W, and @ "
+            "is no *)")
 
 
 def require(truth: Any, got: str, expected: str, likely: str = "") -> None:
@@ -35,10 +31,8 @@ def alike(a: Any, b: Any) -> bool:
     a, b = torch.as_tensor(a).detach(), torch.as_tensor(b).detach()
     if a.shape != b.shape:
         return False
-    return torch.allclose(
-        a.cpu().double(), b.cpu().double(), rtol=1e-3, atol=1e-4,
-        equal_nan=True,
-    )
+    return torch.allclose(a.cpu().double(), b.cpu().double(), rtol=1e-3,
+                          atol=1e-4, equal_nan=True)
 
 
 def all_alike(got: Iterable[Any], expected: Iterable[Any]) -> bool:
@@ -46,13 +40,8 @@ def all_alike(got: Iterable[Any], expected: Iterable[Any]) -> bool:
     return all(alike(a, b) for a, b in zip(got, expected, strict=True))
 
 
-def named(slips: Slips, matches: Callable[[Any], bool]) -> str:
-    """The first slip that leads to what was got; may be empty.
-
-    Args:
-        slips: names, and what makes each slip.
-        matches: takes what makes a slip; whether it leads to what was got.
-    """
+def named(slips: Slips, matches: Callable[[Any], Any]) -> str:
+    """The first slip that, as it `matches`, leads to what was got, or ""."""
     for name, slip in slips.items():
         try:
             if matches(slip):
@@ -63,12 +52,9 @@ def named(slips: Slips, matches: Callable[[Any], bool]) -> str:
 
 
 def combined(*tables: Slips, most: int = 2) -> dict[str, tuple[Any, ...]]:
-    """What comes of one choice from each table, in words.
+    """One choice from each table, "" being right; `most` slips at once.
 
-    Args:
-        tables: slips, and under "" what is right.
-        most: slips at once; those with the fewest come first, and with them
-            those of the first tables.
+    Those with the fewest come first, and with them those of the first tables.
     """
     made = {}
     for names in sorted(product(*tables), key=lambda names: (
@@ -86,39 +72,26 @@ def combined(*tables: Slips, most: int = 2) -> dict[str, tuple[Any, ...]]:
     return made
 
 
-# ---- tensors
-
-
 def tensor(what: str, got: Any) -> torch.Tensor:
     """Fail unless it is a tensor."""
-    require(
-        isinstance(got, torch.Tensor), f"{what} of type {kind(got)}",
-        "a tensor", slips.NOTHING if got is None
-        else slips.NO_TENSOR if isinstance(got, (list, tuple)) else "",
-    )
+    require(isinstance(got, torch.Tensor), f"{what} of type {kind(got)}",
+            "a tensor", slips.NOTHING if got is None else slips.NO_TENSOR
+            if isinstance(got, (list, tuple)) else "")
     return got
 
 
 def same_tensor(
     what: str, got: Any, expected: torch.Tensor, likely: Slips | str = ""
 ) -> None:
-    """Fail unless two tensors have the same shape and numbers.
-
-    Args:
-        what: their name in the message.
-        got: from the solution.
-        expected: what is right.
-        likely: the slip, or several with functions that compute their results.
-    """
+    """Fail unless shape and numbers agree; slips are functions of results."""
     got, expected = tensor(what, got), expected.detach()
     if alike(got, expected):
         return
     if not isinstance(likely, str):
         likely = named(likely, lambda result: alike(got, result()))
     if got.shape != expected.shape:
-        raise CheckFailed(
-            f"{what} of shape {tuple(got.shape)}", f"{tuple(expected.shape)}",
-            likely)
+        raise CheckFailed(f"{what} of shape {tuple(got.shape)}",
+                          f"{tuple(expected.shape)}", likely)
     difference = (got.detach().cpu().double() - expected.cpu().double()).abs()
     flat = int(difference.nan_to_num(torch.inf).argmax())
     # torch.unravel_index would import 500 modules here.
@@ -132,20 +105,11 @@ def same_shape(
     what: str, got: torch.Tensor, shape: Sequence[int],
     slips: Mapping[tuple[int, ...], str] | str = "", axes: str = "",
 ) -> None:
-    """Fail unless a tensor has a shape.
-
-    Args:
-        what: the tensor's name, with "of" where the message has one.
-        got: the tensor.
-        shape: the right one.
-        slips: the slip, or one for each of some wrong shapes.
-        axes: the shape's letters.
-    """
+    """Fail unless a tensor has a shape; slips are for some wrong shapes."""
     found, shape = tuple(got.shape), tuple(shape)
-    require(
-        found == shape, f"{what} {found}".strip(),
-        f"{axes} = {shape}" if axes else f"{shape}",
-        slips if isinstance(slips, str) else slips.get(found, ""))
+    require(found == shape, f"{what} {found}".strip(), f"{axes} = {shape}"
+            if axes else f"{shape}", slips if isinstance(slips, str)
+            else slips.get(found, ""))
 
 
 def on_device(what: str, got: torch.Tensor, device: torch.device) -> None:
@@ -175,30 +139,28 @@ def probabilities(logits: torch.Tensor) -> bool:
     if logits.dim() < 2:
         return False
     ones = torch.ones(logits.shape[:-1], dtype=torch.float64)
-    return any(
-        torch.allclose(p.sum(-1).cpu(), ones, atol=1e-4) and bool(
-            (p >= 0).all()) for p in (logits, logits.exp()))
+    return any(torch.allclose(p.sum(-1).cpu(), ones, atol=1e-4)
+               and bool((p >= 0).all()) for p in (logits, logits.exp()))
 
 
 def untouched(
     now: Mapping[str, torch.Tensor], before: Iterable[torch.Tensor]
 ) -> None:
     """Fail where tensors that were handed in have other numbers."""
-    other = [
-        name for (name, a), b in zip(now.items(), before, strict=True)
-        if not torch.equal(a.detach(), b.detach())]
+    other = [name for (name, a), b in zip(now.items(), before, strict=True)
+             if not torch.equal(a.detach(), b.detach())]
     require(not other, f"{', '.join(other)} with other numbers than before",
-            "what was handed in as it was", INPUT_CHANGED)
+            "what was handed in as it was", "what was handed in is changed in "
+            "place: whoever called still needs it, so make a new tensor, as "
+            "in H = ...")
 
 
 def unused(
     run: Callable[[], torch.Tensor], parts: Mapping[str, torch.Tensor]
 ) -> list[str]:
-    """Names of the tensors that a result does not depend on.
+    """Names of the tensors that what `run` makes of them does not depend on.
 
-    Args:
-        run: gives the result, from these very tensors.
-        parts: names and tensors. Each is changed a little, and back.
+    Each is changed a little, and back.
     """
     def again() -> torch.Tensor:
         torch.manual_seed(0)  # a random start is the same one every time
@@ -222,11 +184,8 @@ def same_gradients(
 ) -> None:
     """Fail unless gradients travel back as in the reference.
 
-    Args:
-        what: the first of the results, in words.
-        got, mine: results of the solution, and what they were made of; names
-            and tensors. The results after the first may be detached.
-        expected, right: the same of the reference.
+    That is from `got` to `mine` as from `expected` to `right`. Results after
+    the first, which is `what`, may be detached.
     """
     require(got[0].requires_grad, f"{what} without a gradient",
             f"{what} that backward() can start from", slips.NO_GRADIENT)
@@ -240,13 +199,11 @@ def same_gradients(
         return (first.double() * weights.to(first.device)).sum() + through * (
             sum((s.double() ** 2).sum() for s in states))
 
-    def grad(of: torch.Tensor, inputs) -> tuple[torch.Tensor | None, ...]:
-        return torch.autograd.grad(of, [*inputs], allow_unused=True)
-
+    grad = partial(torch.autograd.grad, allow_unused=True)
     with trying("the backward pass"):
-        own = call(grad, loss(*got), mine.values())
-    for name, a, b in zip(mine, own, grad(loss(*expected), right),
-                          strict=True):
+        own = call(grad, loss(*got), [*mine.values()])
+    theirs = grad(loss(*expected), right)
+    for name, a, b in zip(mine, own, theirs, strict=True):
         require(a is not None, f"the gradient of {name}: none", "a gradient",
                 slips.NO_GRADIENT)
         same_tensor(
@@ -256,12 +213,9 @@ def same_gradients(
 
 
 def clash(text: str, sizes: Mapping[str, int]) -> str:
-    """The slip behind an error about shapes; may be empty.
+    """The slip behind an error about shapes, or "".
 
-    Args:
-        text: the error.
-        sizes: what each size is in these arguments, such as T or B. Two of
-            the same size tell nothing.
+    `sizes` are those of the arguments; two of the same size tell nothing.
     """
     added = re.search(
         r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", text)
@@ -273,9 +227,8 @@ def clash(text: str, sizes: Mapping[str, int]) -> str:
     names = {size: name for name, size in sizes.items()}
     axes = {names.get(int(number), "") for number in found.groups()}
     if added and "3H" in axes:
-        return (
-            "the blocks of a parameter are not taken apart, or along the "
-            "wrong axis: they stand side by side (dim=1), H columns each")
+        return ("the blocks of a parameter are not taken apart, or along the "
+                "wrong axis: they stand side by side (dim=1), H columns each")
     return slips.SWAPPED if "T" in axes else MIXED_UP
 
 
@@ -284,28 +237,12 @@ def sized(function: Callable[..., Any], *args: Any, **sizes: int) -> Any:
     return call(function, *args, explain=lambda error: clash(error, sizes))
 
 
-# ---- other values
-
-
 def pair(what: str, got: Any) -> tuple[Any, Any]:
     """Fail unless it is two things."""
-    require(
-        isinstance(got, (tuple, list)) and len(got) == 2, kind(got),
-        f"two things: {what}",
-        slips.NOTHING if got is None else "both have to be returned",
-    )
+    require(isinstance(got, (tuple, list)) and len(got) == 2, kind(got),
+            f"two things: {what}", slips.NOTHING if got is None
+            else "both have to be returned")
     return got[0], got[1]
-
-
-def items(function: Callable[..., Any], *args: Any, most: int) -> list[Any]:
-    """What a function yields or returns, no more than one beyond `most`."""
-    found = function(*args)
-    require(
-        isinstance(found, Iterable), kind(found),
-        "something to loop over: `yield` each batch, or return a list",
-        "no `return` and no `yield`" if found is None else "",
-    )
-    return list(islice(found, most + 1))
 
 
 def number(
@@ -317,9 +254,8 @@ def number(
             raise TypeError
         return float(got.detach() if torch.is_tensor(got) else got)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise CheckFailed(
-            kind(got), wanted,
-            slips.NOTHING if got is None else likely) from None
+        raise CheckFailed(kind(got), wanted, slips.NOTHING if got is None
+                          else likely) from None
 
 
 def kind(value: Any) -> str:

@@ -6,13 +6,7 @@ from typing import Any
 import torch
 
 from labkit.checks import slips
-from labkit.checks.comparing import (
-    Slips,
-    combined,
-    named,
-    require,
-    short,
-)
+from labkit.checks.comparing import Slips, combined, named, require, short
 from labkit.checks.harness import (
     CheckFailed,
     call,
@@ -80,28 +74,26 @@ def predict(function) -> str:
     vocab = Vocab([list("abcdefghijk lmnopqrst")])
     for device in devices():
         model = Clockwork(len(vocab), device)
-        _judge([
-            _Case(function, prefix, num_preds, model, vocab, device)
-            for prefix in ("time machine", "i", "so long", "ob")
-            for num_preds in (7, 1, 16)])
-    return (
-        "The prefix is read from its first character on, the state goes from "
-        "step to step, and each likeliest character becomes the next input."
-    )
+        cases = [_Case(function, prefix, num_preds, model, vocab, device)
+                 for prefix in ("time machine", "i", "so long", "ob")
+                 for num_preds in (7, 1, 16)]
+        wrong = [case for case in cases if not _same(case.got, case.expected)]
+        if wrong:
+            raise CheckFailed(short(wrong[0].got), short(wrong[0].expected),
+                              _likely(cases, wrong[0]), wrong[0].tried)
+    return ("The prefix is read from its first character on, the state goes "
+            "from step to step, and each likeliest character becomes the next "
+            "input.")
 
 
 class _Case:
     """What a solution has written, and what would be right."""
 
-    def __init__(
-        self, function, prefix: str, num_preds: int, model: Clockwork,
-        vocab: Vocab, device: torch.device,
-    ) -> None:
+    def __init__(self, function, prefix, num_preds, model, vocab, device):
         self.asked = prefix, num_preds, model, vocab
         self.tried = f"predict({prefix!r}, {num_preds}, ...)"
-        self.write = partial(
-            call, function, *self.asked, device,
-            explain=partial(slips.matching, _ERRORS))
+        self.write = partial(call, function, *self.asked, device,
+                             explain=partial(slips.matching, _ERRORS))
         self.expected = _text(*self.asked)
         with trying(self.tried):
             self.got = self.write()
@@ -109,28 +101,22 @@ class _Case:
                     slips.NOTHING)
 
 
-def _judge(cases: list[_Case]) -> None:
+def _likely(cases: list[_Case], wrong: _Case) -> str:
     """A slip is named only where it explains what came of every case."""
-    wrong = [case for case in cases if not _same(case.got, case.expected)]
-    if not wrong:
-        return
     forms = [_forms(case) for case in cases]
-    likely = next((
+    form = next((
         name for name in forms[0]
         if all(_same(case.got, form[name])
                for case, form in zip(cases, forms, strict=True))), "")
-    first = wrong[0]
-    if not likely and first.write() != first.got:
-        likely = (
-            "greedy takes the likeliest every time; this draws at random, or "
-            "remembers the call before")
+    if form:
+        return form
+    if wrong.write() != wrong.got:
+        return ("greedy takes the likeliest every time; this draws at random, "
+                "or remembers the call before")
     short_ones_first = sorted(cases, key=lambda case: case.asked[1])
-    likely = likely or named(
-        combined(PICKS, READ, STATES, NEXT), lambda slips: all(
-            _same(case.got, _text(*case.asked, *slips))
-            for case in short_ones_first))
-    raise CheckFailed(
-        short(first.got), short(first.expected), likely, first.tried)
+    return named(combined(PICKS, READ, STATES, NEXT), lambda slips: all(
+        _same(case.got, _text(*case.asked, *slips))
+        for case in short_ones_first))
 
 
 def _same(got: Any, expected: Any) -> bool:
@@ -261,8 +247,7 @@ def _text(
         seen = seen[-1:]
     for step in range(num_preds):
         if seen:
-            logits, after = model(
-                torch.tensor([seen], device=device), before)
+            logits, after = model(torch.tensor([seen], device=device), before)
         if state == "last" or (state == "stuck" and step == 0):
             before = after
         text = [*text, int(pick(logits))]

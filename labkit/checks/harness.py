@@ -3,8 +3,6 @@
 import contextlib
 import ctypes
 import functools
-import importlib
-import linecache
 import os
 import random
 import sys
@@ -23,6 +21,7 @@ import torch
 import labutils
 from labkit.checks import slips
 from labutils import settings
+from labutils.files import say
 
 # For one check. The slowest takes a tenth of it; what runs longer hangs.
 SECONDS = 1.7
@@ -36,34 +35,22 @@ _seed = 0
 
 
 class CheckFailed(AssertionError):  # noqa: N818, it reads like a sentence
-    """A solution is not right yet; the message says how and, often, why.
-
-    Attributes:
-        check: name of the exercise.
-        tried, got, expected, likely: the parts of the message; each may be
-            empty. `likely` names the slip.
-    """
+    """A solution is not right yet; the message says how and, often, why."""
 
     def __init__(
         self, got: str, expected: str = "", likely: str = "", tried: str = "",
     ) -> None:
         super().__init__(got, expected, likely, tried)
-        self.check = ""
-        self.got, self.expected = got, expected
-        self.likely, self.tried = likely, tried
+        self.check, self.tried = "", tried
+        self.got, self.expected, self.likely = got, expected, likely
 
     def __str__(self) -> str:
-        parts = {
-            "tried": self.tried, "got": self.got,
-            "expected": self.expected, "likely": self.likely,
-        }
         lines = [f"{self.check}: not right yet."]
-        for name, text in parts.items():
-            if text:
+        for name in ("tried", "got", "expected", "likely"):
+            if text := getattr(self, name):
                 lines += textwrap.wrap(
                     text, 75, initial_indent=f"  {name + ':':10s}",
-                    subsequent_indent=" " * 12, break_on_hyphens=False,
-                )
+                    subsequent_indent=" " * 12, break_on_hyphens=False)
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
@@ -75,38 +62,23 @@ class NotWritten(CheckFailed):
     """The exercise still has its stub."""
 
     def __str__(self) -> str:
-        return (
-            f"{self.check}: {self.got} is not written yet.\n  Replace the "
-            "line `raise NotImplementedError()` by your own lines, run that\n"
-            "  cell, then this one again."
-        )
+        return (f"{self.check}: {self.got} is not written yet.\n  Replace the "
+                "line `raise NotImplementedError()` by your own lines, run "
+                "that\n  cell, then this one again.")
 
 
-def check(
-    function: Callable[[Any], str] | None = None, *, imports: str = ""
-) -> Any:
-    """Make a check of a function that tests a solution.
-
-    Args:
-        function: takes the solution, raises CheckFailed or returns the
-            sentence that says what was proven.
-        imports: a module that PyTorch imports only when the check needs it;
-            it is there before the time begins to count.
-    """
-    if function is None:
-        return functools.partial(check, imports=imports)
+def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
+    """Make a check of what raises CheckFailed or says what was proven."""
 
     @functools.wraps(function)
     def run(solution: Any) -> None:
-        if imports:
-            importlib.import_module(imports)
         try:
             with unchanged(getattr(solution, "__globals__", {})):
                 proven = _in_time(function, solution)
         except CheckFailed as failed:
             failed.check = function.__name__
             raise failed from None
-        print(textwrap.fill(f"{function.__name__}: passed. {proven}", 75))
+        say(textwrap.fill(f"{function.__name__}: passed. {proven}", 75))
 
     return run
 
@@ -127,11 +99,7 @@ def call(
 ) -> Any:
     """Call the student's code; an error in it becomes an explanation.
 
-    Args:
-        function: the solution, or what uses it.
-        args: its arguments.
-        explain: from the error in words to the slip that it means here; where
-            that is empty, what it most often means is said.
+    It is what `explain` makes of its words, or else what it often means.
     """
     try:
         return function(*args)
@@ -143,37 +111,29 @@ def call(
     except Exception as error:
         words = " ".join(str(error).split()) or "(no message)"
         got = f"{type(error).__name__}: {words[:300]}"
-        raise CheckFailed(
-            got + where(error)[1], "no error",
-            explain(got) or slips.matching(slips.ERRORS, str(error)),
-        ) from error
+        raise CheckFailed(got + where(error)[1], "no error", explain(got)
+                          or slips.matching(slips.ERRORS,
+                                            str(error))) from error
 
 
 def devices() -> list[torch.device]:
     """The CPU and, where there is one, the device of the settings."""
-    chosen = settings.device()
-    cpu = torch.device("cpu")
+    chosen, cpu = settings.device(), torch.device("cpu")
     return [cpu] if chosen.type == "cpu" else [cpu, chosen]
 
 
 def where(error: BaseException) -> tuple[str, str]:
-    """Name of the function with the error, and the line in words.
-
-    An error that was raised elsewhere brings both as `place`.
-    """
-    if place := getattr(error, "place", None):
+    """Name of the function with the error, and the line in words."""
+    if place := getattr(error, "place", None):  # it was raised elsewhere
         return place
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(OURS)
-        and "site-packages" not in frame.filename
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+              if not frame.filename.startswith(OURS)
+              and "site-packages" not in frame.filename]
     if not frames:
         return "", ""
     frame = frames[-1]
-    line = linecache.getline(frame.filename, frame.lineno or 0).strip()
     text = f", in line {frame.lineno} of your cell"
-    return frame.name, text + (f": {line}" if line else "")
+    return frame.name, text + (f": {frame.line}" if frame.line else "")
 
 
 # ---- in time
@@ -200,16 +160,13 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
     finally:  # also after the stop button
         _stop(thread)
     if not outcome or isinstance(outcome[0], _OutOfTime):
-        raise CheckFailed(
-            f"no end after {SECONDS} s", "a result in a fraction of that",
-            "a loop that never ends: look for a `while`, or for a list that "
-            "grows while it is read (on a very busy machine, try again)",
-        )
+        raise CheckFailed(f"no end after {SECONDS} s", "a result in a "
+                          "fraction of that", "a loop that never ends: look "
+                          "for a `while`, or for a list that grows while it "
+                          "is read (on a very busy machine, try again)")
     if isinstance(outcome[0], (SystemExit, GeneratorExit)):
-        raise CheckFailed(
-            f"{type(outcome[0]).__name__}", "a result",
-            "exit() or quit() ends the program; use return",
-        )
+        raise CheckFailed(f"{type(outcome[0]).__name__}", "a result",
+                          "exit() or quit() ends the program; use return")
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]
@@ -260,11 +217,9 @@ def _importing(thread: threading.Thread) -> bool:
     One that is interrupted stays half imported for the rest of the process.
     """
     frame = sys._current_frames().get(thread.ident or 0)
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
+    return frame is not None and any(
+        above.f_code.co_filename == "<frozen importlib._bootstrap>"
+        for above, _ in traceback.walk_stack(frame))
 
 
 def _stop(thread: threading.Thread) -> None:
@@ -290,23 +245,17 @@ def _stop(thread: threading.Thread) -> None:
 def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
     """Random numbers, default dtype and the notebook's models stay.
 
-    Args:
-        names: of a notebook, and what they stand for. A solution may use the
-            notebook's `model` where it should use its argument: nobody shall
-            lose a trained network to a check.
+    A solution may use the notebook's `model`, one of its `names`, where it
+    should use its argument: nobody shall lose a trained network to a check.
     """
     python, arrays = random.getstate(), numpy.random.get_state()
     dtype = torch.get_default_dtype()
-    kept = [
-        (p, p.detach().clone(), None if p.grad is None else p.grad.clone())
-        for p in _parameters(names)
-    ]
+    kept = [(p, p.detach().clone(), None if p.grad is None else p.grad.clone())
+            for p in _parameters(names)]
     cuda = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
     try:
-        with (
-            torch.random.fork_rng(devices=range(cuda)),
-            warnings.catch_warnings(),
-        ):
+        with (torch.random.fork_rng(devices=range(cuda)),
+              warnings.catch_warnings()):
             # What PyTorch warns of is no judgement on a solution.
             warnings.simplefilter("ignore")
             # The same judgement whenever the same solution is checked.
@@ -338,11 +287,7 @@ def seed_torch(seed: int) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let checks take other inputs than students can know beforehand.
-
-    Args:
-        seed: from 0 to 2**32 - 1; it is 0 where students check their work.
-    """
+    """Let checks take other inputs than students, with seed 0, can know."""
     global _seed
     before, _seed = _seed, seed
     try:

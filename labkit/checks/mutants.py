@@ -72,12 +72,10 @@ def gated_step(
 ) -> tuple[torch.Tensor, ...]:
     """A step of the LSTM, right or with one slip."""
     H, C = state[0] if carried else first[0], state[1]
-    pre = [
-        X @ W_x + H @ (W_h.T if turned else W_h) + bias * b
-        for W_x, W_h, b in (params[3 * k:3 * k + 3] for k in order)]
-    I, F_, O = (
-        1 if name == open_gate else gate(p)
-        for name, p in zip("IFO", pre[:3], strict=True))
+    pre = [X @ W_x + H @ (W_h.T if turned else W_h) + bias * b
+           for W_x, W_h, b in (params[3 * k:3 * k + 3] for k in order)]
+    I, F_, O = (1 if name == open_gate else gate(p)
+                for name, p in zip("IFO", pre[:3], strict=True))
     past = {"C": C, "H": H, "lost": first[1], "none": 0 * C}[cell]
     new = candidate(pre[3])
     after = F_ * past + (I if added else 1 - F_) * new
@@ -105,8 +103,7 @@ LSTM: Slips = {
         {"gate": torch.tanh},
     "no sigmoid around the gates": {"gate": same},
     "no tanh around the candidate": {"candidate": same},
-    "the input gate is not used: C = F * C + I * candidate":
-        {"added": False},
+    "the input gate is not used: C = F * C + I * candidate": {"added": False},
     "the input gate is not used: it says how much of the candidate comes in":
         {"open_gate": "I"},
     "the forget gate is not used: it says how much of the old cell stays":
@@ -142,13 +139,7 @@ def logits(
     step, inputs, state, params, *, start=True, ones=0, output_bias=True,
     late=False, read=0, scores=same, backwards=False, **slip: Any,
 ) -> torch.Tensor:
-    """Scores of every step, right or with one slip.
-
-    Args:
-        step: `plain_step` or `gated_step`.
-        inputs, state, params: as a solution gets them.
-        slip: of the step.
-    """
+    """Scores of every step, right or with one slip, here or in `step`."""
     *blocks, W_hq, b_q = params
     first = state if start else [torch.zeros_like(s) + ones for s in state]
     state, made = first, []
@@ -160,14 +151,7 @@ def logits(
 
 
 def of_logits(got, network: str, inputs, start, params, shape) -> str:
-    """The slip that leads to these scores; may be empty.
-
-    Args:
-        got: the scores.
-        network: "RNN" or "LSTM".
-        inputs, start, params: as the solution gets them.
-        shape: (T, B, V, H).
-    """
+    """The slip of an "RNN" or "LSTM" that leads to these scores, or ""."""
     T, B, V, H = shape
     step, table = {
         "RNN": (plain_step, RNN), "LSTM": (gated_step, LSTM)}[network]
@@ -259,8 +243,7 @@ GRU: Slips = {
     "no tanh around the candidate": {"candidate": same},
     "a sigmoid in place of tanh around the candidate":
         {"candidate": torch.sigmoid},
-    "a ReLU in place of tanh around the candidate":
-        {"candidate": torch.relu},
+    "a ReLU in place of tanh around the candidate": {"candidate": torch.relu},
     "no sigmoid around the gates": {"gate": same},
     "the gates take a sigmoid, the candidate alone a tanh":
         {"gate": torch.tanh},

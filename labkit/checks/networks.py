@@ -1,10 +1,11 @@
-"""Checks of the networks' parts: inputs, parameters, states, recurrences.
+"""Checks of the networks, by hand and on torch.nn, and of their parts.
 
 A recurrence is compared with torch.nn's layer on the same weights, outputs and
-gradients. Shapes: B batch, T steps, V vocabulary, H hidden units.
+gradients. Shapes: B batch, T steps, V vocabulary, H hidden units, L layers.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from torch.nn import functional as F
 
 from labkit.checks import mutants, slips
 from labkit.checks.comparing import (
+    Slips,
     alike,
+    all_alike,
     kind,
     named,
     on_device,
@@ -41,25 +44,21 @@ RNN = ["W_xh", "W_hh", "b_h", *OUTPUT]
 LSTM = [f"{name}{k}" for k in "ifoc" for name in ("W_x", "W_h", "b_")] + OUTPUT
 GRU = ["W_x", "W_h", "b_x", "b_h"]
 
-# ---- inputs
-
 
 @check
 def one_hot(function) -> str:
     """Tokens to one-hot vectors, time first."""
-    for device in devices():
-        for T, B, V, _ in SHAPES:
-            # The largest token stays out of the batch: the width must not
-            # come from what is in it.
-            X = torch.randint(max(1, V - 1), (B, T), device=device)
-            for batch in (X, torch.full_like(X, V - 1)):
-                with trying(f"X = {batch.tolist()} of shape (B, T) = "
-                            f"{(B, T)}, V = {V}"):
-                    _one_hot(function, batch, V)
+    for device, (T, B, V, _) in product(devices(), SHAPES):
+        # The largest token stays out of the batch: the width must not come
+        # from what is in it.
+        X = torch.randint(max(1, V - 1), (B, T), device=device)
+        for batch in (X, torch.full_like(X, V - 1)):
+            with trying(f"X = {batch.tolist()} of shape (B, T) = {(B, T)}, "
+                        f"V = {V}"):
+                _one_hot(function, batch, V)
     return (
         "Time first, as wide as the vocabulary, one 1 in each vector, for "
-        f"{len(SHAPES)} shapes (one row, one step and two tokens among them)."
-    )
+        f"{len(SHAPES)} shapes (one row, one step and two tokens among them).")
 
 
 def _one_hot(function, X: torch.Tensor, V: int) -> None:
@@ -72,8 +71,7 @@ def _one_hot(function, X: torch.Tensor, V: int) -> None:
     elif tuple(got.shape) == (B, T, V) or alike(
             got, expected.transpose(0, 1).reshape(T, B, V)):
         likely = slips.SWAPPED
-    elif alike(got, expected.roll(1, -1)) or alike(
-            got, expected.roll(-1, -1)):
+    elif alike(got, expected.roll(1, -1)) or alike(got, expected.roll(-1, -1)):
         likely = "the 1 stands one place beside the token's index"
     same_shape("shape", got, (T, B, V), likely, "(T, B, V)")
     same_tensor("the result", got, expected, likely)
@@ -85,27 +83,21 @@ def _one_hot(function, X: torch.Tensor, V: int) -> None:
             "the batch handed in was changed")
 
 
-# ---- parameters and first states
-
-
 @check
 def get_params(function) -> str:
     """The five parameters of the plain network."""
     _parameters(function, RNN)
-    return (
-        "Five parameters of the right shapes, weights small and random, "
-        "biases zero, all of them leaves that collect gradients."
-    )
+    return ("Five parameters of the right shapes, weights small and random, "
+            "biases zero, all of them leaves that collect gradients.")
 
 
 @check
 def get_lstm_params(function) -> str:
     """The fourteen parameters of the LSTM."""
     _parameters(function, LSTM)
-    return (
-        "Four blocks of three and the output layer: right shapes, weights "
-        "small and random, biases zero, all leaves that collect gradients."
-    )
+    return ("Four blocks of three and the output layer: right shapes, weights "
+            "small and random, biases zero, all leaves that collect "
+            "gradients.")
 
 
 @check
@@ -119,10 +111,8 @@ def init_rnn_state(function) -> str:
 def init_lstm_state(function) -> str:
     """A tuple of two."""
     _state(function, 2, "(H, C): two tensors")
-    return (
-        "Hidden state and memory cell, zeros of shape (B, H), for three "
-        "shapes."
-    )
+    return ("Hidden state and memory cell, zeros of shape (B, H), for three "
+            "shapes.")
 
 
 def _shape(name: str, V: int, H: int) -> tuple[int, ...]:
@@ -151,11 +141,10 @@ def _parameters(function, names: Sequence[str]) -> None:
 
 def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
     # nn.ParameterList is a list of parameters as well.
-    require(
-        params is not None and not isinstance(params, (dict, torch.Tensor))
-        and hasattr(params, "__len__") and hasattr(params, "__getitem__"),
-        kind(params), f"a list of {len(names)} tensors",
-        "no `return`" if params is None else "")
+    require(params is not None and not isinstance(params, (dict, torch.Tensor))
+            and hasattr(params, "__len__") and hasattr(params, "__getitem__"),
+            kind(params), f"a list of {len(names)} tensors", "no `return`"
+            if params is None else "")
     strange = [p for p in params if not isinstance(p, torch.Tensor)]
     require(not strange, f"a list with {kind(strange and strange[0])}",
             "tensors", "one flat list: extend (or +) puts the parameters of "
@@ -174,17 +163,15 @@ def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
     elif found != [shape[::-1] for shape in expected] and (
             sorted(found) == sorted(expected)):
         likely = "the order is another one: " + ", ".join(names)
-    raise CheckFailed(
-        f"{len(found)} tensors of the shapes {found}",
-        f"{len(expected)}: {expected}", likely)
+    raise CheckFailed(f"{len(found)} tensors of the shapes {found}",
+                      f"{len(expected)}: {expected}", likely)
 
 
 def _trainable(name: str, param: torch.Tensor, device: torch.device) -> None:
-    require(
-        param.is_leaf, f"{name} is the result of a computation",
-        f"{name} itself is the tensor to learn, and gets a .grad",
-        "requires_grad was set before the scaling; set it on the finished "
-        "tensor: param.requires_grad_(True)")
+    require(param.is_leaf, f"{name} is the result of a computation",
+            f"{name} itself is the tensor to learn, and gets a .grad",
+            "requires_grad was set before the scaling; set it on the finished "
+            "tensor: param.requires_grad_(True)")
     require(param.requires_grad, f"{name}.requires_grad is False", "True",
             "without requires_grad_(True) nothing is learnt")
     require(param.is_floating_point(), f"{name} of dtype {param.dtype}",
@@ -199,15 +186,13 @@ def _numbers(name: str, numbers: torch.Tensor) -> None:
                 "zeros", "biases start at zero")
         return
     mean, spread = float(numbers.mean()), float(numbers.std())
-    require(
-        spread > 0, f"all numbers of {name} are {numbers[0, 0]:.2g}",
-        "random numbers",
-        "equal weights stay equal: every hidden unit would learn the same")
-    require(
-        spread < 0.4 and abs(mean) < 0.2,
-        f"{name} with mean {mean:.2f} and standard deviation {spread:.2f}",
-        "mean 0 and about 0.01",
-        "not scaled: multiply by 0.01; or rand (0 to 1) in place of randn")
+    require(spread > 0, f"all numbers of {name} are {numbers[0, 0]:.2g}",
+            "random numbers", "equal weights stay equal: every hidden unit "
+            "would learn the same")
+    require(spread < 0.4 and abs(mean) < 0.2,
+            f"{name} with mean {mean:.2f} and standard deviation {spread:.2f}",
+            "mean 0 and about 0.01", "not scaled: multiply by 0.01; or rand "
+            "(0 to 1) in place of randn")
 
 
 def _different(params: Sequence[torch.Tensor], names: Sequence[str]) -> None:
@@ -216,121 +201,93 @@ def _different(params: Sequence[torch.Tensor], names: Sequence[str]) -> None:
             # Two biases are equal, both zero, but must not be one tensor.
             same = first is other or first.data_ptr() == other.data_ptr()
             equal = first.dim() == 2 and torch.equal(first, other)
-            require(
-                not same and not equal, f"{name} and {names[i]} are "
-                + ("one tensor" if same else "equal"),
-                "a tensor each, drawn anew",
-                "the same tensor stands in several places")
+            require(not same and not equal, f"{name} and {names[i]} are "
+                    + ("one tensor" if same else "equal"), "a tensor each, "
+                    "drawn anew", "the same tensor stands in several places")
 
 
 def _state(function, number: int, form: str) -> None:
-    for device in devices():
-        for B, H in ((3, 4), (1, 5), (2, 1)):
-            with trying(f"B = {B}, H = {H}, device = {device}"):
-                state = call(function, B, H, device)
-                likely = "no `return`" if state is None else (
-                    "a tuple is needed, so that every model's state looks "
-                    "alike" if isinstance(state, torch.Tensor) else
-                    "the memory cell needs its zeros as well"
-                    if number == 2 else "")
-                require(
-                    isinstance(state, (tuple, list)) and len(state) == number,
+    for device, (B, H) in product(devices(), ((3, 4), (1, 5), (2, 1))):
+        with trying(f"B = {B}, H = {H}, device = {device}"):
+            state = call(function, B, H, device)
+            likely = "no `return`" if state is None else (
+                "a tuple is needed, so that every model's state looks alike"
+                if isinstance(state, torch.Tensor) else
+                "the memory cell needs its zeros as well"
+                if number == 2 else "")
+            require(isinstance(state, (tuple, list)) and len(state) == number,
                     kind(state), form, likely)
-                for part in state:
-                    zeros("a state", part, (B, H), device, {
-                        (H, B): "rows and units are swapped",
-                        (1, B, H): "the axis of layers is torch.nn's; here a "
-                        "state is (B, H)"})
-
-
-# ---- recurrences
+            for part in state:
+                zeros("a state", part, (B, H), device, {
+                    (H, B): "rows and units are swapped",
+                    (1, B, H): "the axis of layers is torch.nn's; here a "
+                    "state is (B, H)"})
 
 
 @check
 def rnn(function) -> str:
     """The plain recurrence against nn.RNN."""
-    for device in devices():
-        for shape in SHAPES:
-            _parity(function, nn.RNN, shape, device)
-    return _proven("nn.RNN", "state")
+    return _recurrence(function, nn.RNN, "state")
 
 
 @check
 def lstm(function) -> str:
     """The LSTM against nn.LSTM."""
-    for device in devices():
-        for shape in SHAPES:
-            _parity(function, nn.LSTM, shape, device)
-    return _proven("nn.LSTM", "hidden state, memory cell")
+    return _recurrence(function, nn.LSTM, "hidden state, memory cell")
 
 
-def _proven(layer: str, states: str) -> str:
+def _recurrence(function, layer_class: type, states: str) -> str:
+    for device, shape in product(devices(), SHAPES):
+        _parity(function, layer_class, shape, device)
     where = " and ".join(device.type for device in devices())
-    return (
-        f"Logits, {states} and gradients are those of {layer} with the same "
-        f"weights, for {len(SHAPES)} shapes (one row, one step and two "
-        f"tokens among them), on {where}."
-    )
+    return (f"Logits, {states} and gradients are those of "
+            f"nn.{layer_class.__name__} with the same weights, for "
+            f"{len(SHAPES)} shapes (one row, one step and two tokens among "
+            f"them), on {where}.")
 
 
-def _parity(
-    function: Callable[..., Any], layer_class: type[nn.RNN] | type[nn.LSTM],
-    shape: tuple[int, int, int, int], device: torch.device,
-) -> None:
-    """Compare logits, states and gradients with torch.nn's layer.
-
-    Args:
-        function: the solution, `(inputs, state, params)`.
-        layer_class: nn.RNN or nn.LSTM.
-        shape: (T, B, V, H).
-        device: where.
-    """
+def _parity(function, layer_class: type, shape, device) -> None:
+    """Compare logits, states and gradients with torch.nn's layer."""
     T, B, V, H = shape
     long, layer = layer_class is nn.LSTM, layer_class(V, H).to(device)
     inputs = F.one_hot(torch.randint(V, (T, B)), V).float().to(device)
     # Numbers large enough to matter.
-    params = {
-        name: torch.randn(_shape(name, V, H)).to(device)
-        for name in (LSTM if long else RNN)}
-    start = {
-        name: (torch.rand(B, H) * 2 - 1).to(device)
-        for name in ("HC" if long else "H")}
+    params = {name: torch.randn(_shape(name, V, H)).to(device)
+              for name in (LSTM if long else RNN)}
+    names = "HC" if long else "H"
+    start = tuple((torch.rand(B, H) * 2 - 1).to(device) for _ in names)
     mine = {n: p.clone().requires_grad_() for n, p in params.items()}
-    given = {n: t.clone() for n, t in {"inputs": inputs, **start}.items()}
+    given = {"inputs": inputs.clone()} | {
+        n: s.clone() for n, s in zip(names, start, strict=True)}
 
     def run() -> Any:
-        state = tuple(given[name] for name in start)
-        return sized(
-            function, given["inputs"], state, [*mine.values()],
-            T=T, B=B, V=V, H=H)
+        X, *state = given.values()
+        return sized(function, X, tuple(state), [*mine.values()], T=T, B=B,
+                     V=V, H=H)
 
     with trying(f"T = {T} steps, B = {B} rows, V = {V} tokens, H = {H} units"):
         logits, after = _two(run(), (T * B, V))
         right = [p.requires_grad_() for p in params.values()]
-        expected, states = _by_torch(
-            layer, inputs, tuple(start.values()), right)
+        expected, states = _by_torch(layer, inputs, start, right)
         if not alike(logits, expected):
-            likely = mutants.of_logits(
-                logits, "LSTM" if long else "RNN", inputs,
-                tuple(start.values()), right, shape)
+            likely = mutants.of_logits(logits, "LSTM" if long else "RNN",
+                                       inputs, start, right, shape)
             same_tensor("logits", logits, expected,
                         likely or _second_look(run, logits, given, mine))
-        after = _same_state(after, tuple(start.values()), states)
-        untouched(given | mine, (inputs, *start.values(), *right))
+        after = _same_state(after, start, states)
+        untouched(given | mine, (inputs, *start, *right))
         same_gradients("logits", [logits, *after], mine,
                        [expected, *states], right)
 
 
 def _two(result: Any, shape: tuple[int, int]) -> tuple[torch.Tensor, Any]:
-    """Logits and state."""
     require(not (isinstance(result, tuple) and len(result) > 2),
             kind(result), "two things: logits, state",
             "the parts of the state belong together, in a tuple of their own")
     logits, after = pair("logits, state", result)
-    require(
-        not (isinstance(logits, (tuple, list)) and torch.is_tensor(after)
-             and tuple(after.shape) == shape), "(state, logits)",
-        "(logits, state)", "the two are returned the wrong way round")
+    require(not (isinstance(logits, (tuple, list)) and torch.is_tensor(after)
+                 and tuple(after.shape) == shape), "(state, logits)",
+            "(logits, state)", "the two are returned the wrong way round")
     return tensor("logits", logits), after
 
 
@@ -380,15 +337,9 @@ def _same_state(after: Any, start, expected) -> list[torch.Tensor]:
 def _second_look(run: Callable[[], Any], logits, given, mine) -> str:
     """What can be said where no slip alone explains the logits.
 
-    Args:
-        run: the solution, on the tensors of `given` and `mine`.
-        logits: what it has made of them.
-        given: names and tensors: the inputs and the state.
-        mine: names and tensors: the parameters.
+    `run` makes them of the tensors in `given`, inputs and state, and `mine`.
     """
-    found = []
-    if probabilities(logits):
-        found.append(slips.SOFTMAX)
+    found = [slips.SOFTMAX] if probabilities(logits) else []
     try:
         idle = unused(lambda: run()[0], {**given, **mine})
         steps = given["inputs"]
@@ -399,16 +350,12 @@ def _second_look(run: Callable[[], Any], logits, given, mine) -> str:
     biases = [
         n for n in idle
         if n.startswith("b") and n.replace("b_", "W_x") not in idle]
-    if biases:
-        found.append(f"{slips.MISSING_BIAS}: {', '.join(biases)}")
-    if "C" in idle:
-        found.append(slips.CELL_LOST)
-    if "H" in idle:
-        found.append(slips.START_IGNORED)
-    if blind and "inputs" not in idle:
-        found.append(slips.NOT_CARRIED)
-    if rest := [n for n in idle if n not in {*biases, "H", "C"}]:
-        found.append(f"not used: {', '.join(rest)}")
+    rest = [n for n in idle if n not in {*biases, "H", "C"}]
+    found += [words for words, holds in (
+        (f"{slips.MISSING_BIAS}: {', '.join(biases)}", biases),
+        (slips.CELL_LOST, "C" in idle), (slips.START_IGNORED, "H" in idle),
+        (slips.NOT_CARRIED, blind and "inputs" not in idle),
+        (f"not used: {', '.join(rest)}", rest)) if holds]
     return "; ".join(found[:2])
 
 
@@ -423,22 +370,15 @@ def _later(run: Callable[[], Any], inputs) -> list[torch.Tensor]:
     return made
 
 
-# ---- the GRU cell
-
-
-# gradcheck needs it.
-@check(imports="torch.fx.experimental.symbolic_shapes")
+@check
 def gru_cell(function) -> str:
     """One step of the GRU against nn.GRUCell."""
-    for device in devices():
-        for _, B, V, H in SHAPES:
-            with trying(f"B = {B} rows, V = {V} inputs, H = {H} units"):
-                _gru(function, B, V, H, device)
+    for device, (_, B, V, H) in product(devices(), SHAPES):
+        with trying(f"B = {B} rows, V = {V} inputs, H = {H} units"):
+            _gru(function, B, V, H, device)
     _gradcheck(function)
-    return (
-        "State and gradients are those of nn.GRUCell with the same weights, "
-        f"for {len(SHAPES)} shapes, and gradcheck agrees."
-    )
+    return ("State and gradients are those of nn.GRUCell with the same "
+            "weights, " f"for {len(SHAPES)} shapes, and gradcheck agrees.")
 
 
 def _gru(function, B: int, V: int, H: int, device: torch.device) -> None:
@@ -478,10 +418,8 @@ def _gru_slip(run: Callable[[], Any], got, mine: dict[str, Any]) -> str:
             got, mutants.gru_step(X, H, params, **slip)))
         if name or alike(got, H):
             return name or slips.OLD_STATE
-        blocks = {
-            f"{name}{gate}": block for name in GRU
-            for gate, block in zip("rzn", mine[name].chunk(3, -1),
-                                   strict=True)}
+        blocks = {f"{name}{gate}": block for name in GRU for gate, block
+                  in zip("rzn", mine[name].chunk(3, -1), strict=True)}
     try:
         idle = unused(run, {"X": mine["X"], "H": mine["H"], **blocks})
     except (CheckFailed, RuntimeError, TypeError):
@@ -510,3 +448,303 @@ def _gradcheck(function) -> None:
         function, numbers, fast_mode=True, raise_exception=False)
     require(good, "gradients that are not the slope of the function",
             "those of the equations (gradcheck)", slips.NO_GRADIENT)
+
+
+# ---- the models on torch.nn, of L layers
+
+# (T, B, V, H, L)
+MODELS = ((4, 3, 6, 5, 1), (3, 3, 5, 4, 2), (1, 2, 2, 3, 3), (5, 1, 4, 2, 1))
+
+
+@check
+def RNNModel(model_class) -> str:  # noqa: N802, named after the exercise
+    """A layer with scores, against the layer itself."""
+    for device, (T, B, V, H, layers), layer_class in product(
+            devices(), MODELS, (nn.RNN, nn.GRU)):
+        layer = layer_class(V, H, layers)
+        with trying(f"nn.{layer_class.__name__}({V}, {H}, {layers}), "
+                    f"T = {T} steps, B = {B} rows"):
+            model = call(model_class, layer, V)
+            require(isinstance(model, nn.Module), kind(model), "an nn.Module",
+                    slips.NOTHING if model is None else
+                    "class RNNModel(nn.Module): its parameters and .to come "
+                    "from there")
+            _model(model.to(device), layer, (T, B, V), device)
+    _on_device(model_class)
+    return ("Logits and state are those of the layer and a linear layer with "
+            "the same weights, gradients reach every parameter, and "
+            "begin_state fits, for one to three layers.")
+
+
+def _model(model, layer, shape, device: torch.device) -> None:
+    T, B, V = shape
+    L, H = layer.num_layers, layer.hidden_size
+    with trying("begin_state"):
+        _first_state(call(model.begin_state, B, device), L, B, H, V, device)
+    # A batch need not hold the last token.
+    X = torch.randint(V - 1, (B, T), device=device)
+    start = torch.randn(L, B, H, device=device)
+    given = {"X": X.clone(), "state": start.clone()}
+    logits, after = pair("logits, state", sized(
+        model, *given.values(), T=T, B=B, V=V, H=H))
+    logits = tensor("logits", logits)
+    turned = (tuple(logits.shape), tuple(getattr(after, "shape", ()))) == (
+        (L, B, H), (T * B, V))
+    require(not turned, "(state, logits)", "(logits, state)",
+            "the two are returned the wrong way round")
+    weight, bias = _output_layer(model, layer, V, H)
+    inputs = F.one_hot(X.T, V).float()
+    require(not probabilities(logits), "rows that are probabilities",
+            "scores of any size", slips.SOFTMAX)
+    with torch.no_grad():
+        hiddens, last = layer(inputs, start)
+        same_tensor("logits", logits, hiddens.flatten(0, 1) @ weight.T + bias,
+                    _slips(layer, inputs, start, weight, bias))
+        same_tensor("state", after, last, {
+            slips.OLD_STATE: lambda: start,
+            slips.NOT_CARRIED: lambda: layer(inputs[-1:], start)[1],
+            "the hidden states of all the steps are returned; expected the "
+            "last state of each layer": lambda: hiddens,
+            "only the last layer's state is returned": lambda: last[-1],
+            "only the last layer's state is returned, of all steps":
+                lambda: hiddens[-1],
+        })
+    untouched(given, (X, start))
+    _all_learn(model, logits)
+
+
+def _first_state(state, L: int, B: int, H: int, V: int, device) -> None:
+    require(
+        not isinstance(state, (tuple, list)), f"begin_state: {kind(state)}",
+        "one tensor", "these layers take the state as it is, in no tuple")
+    zeros("begin_state", tensor("begin_state", state), (L, B, H), device, {
+        (B, H): "each layer has a state: the first axis is missing",
+        (1, B, H): "each layer has a state: the first axis is num_layers",
+        (B, L, H): "rows and layers are swapped: (L, B, H)",
+        (L, H): "each row has a state: the axis of batch_size is missing",
+        (L, B, V): "the last axis is the layer's hidden_size, no vocabulary",
+        (L, H, B): "rows and units are swapped: (L, B, H)",
+    }, "(L, B, H)")
+
+
+def _on_device(model_class) -> None:
+    """Ask for a state on a device that no tensor is on by default."""
+    meta = torch.device("meta")
+    model = model_class(nn.RNN(3, 2), 3)
+    try:
+        state = model.to(meta).begin_state(2, meta)
+    except Exception:  # on this device numbers cannot be looked at
+        return
+    with trying("begin_state for another device"):
+        require(state.device.type == meta.type, "begin_state on the CPU",
+                "on the device asked for", "the argument device is not used")
+
+
+def _output_layer(model, layer, V: int, H: int):
+    """Weight (V, H) and bias that are not the recurrent layer's."""
+    parameters = list(model.parameters())
+    inner = {id(p) for p in layer.parameters()}
+    require(inner <= {id(p) for p in parameters},
+            "the recurrent layer's weights are not among model.parameters()",
+            "all of them", "keep the layer as self.rnn = rnn_layer")
+    outer = [p for p in parameters if id(p) not in inner]
+    shapes = sorted(tuple(p.shape) for p in outer)
+    require(shapes in (sorted([(V, H), (V,)]), sorted([(H, V), (V,)])),
+            f"further parameters of the shapes {shapes}" if shapes
+            else "no parameters but the recurrent layer's",
+            f"a linear layer: weight {(V, H)} and bias {(V,)}",
+            slips.MISSING_BIAS if shapes in ([(V, H)], [(H, V)])
+            else "nn.Linear is missing, or made outside __init__" if not shapes
+            else "")
+    weight, = (p for p in outer if p.dim() == 2)
+    bias, = (p for p in outer if p.dim() == 1)
+    return weight if weight.shape[0] == V else weight.T, bias
+
+
+def _slips(layer, inputs, start, weight, bias) -> Slips:
+    hiddens, last = layer(inputs, start)
+
+    def scores(hidden: torch.Tensor, b=bias) -> torch.Tensor:
+        return hidden @ weight.T + b
+
+    def flat(x=inputs, state=start) -> torch.Tensor:
+        return scores(layer(x, state)[0]).flatten(0, 1)
+
+    as_they_are = "the scores are the linear layer's as they are, with no {}"
+    as_they_come = ("the hidden states go into the linear layer as they are, "
+                    "with no {} around them")
+    return {
+        slips.SWAPPED: lambda: scores(hiddens).transpose(0, 1).flatten(0, 1),
+        slips.SWAPPED + " (X has to be transposed first)":
+            lambda: flat(inputs.transpose(0, 1)),
+        slips.SWAPPED + " (a reshape is no transpose)":
+            lambda: flat(inputs.transpose(0, 1).reshape(inputs.shape)),
+        slips.START_IGNORED: lambda: flat(state=torch.zeros_like(start)),
+        slips.MISSING_BIAS: lambda: scores(hiddens, 0).flatten(0, 1),
+        "the logits need the shape (T*B, V)": lambda: scores(hiddens),
+        "only the last step's scores are returned; every step has some":
+            lambda: scores(hiddens[-1]),
+        "the scores of the first layer's state; the layer's output has one "
+        "hidden state for every step": lambda: scores(last).flatten(0, 1),
+        "the hidden states are returned; a linear layer makes scores of "
+        "them": lambda: hiddens.flatten(0, 1),
+        slips.NOT_CARRIED: lambda: torch.cat([flat(x[None]) for x in inputs]),
+        as_they_are.format("tanh around them"): lambda: flat().tanh(),
+        as_they_are.format("ReLU before or after"): lambda: flat().relu(),
+        as_they_come.format("tanh"):
+            lambda: scores(hiddens.tanh()).flatten(0, 1),
+        as_they_come.format("ReLU"):
+            lambda: scores(hiddens.relu()).flatten(0, 1),
+    }
+
+
+def _all_learn(model, logits: torch.Tensor) -> None:
+    require(logits.requires_grad, "logits without a gradient",
+            "logits that backward() can start from", slips.NO_GRADIENT)
+    # Our own networks have parameters() alone.
+    named = getattr(model, "named_parameters", None)
+    names, parameters = zip(
+        *(named() if named else enumerate(model.parameters())), strict=True)
+    grads = torch.autograd.grad(
+        logits.square().sum(), parameters, allow_unused=True)
+    missing = [str(n) for n, g in zip(names, grads, strict=True) if g is None]
+    require(not missing, f"no gradient reaches {', '.join(missing)}",
+            "a gradient for every parameter", slips.NO_GRADIENT)
+
+
+# ---- any model of several layers: what is tried is its behaviour
+
+B, T = 2, 3
+ROUNDING = 1e-6  # what single precision makes of numbers below one
+
+
+@check
+def deep_rnn(function) -> str:
+    """A network of so many layers."""
+    # Two layers first: there a second direction is no second layer.
+    for V, H, L in ((7, 4, 2), (4, 3, 3), (6, 4, 1), (2, 2, 5)):
+        with trying(f"vocab_size={V}, num_hiddens={H}, num_layers={L}"):
+            model = call(function, V, H, L)
+            require(callable(model) and hasattr(model, "begin_state")
+                    and not isinstance(model, type), "a class"
+                    if isinstance(model, type) else kind(model),
+                    "a model: labutils.RNNModel around an nn.RNN",
+                    _no_model(model))
+            _depth(model, V, H, L)
+    return ("As many layers as asked for, each with its own state and "
+            "weights, and gradients reach all of them.")
+
+
+def _no_model(model: Any) -> str:
+    return next((words for kinds, words in (
+        (type(None), slips.NOTHING),
+        (nn.RNNBase, "the layer alone has no one-hot encoding and no scores"),
+        (type, "the class is returned; call it to make a model"),
+        ((tuple, list), "one model that holds all the layers, and nothing "
+         "else")) if isinstance(model, kinds)), "")
+
+
+def _depth(model, V: int, H: int, L: int) -> None:
+    weights = list(model.parameters())
+    device = weights[0].device if weights else torch.device("cpu")
+    with trying("begin_state"):
+        state = call(model.begin_state, B, device)
+        require(state is not None, "begin_state gives None", "zeros",
+                slips.NOTHING)
+        numbers = sum(p.numel() for p in _parts(state))
+        require(numbers == L * B * H, f"a state of {numbers} numbers",
+                f"L * B * H = {L * B * H}", _state_slip(numbers, H, L))
+    X = torch.randint(V, (B, T), device=device)
+    with trying(f"B = {B} rows, T = {T} steps"):
+        logits, _ = _forward(model, X, state, V)
+        kinds = [m for m in getattr(model, "modules", list)()
+                 if isinstance(m, (nn.RNN, nn.RNNCell))]
+        # As many numbers as L layers of H units have H layers of L units.
+        require(all(m.hidden_size == H for m in kinds),
+                "layers of another hidden size", f"num_hiddens = {H}",
+                "num_hiddens and num_layers are mixed up")
+        _count(weights, V, H, L)
+        require(all(m.nonlinearity == "tanh" for m in kinds),
+                "another nonlinearity", "tanh",
+                "nn.RNN takes a tanh where nothing else is asked for")
+        _all_learn(model, logits)
+        training = getattr(model, "training", False)
+        if training:
+            model.eval()  # dropout would change logits on its own
+        with torch.no_grad():
+            _behaves(model, X, state, V)
+        if training:
+            model.train()
+
+
+def _state_slip(numbers: int, H: int, L: int) -> str:
+    if numbers == B * H:
+        return "num_layers is not used: this network has one layer"
+    if numbers == 2 * L * B * H:
+        return "two states for each layer: an LSTM, or two directions"
+    if numbers % (B * H) == 0:
+        return f"{numbers // (B * H)} layers in place of {L}"
+    return "the hidden size is not num_hiddens"
+
+
+def _parts(state: Any) -> list[torch.Tensor]:
+    parts = list(state) if isinstance(state, (tuple, list)) else [state]
+    return [tensor("state", part) for part in parts]
+
+
+def _forward(model, X, state, V: int) -> tuple[torch.Tensor, Any]:
+    """Logits and state, the logits in the right shape."""
+    logits, after = pair("logits, state", sized(model, X.clone(), state))
+    logits = tensor("logits", logits)
+    same_shape("logits of shape", logits, (X.numel(), V),
+               "every step of every row has scores", "(T*B, V)")
+    return logits, after
+
+
+def _count(weights: list[torch.Tensor], V: int, H: int, L: int) -> None:
+    counted = sum(p.numel() for p in weights)
+    layers = V * H + H * H + (L - 1) * 2 * H * H
+    bare = layers + H * V + V
+    # Two biases in a layer as in torch.nn, or one as in our own networks.
+    possible = [bare + L * H * biases for biases in (2, 1)]
+    gates = {n * (layers + 2 * L * H) + H * V + V: name
+             for n, name in ((3, "GRU"), (4, "LSTM"))}
+    without = {bare, *(n - V for n in (bare, *possible))}
+    require(counted in possible, f"{counted} parameters", f"{possible[0]}",
+            f"this is an nn.{gates[counted]}, expected an nn.RNN"
+            if counted in gates else slips.MISSING_BIAS if counted in without
+            else "missing or shared weights: each layer has its own (a plain "
+            "list hides them, nn.ModuleList does not)" if counted < possible[1]
+            else "more weights than the layers and the scores need")
+
+
+def _behaves(model, X, state, V: int) -> None:
+    """Change a token, then the state, and look which logits change."""
+    logits, after = _forward(model, X, state, V)
+    require(not probabilities(logits), "rows that are probabilities",
+            "scores of any size", slips.SOFTMAX)
+    other = X.clone()
+    other[0, 1] = (other[0, 1] + 1) % V  # row 0, step 1
+    with trying("the token at step 1 of row 0 is another one"):
+        new, _ = _forward(model, other, state, V)
+        moved = sorted((t, b) for t in range(T) for b in range(B)
+                       if (new - logits)[t * B + b].abs().max() > ROUNDING)
+        where = ", ".join(f"step {t} of row {b}" for t, b in moved)
+        require(all(b == 0 and t for t, b in moved) and (1, 0) in moved,
+                f"other logits at {where or 'no step'}", "at step 1 of row 0, "
+                "and after it in the same row", slips.SWAPPED)
+    full = [p + 1 for p in _parts(state)]
+    started = full[0] if torch.is_tensor(state) else type(state)(full)
+    new, _ = _forward(model, X, started, V)
+    require(not torch.equal(new[:B], logits[:B]), "the same logits from "
+            "another state", "other logits", slips.START_IGNORED)
+    # Two batches, one after the other, are one long one.
+    with trying("the first step, then the others from its state"):
+        one, between = _forward(model, X[:, :1], state, V)
+        two, last = _forward(model, X[:, 1:], between, V)
+        require(
+            all_alike([torch.cat([one, two]), *_parts(after)],
+                      [logits, *_parts(last)]),
+            "other logits or another state than in one go", "the same",
+            slips.OLD_STATE if all_alike(_parts(between), _parts(state))
+            else slips.NOT_CARRIED)

@@ -1,9 +1,10 @@
-"""Checks of notebook 1: tokens, the vocabulary and the corpus."""
+"""Checks of the text: tokens, vocabulary and corpus, and both samplers."""
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain, islice, pairwise, product
 from typing import Any
 
 import torch
@@ -15,9 +16,7 @@ from labutils import corpus as corpora
 from labutils import text as finished
 
 LINES = (
-    ["the time machine", "", "by h g wells"],
-    ["a"],
-    [""],
+    ["the time machine", "", "by h g wells"], ["a"], [""],
     ["", "it it was", "", "so so so it"],
 )
 # Rare tokens come first: to count and not to sort shows.
@@ -31,23 +30,18 @@ OPTIONS: tuple[tuple[int, list[str]], ...] = (
     (0, []), (2, []), (0, ["<pad>", "<bos>"]), (2, ["<pad>"]),
 )
 
-# ---- tokens
-
-
 @check
 def tokenize(function) -> str:
     """Lines to words or characters."""
-    for lines in LINES:
-        for token in ("word", "char"):
-            with trying(f"tokenize({lines!r}, {token!r})"):
-                given = list(lines)
-                found = _lists(call(function, given, token))
-                expected = finished.tokenize(lines, token)
-                if found != expected:
-                    raise CheckFailed(short(found), short(expected),
-                                      _tokens_slip(lines, token, found))
-                require(
-                    given == lines, f"afterwards lines is {short(given)}",
+    for lines, token in product(LINES, ("word", "char")):
+        with trying(f"tokenize({lines!r}, {token!r})"):
+            given = list(lines)
+            found = _lists(call(function, given, token))
+            expected = finished.tokenize(lines, token)
+            if found != expected:
+                raise CheckFailed(short(found), short(expected),
+                                  _tokens_slip(lines, token, found))
+            require(given == lines, f"afterwards lines is {short(given)}",
                     "the lines as they were", slips.CHANGED)
     with trying(f"tokenize({LINES[0]!r})"):
         found = _lists(call(function, list(LINES[0])))
@@ -55,24 +49,29 @@ def tokenize(function) -> str:
         require(found == expected, short(found), short(expected),
                 'the default is words: token="word"')
     with trying("tokenize(['a line'], 'syllable')"):
-        _refuses_unknown_kind(function)
-    return (
-        "Words, characters and empty lines come out right, and an unknown "
-        "kind of token is refused."
-    )
+        try:
+            got = short(function(["a line"], "syllable"))
+            likely = ("a kind that does not exist has to be refused: raise "
+                      "ValueError")
+        except ValueError:
+            got = ""
+        except Exception as error:
+            got = f"{type(error).__name__}: {error}"
+            likely = ("an error of another kind: raise ValueError, with a "
+                      "sentence that says what is wrong")
+        if got:
+            raise CheckFailed(got, "a ValueError", likely)
+    return ("Words, characters and empty lines come out right, and an unknown "
+            "kind of token is refused.")
 
 
 def _lists(got: Any) -> list[Any]:
     """What came back as a list, and in it lists of tuples."""
-    once = (
-        "a generator, map or zip can be read only once: return a list, as "
-        "list(...) or [...] makes it"
-    )
-    require(
-        isinstance(got, (list, tuple)), kind(got), "a list of lists",
-        slips.NOTHING if got is None else once if isinstance(got, Iterator)
-        else "",
-    )
+    once = ("a generator, map or zip can be read only once: return a list, as "
+            "list(...) or [...] makes it")
+    require(isinstance(got, (list, tuple)), kind(got), "a list of lists",
+            slips.NOTHING if got is None else once if isinstance(got, Iterator)
+            else "")
     for line in got:
         require(not isinstance(line, Iterator), f"{kind(line)} for a line",
                 "a list of tokens for each line", once)
@@ -120,37 +119,20 @@ def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
     return likely or (flat if strings else "")
 
 
-def _refuses_unknown_kind(function) -> None:
-    try:
-        got = function(["a line"], "syllable")
-    except ValueError:
-        return
-    except Exception as error:
-        raise CheckFailed(
-            f"{type(error).__name__}: {error}", "a ValueError",
-            "an error of another kind: raise ValueError, with a sentence "
-            "that says what is wrong") from None
-    raise CheckFailed(
-        short(got), "a ValueError",
-        "a kind that does not exist has to be refused: raise ValueError")
-
-
-# ---- the vocabulary
-
-
 @check
 def Vocab(vocab_class) -> str:  # noqa: N802, named after the exercise
     """Tokens and their indices."""
     _stands_alone(vocab_class)
-    for tokens in TOKENS:
-        for min_freq, reserved in OPTIONS:
-            with trying(_words(tokens, min_freq, reserved)):
-                vocab = _made(vocab_class, tokens, min_freq, reserved)
-                expected = finished.Vocab(tokens, min_freq, reserved)
-                _ordered(vocab, tokens, min_freq, reserved, expected)
-                _encodes(vocab, tokens, expected.idx_to_token)
-                _decodes(vocab, expected.idx_to_token)
-                _counts(vocab, tokens)
+    for tokens, (min_freq, reserved) in product(TOKENS, OPTIONS):
+        with trying(_words(tokens, min_freq, reserved)):
+            vocab = _made(vocab_class, tokens, min_freq, reserved)
+            names = finished.Vocab(tokens, min_freq, reserved).idx_to_token
+            _ordered(vocab, tokens, min_freq, reserved, names)
+            _encodes(vocab, tokens, names)
+            _tokens(vocab, list(range(len(names))), names,
+                    "a list of indices gives a list of tokens")
+            _tokens(vocab, 0, "<unk>", "one index gives one token, not a list")
+            _counts(vocab, tokens)
     tokens = TOKENS[0]
     with trying(f"vocab = Vocab({tokens!r})"):
         vocab = call(
@@ -158,31 +140,25 @@ def Vocab(vocab_class) -> str:  # noqa: N802, named after the exercise
             "reserved tokens and min_freq are optional: it has to work "
             "without them")
         found, names = _listed(vocab), finished.Vocab(tokens).idx_to_token
-        require(
-            found == names, f"tokens in the order {short(found)}",
-            short(names), "by default no token is too rare and none is "
-            "reserved: min_freq=0, reserved_tokens=()")
-    return (
-        "Order, ties, rare, reserved and unknown tokens are right, and what "
-        "is encoded can be decoded."
-    )
+        require(found == names, f"tokens in the order {short(found)}",
+                short(names), "by default no token is too rare and none is "
+                "reserved: min_freq=0, reserved_tokens=()")
+    return ("Order, ties, rare, reserved and unknown tokens are right, and "
+            "what is encoded can be decoded.")
 
 
 def _words(tokens, min_freq: int, reserved: list[str]) -> str:
-    return (
-        f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
-        f"reserved_tokens={reserved!r})")
+    return (f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
+            f"reserved_tokens={reserved!r})")
 
 
 def _vocab_error(error: str) -> str:
-    """The slip behind an error while a vocabulary is made or asked."""
     return slips.matching((
         (r"^AttributeError|has no len|not subscriptable",
          "a method is missing, or misspelt: the class has __len__, "
          "__getitem__ and to_tokens"),
-        (r"unhashable type: 'list'",
-         "tokens is a list of lines, each a list of tokens: count the "
-         "tokens, not the lines"),
+        (r"unhashable type: 'list'", "tokens is a list of lines, each a list "
+         "of tokens: count the tokens, not the lines"),
     ), error)
 
 
@@ -228,31 +204,26 @@ def _stands_alone(vocab_class) -> None:
     for tokens in TOKENS[:2]:
         with trying(_words(tokens, 0, [])):
             found = _listed(_made(vocab_class, tokens, 0, []))
-            require(
-                tokens is TOKENS[0] or not {"the", "time"} <= set(found),
-                f"tokens in the order {short(found)}",
-                "the tokens of this text alone", "lists that belong to the "
-                "class are shared by all vocabularies: make them in __init__")
+            require(tokens is TOKENS[0] or not {"the", "time"} <= set(found),
+                    f"tokens in the order {short(found)}", "the tokens of "
+                    "this text alone", "lists that belong to the class are "
+                    "shared by all vocabularies: make them in __init__")
 
 
-def _ordered(vocab, tokens, min_freq: int, reserved, expected) -> None:
-    """The tokens in their order, and how many there are."""
-    found, names = _listed(vocab), expected.idx_to_token
+def _ordered(vocab, tokens, min_freq: int, reserved, names) -> None:
+    found = _listed(vocab)
     # Without a list of tokens they were read by means of the length.
     by_length = not isinstance(
         getattr(vocab, "idx_to_token", None), (list, tuple))
     if found != names and not (by_length and found == names[:len(vocab)]):
-        raise CheckFailed(
-            f"tokens in the order {short(found)}", short(names),
-            _order_slip(tokens, min_freq, reserved, found))
-    require(
-        len(vocab) == len(names), f"len(vocab) = {len(vocab)}",
-        f"{len(names)}, <unk> and reserved tokens included",
-        "the length is that of the list of tokens, idx_to_token")
+        raise CheckFailed(f"tokens in the order {short(found)}", short(names),
+                          _order_slip(tokens, min_freq, reserved, found))
+    require(len(vocab) == len(names), f"len(vocab) = {len(vocab)}",
+            f"{len(names)}, <unk> and reserved tokens included",
+            "the length is that of the list of tokens, idx_to_token")
 
 
 def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
-    """What is wrong with the tokens of a vocabulary, or with their order."""
     counts = Counter(t for line in tokens for t in line)
     head = ["<unk>", *reserved]
     own = [t for t in found if t not in head]
@@ -260,17 +231,16 @@ def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
         return "<unk> is missing: it has index 0"
     if not set(reserved) <= set(found):
         return "the reserved tokens are left out"
-    if set(own) != {t for t in counts if counts[t] >= min_freq}:
+    frequent = {t for t in counts if counts[t] >= min_freq}
+    if set(own) != frequent:
         return named({
-            "only the first line is counted":
-                {t for t in tokens[0] if counts[t] >= min_freq},
-            "only the last line is counted":
-                {t for t in tokens[-1] if counts[t] >= min_freq},
+            "only the first line is counted": frequent & set(tokens[0]),
+            "only the last line is counted": frequent & set(tokens[-1]),
             "min_freq is not used: rarer tokens are left out": set(counts),
             "a token that occurs exactly min_freq times is kept (>=)":
                 {t for t in counts if counts[t] > min_freq},
             "min_freq the wrong way round: the rarer tokens are left out":
-                {t for t in counts if counts[t] < min_freq},
+                set(counts) - frequent,
             "the words are taken apart into their characters":
                 set("".join(counts)),
             "no token of the text is in it": set(),
@@ -282,9 +252,8 @@ def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
     if found[0] != "<unk>":
         return "<unk> has index 0, the reserved tokens follow"
     if found[:len(head)] != head:
-        return (
-            "reserved tokens come right after <unk>, in their order, before "
-            "the tokens of the text")
+        return ("reserved tokens come right after <unk>, in their order, "
+                "before the tokens of the text")
     by_count = [counts[t] for t in own]
     falls = by_count == sorted(by_count, reverse=True)
     return slips.TIES if falls else slips.ORDER
@@ -300,15 +269,13 @@ def _encodes(vocab, tokens, names: list[str]) -> None:
         _index(vocab, token, 0, "a rare token is unknown: below min_freq it "
                "has the index of <unk>")
     _index(vocab, [names[-1], "nowhere"], [len(names) - 1, 0], slips.UNKNOWN)
-    require(
-        len(vocab) == len(names),
-        f"len(vocab) = {len(vocab)} after vocab['nowhere']",
-        f"{len(names)}, as before", "looking up an unknown token has made "
-        "the vocabulary longer: .get(token, 0) leaves it as it is")
+    require(len(vocab) == len(names),
+            f"len(vocab) = {len(vocab)} after vocab['nowhere']",
+            f"{len(names)}, as before", "looking up an unknown token has made "
+            "the vocabulary longer: .get(token, 0) leaves it as it is")
 
 
 def _index(vocab, key, expected, likely: str = "") -> None:
-    """Fail unless vocab[key] is what is expected."""
     asked = f"vocab[{short(key)}]"
     lists = "a list of tokens gives a list of indices"
     with trying(asked):
@@ -326,23 +293,14 @@ def _index(vocab, key, expected, likely: str = "") -> None:
     elif isinstance(key, list):
         likely = likely if isinstance(got, (list, tuple)) else lists
     elif isinstance(got, (list, tuple)):
-        likely = (
-            "a string is one token, though Python can loop over it: it has "
-            "one index")
+        likely = ("a string is one token, though Python can loop over it: it "
+                  "has one index")
     elif not likely and _same(got, expected + 1):
         likely = "indices count from 0, in the order of idx_to_token"
     raise CheckFailed(f"{asked} = {short(got)}", short(expected), likely)
 
 
-def _decodes(vocab, names: list[str]) -> None:
-    """Indices to tokens, a list of them and one."""
-    _tokens(vocab, list(range(len(names))), names,
-            "a list of indices gives a list of tokens")
-    _tokens(vocab, 0, "<unk>", "one index gives one token, not a list")
-
-
 def _tokens(vocab, given: Any, wanted: Any, likely: str) -> None:
-    """Fail unless vocab.to_tokens(given) is what is wanted."""
     asked = f"vocab.to_tokens({given})"
     with trying(asked):
         got = call(
@@ -353,7 +311,6 @@ def _tokens(vocab, given: Any, wanted: Any, likely: str) -> None:
 
 
 def _counts(vocab, tokens) -> None:
-    """The attribute token_freqs."""
     likely = "pairs (token, count), the most frequent first, rare tokens too"
     freqs = call(
         lambda: vocab.token_freqs,
@@ -382,9 +339,6 @@ def _same(got: Any, expected: Any) -> bool:
         return False
 
 
-# ---- the corpus
-
-
 @check
 def load_corpus_time_machine(function) -> str:
     """The whole text as one sequence of indices."""
@@ -399,10 +353,8 @@ def load_corpus_time_machine(function) -> str:
         got, _ = _loaded(function)
         require(len(got) == len(whole), f"{len(got)} tokens", f"{len(whole)}",
                 "the default is the whole text, max_tokens=-1")
-    return (
-        "The whole text and its beginnings are encoded as by labutils, with "
-        "the vocabulary of the whole text."
-    )
+    return ("The whole text and its beginnings are encoded as by labutils, "
+            "with the vocabulary of the whole text.")
 
 
 def _loaded(function, *most: int) -> tuple[torch.Tensor, Any]:
@@ -417,38 +369,33 @@ def _loaded(function, *most: int) -> tuple[torch.Tensor, Any]:
 
 
 def _corpus(got, found, whole, vocab, raw: list[str], most: int) -> None:
-    def likely() -> str:
-        return _corpus_slip(got, length, whole, vocab, raw, most)
-
     length, expected = call(len, found), _beginning(whole, most)
+    likely = partial(_corpus_slip, got, length, whole, vocab, raw, most)
     if length != len(vocab):
         raise CheckFailed(
             f"a vocabulary of {length}", f"{len(vocab)}", likely())
-    require(
-        got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
-        f"({len(expected)},)", "the corpus has one dimension, (N,)")
+    require(got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
+            f"({len(expected)},)", "the corpus has one dimension, (N,)")
     if len(got) != len(expected):
         raise CheckFailed(
             f"a corpus of {len(got)} tokens", f"{len(expected)}", likely())
-    require(
-        got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
-        "torch.int64, as indices are in PyTorch",
-        slips.FLOATS if got.is_floating_point() else "")
+    require(got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
+            "torch.int64, as indices are in PyTorch", slips.FLOATS
+            if got.is_floating_point() else "")
     if not torch.equal(got.cpu(), expected):
         at = int((got.cpu() != expected).nonzero()[0])
         raise CheckFailed(
             f"corpus[{at}] = {got[at]}", f"{expected[at]}", likely())
     with trying("vocab.to_tokens of each index"):
         decoded = call(lambda: [found.to_tokens(i) for i in range(length)])
-        require(
-            decoded == vocab.idx_to_token, f"the tokens {short(decoded)}",
-            short(vocab.idx_to_token),
-            "corpus and vocabulary do not belong together")
+        require(decoded == vocab.idx_to_token, f"the tokens {short(decoded)}",
+                short(vocab.idx_to_token), "corpus and vocabulary do not "
+                "belong together")
 
 
 def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
     """Why a corpus, or the length of its vocabulary, is another one."""
-    lines = [finished.clean_line(line) for line in raw]
+    lines, given = [finished.clean_line(line) for line in raw], got.tolist()
     counts_lines = "max_tokens counts tokens, not lines"
     cuts = {
         "max_tokens is not used": whole,
@@ -456,17 +403,15 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         "one token too many: [:n] takes the first n": whole[:most + 1],
         "one token too few: [:n] takes the first n": whole[:most - 1],
         counts_lines: whole[:sum(map(len, lines[:most]))],
-        "the end of the text where its beginning is asked for":
-            whole[-most:],
+        "the end of the text where its beginning is asked for": whole[-most:],
     }
     if length == len(vocab) and (
-            name := named(cuts, lambda cut: _equal(got, cut))):
+            name := named(cuts, lambda cut: given == cut.tolist())):
         return name
     between = "something stands between two lines (here a {}); expected " \
         "nothing"
-    uncleaned = (
-        "the lines are not cleaned: only small letters a to z, and single "
-        "spaces between words, are kept")
+    uncleaned = ("the lines are not cleaned: only small letters a to z, and "
+                 "single spaces between words, are kept")
     texts: list[tuple[str, Callable[[], Any]]] = [
         ("", lambda: "".join(lines)),
         ("words in place of characters", lambda: " ".join(lines).split()),
@@ -477,18 +422,16 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         (uncleaned, lambda: "".join(raw).lower()),
         (uncleaned, lambda: "\n".join(raw)),
     ]
-    part = (
-        "the vocabulary is made of the part that is kept; expected that of "
-        "the whole text")
+    part = ("the vocabulary is made of the part that is kept; expected that "
+            "of the whole text")
     for name, make in texts:
         tokens = list(make())
         for some, which in ((tokens, ""), (tokens[:most], part)):
             own = finished.Vocab(some)
-            if length == len(own) and any(
-                    _equal(got, torch.tensor(own[kept]))
-                    for kept in (_beginning(tokens, most), tokens)):
+            if length == len(own) and given in (
+                    own[_beginning(tokens, most)], own[tokens]):
                 return "; and ".join(filter(None, (name, which)))
-        if _equal(got, torch.tensor(vocab[_beginning(tokens, most)])):
+        if given == vocab[_beginning(tokens, most)]:
             return name
     if length == len(vocab) - 1:
         return "one token less in the vocabulary: <unk> counts too"
@@ -499,14 +442,357 @@ def _beginning(tokens, most: int):
     return tokens if most == -1 else tokens[:most]
 
 
-def _equal(a, b) -> bool:
-    return a.shape == b.shape and bool((a == b).all())
-
-
 def _renamed(got: torch.Tensor, expected: torch.Tensor) -> bool:
     """The same tokens under other indices."""
     if got.shape != expected.shape:
         return False
     names = set(zip(expected.tolist(), got.tolist(), strict=True))
-    return len(names) == len(set(expected.tolist())) == len(
-        set(got.tolist()))
+    return len(names) == len(set(expected.tolist())) == len(set(got.tolist()))
+
+
+# ---- the samplers
+# What one gives is read as places in the text: N tokens, B rows in a batch, T
+# tokens in a row; `starts` holds for each batch where its rows start.
+
+Starts = list[list[int]]
+
+# (N, batch_size, num_steps): the notebook's toy, one row, one step, a text
+# of exactly one batch, one with rows to spare.
+SIZES = ((35, 2, 5), (20, 1, 4), (12, 3, 1), (13, 2, 6), (50, 3, 4))
+
+
+@check
+def seq_data_iter_random(function) -> str:
+    """Rows in random order, each at most once."""
+    for case in _cases():
+        with trying(_text_words(*case)):
+            _random(_rows(function, *case), *case)
+    N, B, T = SIZES[-1]
+    with trying(f"{_text_words(N, B, T, 0)}, eight times"):
+        epochs = [_rows(function, N, B, T, 0) for _ in range(8)]
+        likely = _of_order(epochs, T)
+        require(not likely, "rows that start at "
+                + "; ".join(str(_flat(starts)) for starts in epochs[:2])
+                + " in two epochs", "all rows in an order of chance, another "
+                "each time", likely)
+    _draws_offsets(function)
+    return ("At every offset each row is read at most once, no full batch is "
+            "missing, rows are shuffled, and targets are the next tokens.")
+
+
+@check
+def seq_data_iter_sequential(function) -> str:
+    """Rows that go on where they stopped."""
+    for case in _cases():
+        with trying(_text_words(*case)):
+            starts = _rows(function, *case)
+            if not _goes_on(starts, *case):
+                raise CheckFailed(
+                    f"batches whose rows start at {starts}",
+                    f"{_sequential(*case)}", _of_sequential(starts, *case))
+    _draws_offsets(function)
+    return ("At every offset row i of a batch goes on where row i of the "
+            "batch before stopped, and targets are the next tokens.")
+
+
+def _cases() -> list[tuple[int, int, int, int]]:
+    """Sizes and offsets; 0 comes last, since some take it for None.
+
+    It comes three times: the one that they draw then may be 0 by chance.
+    """
+    return [(N, B, T, offset) for N, B, T in SIZES
+            for offset in (*range(min(T, N - B * T) - 1, 0, -1), 0, 0, 0)]
+
+
+def _text_words(N: int, B: int, T: int, *offset: int | None) -> str:
+    return (f"a text of {N} tokens, batch_size={B}, num_steps={T}, "
+            + (f"offset={offset[0]}" if offset else "no offset"))
+
+
+def _flat(rows: Starts) -> list[int]:
+    return list(chain.from_iterable(rows))
+
+
+def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
+    """For each batch where its rows start in the text."""
+    # Tokens in which a neighbour is never the next number.
+    corpus = torch.randperm(N, generator=torch.Generator().manual_seed(N))
+    corpus = corpus * 3 + 7
+    given = corpus.clone()
+    position = {int(token): i for i, token in enumerate(corpus)}
+    most = N // B + 2
+    batches = _batches(function, given, B, T, *offset, most=most)
+    require(len(batches) <= most, f"more than {most} batches",
+            f"{_count(N, B, T, offset[0] or 0 if offset else 0)}",
+            "the text holds so many only where rows are read twice")
+    found = []
+    for number, batch in enumerate(batches):
+        X, Y = _batch(batch, B, T)
+        where = f"in batch {number}"
+        places = _places(f"{where} X", X, position)
+        _in_a_row(places, where, B)
+        targets = _places(f"{where} Y", Y, position)
+        wanted = [[i + 1 for i in row] for row in places]
+        if targets != wanted:
+            raise CheckFailed(
+                f"{where} the inputs at positions {places[0]} have targets "
+                f"at {targets[0]}", f"targets at {wanted[0]}",
+                _of_targets(places, targets, N, *offset))
+        found.append([row[0] for row in places])
+    require(torch.equal(given, corpus), "afterwards the text is another one",
+            "the text as it was", "the text handed in was changed")
+    firsts = [batch[0].data_ptr() for batch in batches]
+    require(len(set(firsts)) == len(firsts), "one tensor again and again, "
+            "with other numbers", "batches to keep", "each batch needs a "
+            "tensor of its own")
+    return found
+
+
+def _batches(function, *args: Any, most: int) -> list[Any]:
+    """What is yielded or returned; errors and single pairs are explained."""
+    def read() -> list[Any]:  # no more than one beyond `most`
+        found = function(*args)
+        require(isinstance(found, Iterable), kind(found), "something to loop "
+                "over: `yield` each batch, or return a list", "no `return` "
+                "and no `yield`" if found is None else "")
+        return list(islice(found, most + 1))
+
+    batches = call(read, explain=lambda error: "the numbers do not fill the "
+                   "new shape: keep one token back for the last target, and "
+                   "take the offset off as well"
+                   if "invalid for input of size" in error else "")
+    alone = len(batches) == 2 and all(
+        isinstance(b, torch.Tensor) and b.dim() == 2 for b in batches)
+    if alone and batches[0].shape == batches[1].shape:
+        raise CheckFailed(
+            f"one pair of tensors of shape {tuple(batches[0].shape)}",
+            "a pair for each batch, one after the other",
+            "`return` ends the function at the first batch: `yield` each"
+            if tuple(batches[0].shape) == args[1:3] else
+            "one pair of everything: cut it into batches of num_steps "
+            "columns, and `yield` each")
+    return batches
+
+
+def _batch(batch: Any, B: int, T: int) -> tuple[Any, Any]:
+    X, Y = pair("X, Y", batch)
+    for name, value in (("X", X), ("Y", Y)):
+        require(isinstance(value, torch.Tensor), f"{name} is {kind(value)}",
+                "a tensor", slips.NO_TENSOR
+                if isinstance(value, (list, tuple)) else "")
+        shape, likely = tuple(value.shape), ""
+        if shape == (T, B):
+            likely = slips.SWAPPED
+        elif name == "Y" and shape in ((B,), (B, 1)):
+            likely = ("a target for each token, not for each row: Y is X, "
+                      "shifted by one token")
+        elif value.dim() == 2 and shape[0] < B:
+            likely = "rows that fill no batch are left out, not yielded"
+        elif value.dim() == 2 and shape[1] < T:
+            likely = (
+                "a row at the end is cut short: keep one token back for the "
+                "last target, and leave columns that fill no batch out")
+        require(shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
+                likely)
+        require(not value.is_floating_point(), f"{name} of {value.dtype}",
+                "torch.int64", slips.FLOATS)
+    return X, Y
+
+
+def _places(what: str, rows: torch.Tensor, position) -> list[list[int]]:
+    """Where the tokens of a batch stand in the text."""
+    for token in rows.flatten().tolist():
+        require(
+            token in position, f"{what} holds {token}, which is nowhere in "
+            "the text", "tokens of the text", "positions, or other numbers "
+            "made by counting, in place of the tokens: the toy text alone "
+            "has token i at position i")
+    return [[position[token] for token in row] for row in rows.tolist()]
+
+
+def _run(places: list[int]) -> bool:
+    return places == list(range(places[0], places[0] + len(places)))
+
+
+def _in_a_row(places: list[list[int]], where: str, B: int) -> None:
+    """Each row has to be a piece of the text."""
+    row = next((row for row in places if not _run(row)), None)
+    if row is None:
+        return
+    flat = _flat(places)
+    likely = ("the order of the tokens inside a row is lost: a row is "
+              "corpus[start:start + num_steps]")
+    if B > 1 and all(_run(flat[b::B]) for b in range(B)):
+        likely = slips.SWAPPED
+    elif B > 1 and all(b - a == B for a, b in pairwise(row)):
+        likely = ("batch and time swapped in the layout: reshape cuts along "
+                  "the text, (B, length), and nothing is transposed")
+    raise CheckFailed(f"{where} a row of X has the tokens at positions {row}",
+                      "neighbours in the text, one after the other", likely)
+
+
+def _of_targets(places, targets, N: int, *offset: int | None) -> str:
+    """The slip in the targets of a batch, from positions row by row."""
+    T = len(places[0])
+    shifts = [{t - i for t, i in zip(*rows, strict=True)}
+              for rows in zip(targets, places, strict=True)]
+    if all(len(row) == 1 for row in shifts) and len(set(map(min, shifts))) > 1:
+        return "the rows of X and Y are in different orders"
+    both = set().union(*shifts)
+    after = None if not offset else places[0][0] - (offset[0] or 0) - 1
+    if both == {-1} and after is not None and T > 1 and after % T == 0:
+        return slips.TARGETS + "; here X and Y are swapped"
+    if any(N - 1 in row for row in places):
+        return ("keep one token back for the last target: nothing follows the "
+                "last token of the text")
+    if len(both) > 1:
+        return slips.TARGETS
+    shift = both.pop()
+    here = {
+        0: "here it is the token itself", -1: "here it is the one before",
+        T: "here it is num_steps further, in the row after",
+    }.get(shift, f"here it is {shift} further")
+    return f"{slips.TARGETS}; {here}"
+
+
+def _count(N: int, B: int, T: int, offset: int) -> int:
+    """How many full batches a text has, in any order."""
+    return (N - offset - 1) // (B * T)
+
+
+def _random(starts: Starts, N: int, B: int, T: int, offset: int) -> None:
+    possible, flat = list(range(offset, N - T, T)), _flat(starts)
+    repeated = sorted({s for s in flat if flat.count(s) > 1})
+    require(not repeated, f"the rows that start at {repeated} come twice",
+            "each row once at most", slips.REUSED)
+    if set(flat) - set(possible):
+        raise CheckFailed(f"rows that start at {sorted(flat)}", f"{possible}",
+                          _of_random(starts, N, B, T, offset))
+    expected = _count(N, B, T, offset)
+    require(len(starts) == expected, f"number of batches: {len(starts)}",
+            f"{expected}", slips.DROPPED)
+
+
+def _of_random(starts: Starts, N: int, B: int, T: int, offset: int) -> str:
+    """The slip in rows of the random sampler that start in strange places."""
+    flat = _flat(starts)
+    if B > 1 and starts == _sequential(N, B, T, offset):
+        return ("this is the sequential sampler; here the text is cut into "
+                "rows of num_steps tokens, and the rows are shuffled")
+    if any(0 < abs(a - b) < T for a in flat for b in flat):
+        return slips.REUSED + "; these overlap"
+    if len({start % T for start in flat}) == 1:
+        return _offset_slip(min(flat), offset)
+    return ("the first row starts at the offset, the next ones num_steps "
+            "further each")
+
+
+def _of_order(epochs: list[Starts], T: int) -> str:
+    """The slip in the order of several epochs; empty if all is well."""
+    flat = [_flat(starts) for starts in epochs]
+    if all(row == flat[0] for row in flat):
+        if flat[0] in (sorted(flat[0]), sorted(flat[0])[::-1]):
+            return "the rows are not shuffled"
+        return ("the order is the same in each epoch: the seed is set inside "
+                "the function, or the order made outside")
+    met = {frozenset(batch) for starts in epochs for batch in starts}
+    if len(met) == len(epochs[0]):
+        return ("the same rows stand together in each epoch: whole batches "
+                "are shuffled, or rows inside their batch; shuffle the rows "
+                "before they are put into batches")
+    pairs = [b - a for row in flat for a, b in pairwise(row)]
+    if 2 * max(pairs.count(T), pairs.count(-T)) > len(pairs):
+        return "the rows hardly change places: shuffle them all"
+    return ""
+
+
+def _sequential(N: int, B: int, T: int, offset: int) -> Starts:
+    """As in the notebook: B long rows, the columns at their end left out."""
+    length = (N - offset - 1) // B
+    return _layout(B, T, offset, length, length // T)
+
+
+def _layout(B: int, T: int, first: int, length: int, batches: int) -> Starts:
+    """Rows of some length, one after the other, T columns at a time."""
+    return [[first + row * length + i * T for row in range(B)]
+            for i in range(batches)]
+
+
+def _goes_on(starts: Starts, N: int, B: int, T: int, offset: int) -> bool:
+    """Whether each row goes on, and no full batch is missing.
+
+    What is left over may lie at the end of each row or of the text.
+    """
+    batches = _count(N, B, T, offset)
+    if len(starts) != batches:
+        return False
+    length = starts[0][1] - starts[0][0] if B > 1 else batches * T
+    return length >= batches * T and (
+        starts == _layout(B, T, offset, length, batches))
+
+
+def _of_sequential(starts, N: int, B: int, T: int, offset: int) -> str:
+    expected, flat = _sequential(N, B, T, offset), _flat(starts)
+    if not starts:
+        return "no batch at all"
+    first = min(flat)
+    if starts == expected[:len(starts)]:
+        return "batches at the end are missing: range stops too early"
+    if starts == expected[-len(starts):]:
+        return "the first columns are missing: batches start at the offset"
+    if first != offset and _goes_on(starts, N, B, T, first):
+        return _offset_slip(first, offset)
+    if flat == list(range(first, first + T * len(flat), T)):
+        return ("the rows follow each other inside a batch; row i has to go "
+                "on from batch to batch, so lay the text out in B long rows")
+    if _goes_on([sorted(batch) for batch in starts], N, B, T, offset):
+        return ("the rows of a batch are in another order: row 0 is the "
+                "beginning of the text")
+    if _goes_on(sorted(starts), N, B, T, offset):
+        return "the batches are out of order: read from left to right"
+    length = (starts[0][-1] - starts[0][0]) // max(B - 1, 1)
+    if (starts != _layout(B, T, first, length, len(starts))
+            and len(set(flat)) == len(flat)
+            and not any((start - offset) % T for start in flat)):
+        return ("the rows are shuffled, as in the random sampler; here row i "
+                "goes on from batch to batch")
+    if any(b - a != T for one, two in pairwise(starts)
+           for a, b in zip(one, two, strict=True)):
+        return ("from one batch to the next go num_steps columns further, in "
+                "each row")
+    if any(b - a < T for a, b in pairwise(sorted(flat))):
+        return "the rows overlap: what one has read, no other reads"
+    return "the rows are too short: lay all of the text out in B equal rows"
+
+
+def _offset_slip(first: int, offset: int) -> str:
+    if offset == 0:
+        return (
+            "offset 0 is an offset too: draw one only where `offset is None`")
+    if first == offset + 1:
+        return ("the offset is not used as it stands: the first row has to "
+                "start at it, not after it")
+    return "the offset is not used: the first row has to start at it"
+
+
+def _draws_offsets(function) -> None:
+    """Without an offset each epoch draws one, below num_steps."""
+    N, B, T = 60, 2, 4
+
+    def drawn(epochs: int, *offset: None) -> set[int]:
+        # These sizes leave no row over: the first one shows the offset. So
+        # few rows fit where the offset is far too large.
+        return {min(_flat(_rows(function, N, B, T, *offset)) or [N])
+                for _ in range(epochs)}
+
+    with trying(_text_words(N, B, T)):
+        without = drawn(60)
+        require(
+            len(without) > 1, f"offset {min(without)} in each of 60 epochs",
+            f"another one from 0 to {T - 1} each time",
+            "the offset is not drawn at random" if len(drawn(20, None)) == 1
+            else "by default an offset is drawn: offset=None in the first "
+            "line")
+        require(without == set(range(T)), f"offsets {sorted(without)} in 60 "
+                "epochs", f"{list(range(T))}", "the offset is drawn from the "
+                "wrong range: 0 to num_steps - 1, both included")

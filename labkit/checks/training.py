@@ -1,13 +1,19 @@
-"""Checks of training, notebook 3: clipping, the update, an epoch."""
+"""Checks of training and measuring: an epoch with its parts, perplexity, runs.
+
+The batches and the network that they have in common are small.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import product
+from statistics import stdev
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from labkit.checks import slips
 from labkit.checks.comparing import (
@@ -17,58 +23,341 @@ from labkit.checks.comparing import (
     combined,
     named,
     number,
+    pair,
     require,
 )
-from labkit.checks.harness import CheckFailed, call, check, devices, trying
-from labkit.checks.measuring import (
-    SLIPS,
-    Batches,
-    Losses,
-    Model,
-    carry_slips,
-    forward,
-    perplexity,
-    perplexity_slip,
-    tiny_model,
+from labkit.checks.harness import (
+    CheckFailed,
+    call,
+    check,
+    devices,
+    generator,
+    trying,
 )
+from labutils import scratch, settings
 
+V, H = 5, 4
+EQUAL_ROWS = ((3, 4), (3, 4), (3, 2))
+FEWER_ROWS = ((3, 4), (3, 4), (1, 2))
+LONG = ((3, 150), (3, 150))
 Tensors = list[torch.Tensor]
 
 
+def _values(params: Tensors) -> Tensors:
+    return [p.detach().clone() for p in params]
+
+
+class Batches:
+    """Batches of fixed numbers, the last one smaller than the others."""
+
+    def __init__(self, use_random_iter: bool, sizes=EQUAL_ROWS) -> None:
+        self.use_random_iter = use_random_iter
+        self.batch_size, self.num_steps = sizes[0]
+        numbers = generator(3)
+        self.batches = [(torch.randint(V, size, generator=numbers),
+                         torch.randint(V, size, generator=numbers))
+                        for size in sizes]
+
+    def part(self, used: slice) -> "Batches":
+        """Some of them alone."""
+        some = Batches(self.use_random_iter)
+        some.batches = self.batches[used]
+        return some
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return iter([(X.clone(), Y.clone()) for X, Y in self.batches])
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class Model(scratch.RNNModelScratch):
+    """As in notebook 3: its parameters are a list."""
+
+    def parameters(self) -> list[torch.Tensor]:
+        return self.params
+
+
+def tiny_model(device: torch.device, lstm=False, steep=False) -> Model:
+    """A small network, always the same.
+
+    Where it is `steep`, gradients are so large, in single numbers too, that
+    they have to be clipped.
+    """
+    model = Model(
+        V, H, device,
+        *((scratch.get_lstm_params, scratch.init_lstm_state, scratch.lstm)
+          if lstm else
+          (scratch.get_rnn_params, scratch.init_rnn_state, scratch.rnn)))
+    numbers, scale = generator(4), 1.0 if lstm else 0.7 if steep else 0.3
+    with torch.no_grad():
+        for p in model.params:
+            p.copy_(scale * torch.randn(p.shape, generator=numbers))
+        model.params[-2].mul_(7 if steep else 1)
+    return model
+
+
+class Losses(NamedTuple):
+    """Of a batch: the loss of every token (nats), and the rows."""
+
+    nats: torch.Tensor
+    rows: int
+
+
+def token_losses(
+    logits: torch.Tensor, X: torch.Tensor, Y: torch.Tensor,
+    targets: str = "right", softmax: bool = False, nll: bool = False,
+) -> torch.Tensor:
+    """The loss of every token, right or with a slip."""
+    B, X, Y = len(X), X.T, Y.T
+    logits, wanted = {
+        "right": (logits, Y), "rows": (logits, Y.T), "inputs": (logits, X),
+        "turned": (logits, Y.roll(-1, 0)), "last": (logits[-B:], Y[-1:]),
+        # Shifted once more, and the last step left out; or shifted back.
+        "late": (logits[:-B], Y[1:]), "early": (logits[B:], Y[:-1]),
+        "next of X": (logits[:-B], X[1:]),
+    }[targets]
+    loss = F.nll_loss if nll else F.cross_entropy
+    scores = logits.softmax(-1) if softmax else logits
+    return loss(scores, wanted.reshape(-1), reduction="none")
+
+
+# Of both checks: the arguments of token_losses that make each slip.
+SLIPS: Slips = {
+    slips.SWAPPED + " (in the targets: Y.T, as the logits)":
+        {"targets": "rows"},
+    slips.TARGETS + " (Y holds it; this is X)": {"targets": "inputs"},
+    slips.TARGETS + " (Y is shifted already; this shifts once more)":
+        {"targets": "late"},
+    slips.TARGETS + " (Y is shifted already; no other shift)":
+        {"targets": "turned"},
+    slips.TARGETS + " (Y is shifted already; this shifts it back)":
+        {"targets": "early"},
+    slips.TARGETS + " (Y holds it, also the last one; this is X, shifted)":
+        {"targets": "next of X"},
+    slips.SOFTMAX: {"softmax": True},
+    "F.nll_loss wants the logarithms of probabilities; F.cross_entropy takes "
+    "the logits": {"nll": True},
+    "only the last step counts; every step has a target": {"targets": "last"},
+}
+
+
+# By use_random_iter, the argument of `forward` that makes the slip in a state.
+CARRY: dict[bool, Slips] = {
+    True: {"state carried between random batches: their rows start anywhere, "
+           "so each begins with an empty memory": {"carry": "yes"}},
+    False: {"state not carried from batch to batch: row i goes on where it "
+            "stopped": {"carry": "no"}},
+}
+
+
+def forward(
+    model: Model, batches: Batches, *, carry: str = "", again: bool = False,
+    **changed: Any,
+) -> Iterator[Losses]:
+    """The losses of one batch after the other, right or with a slip.
+
+    The slip is in the state (`carry` it, yes or no), in `token_losses`, or
+    each batch is read `again`, for its loss alone.
+    """
+    carry = carry or ("no" if batches.use_random_iter else "yes")
+    device, state = model.params[0].device, None
+    for X, Y in batches:
+        X, Y = X.to(device), Y.to(device)
+        if state is None or carry == "no":
+            state = model.begin_state(len(X), device)
+        elif carry == "hidden alone":
+            state = (state[0], torch.zeros_like(state[1]))
+        elif carry == "cell alone":
+            state = (torch.zeros_like(state[0]), state[1])
+        if carry != "not detached":
+            state = tuple(s.detach() for s in state)
+        logits, after = model(X, state)
+        yield Losses(token_losses(logits, X, Y, **changed), len(X))
+        if again:
+            logits, _ = model(X, state)
+            yield Losses(token_losses(logits, X, Y, **changed), len(X))
+        state = after
+
+
+def perplexity(losses: list[Losses]) -> float:
+    """exp of the mean over all tokens."""
+    return float(torch.cat([b.nats for b in losses]).double().mean().exp())
+
+
+def perplexity_slip(got: float, losses: list[Losses]) -> str:
+    """What a wrong perplexity was made of; may be empty."""
+    sums = [float(b.nats.double().sum()) for b in losses]
+    counts = [b.nats.numel() for b in losses]
+    means = [s / n for s, n in zip(sums, counts, strict=True)]
+    rows, number = [b.rows for b in losses], len(losses)
+    steps = [n // r for n, r in zip(counts, rows, strict=True)]
+    total, tokens = sum(sums), sum(counts)
+
+    def weighted(values: list[float], weights: list[int]) -> float:
+        return sum(v * w for v, w in zip(values, weights, strict=True))
+
+    def exp(nats: float) -> float:
+        return math.exp(nats) if nats < 700 else math.inf
+
+    added = {
+        "the losses of all tokens are added up": total,
+        "the means of the batches are added up": sum(means),
+        "means are weighted by rows": weighted(means, rows),
+        "means are weighted by steps": weighted(means, steps),
+        "sums are weighted by tokens as if they were means":
+            weighted(sums, counts),
+        "every batch is weighted as a full one": sum(means) * counts[0],
+    }
+    divided = {
+        "divided by the tokens": tokens, "not divided by anything": 1,
+        "divided by the number of batches": number,
+        "divided by the number of rows": sum(rows),
+        "divided by the number of steps": sum(steps),
+        "divided by the tokens of as many full batches": counts[0] * number,
+        "divided by the tokens of the last batch alone": counts[-1],
+        "divided by the tokens of the first batch alone": counts[0],
+    }
+    # What stands in the place of the mean over tokens.
+    means_of = {
+        "": total / tokens,
+        slips.OVER_BATCHES: sum(means) / number,
+        "only the last batch is measured": means[-1],
+        "only the first batch is measured (a `return` inside the loop?)":
+            means[0],
+        "the last batch is left out": sum(sums[:-1]) / sum(counts[:-1] or [1]),
+        "the first batch is left out": sum(sums[1:]) / sum(counts[1:] or [1]),
+        **{f"{slips.WRONG_COUNT} (here {what}, {by})": some / count
+           for by, count in divided.items() for what, some in added.items()
+           if count != tokens or some != total},
+    }
+    mean = means_of[""]
+    values = {name: exp(nats) for name, nats in means_of.items() if name} | {
+        slips.OVER_BATCHES + " (not after each batch)":
+            sum(map(exp, means)) / number,
+        "exp comes last: the mean is taken over the losses of the tokens, "
+        "not over perplexities of batches":
+            weighted([*map(exp, means)], counts) / tokens,
+        "exp comes last: the mean is taken over the losses of the tokens, "
+        "not over their perplexities":
+            float(torch.cat([b.nats for b in losses]).exp().mean()),
+        "exp comes last: divide by the number of tokens before exp":
+            exp(total) / tokens,
+        "2 to the power of nats: the loss is in nats, so take exp": 2 ** mean,
+        "10 to the power of nats: the loss is in nats, so take exp":
+            10 ** min(mean, 300),
+        "bits, not a perplexity: take exp of the nats": mean / math.log(2),
+        "upside down: exp of the mean loss, not of minus the mean loss":
+            exp(-mean),
+        "exp is missing: this is the loss in nats": mean,
+    } | {
+        f"exp is missing, and {name}": nats
+        for name, nats in means_of.items() if name}
+    return named(values, partial(math.isclose, got, rel_tol=2e-5))
+
+
+@check
+def evaluate_perplexity(function) -> str:
+    """A mean over tokens."""
+    device = settings.device()  # the function takes the notebook's
+    for use_random_iter, sizes, size_words in (
+        (False, EQUAL_ROWS, ", the last one shorter"),
+        (True, EQUAL_ROWS, ", the last one shorter"),
+        (True, FEWER_ROWS, ", the last one with fewer rows"),
+        (False, LONG, " of 450 tokens each"),
+    ):
+        batches = Batches(use_random_iter, sizes)
+        model = tiny_model(device, lstm=True)
+        kind_of = "random" if use_random_iter else "sequential"
+        with trying(f"{len(batches)} {kind_of} batches{size_words}"):
+            got = _measured(function, model, batches)
+            expected = perplexity(_losses(model, batches))
+            if not math.isclose(got, expected, rel_tol=1e-4):
+                raise CheckFailed(f"{got:.4g}", f"{expected:.4g}",
+                                  _slip(got, model, batches))
+    return ("Agrees with labutils on batches of different sizes, sequential "
+            "and random: a mean over tokens.")
+
+
+def _measured(function: Callable, model: Model, batches: Batches) -> float:
+    """The solution's perplexity; it must leave the model as it was."""
+    before = _values(model.params)
+    fewer = len({len(X) for X, _ in batches}) > 1
+    got = number(call(
+        function, model, batches, explain=lambda error:
+        "the last batch has fewer rows, so its state has fewer too: "
+        "begin_state(X.shape[0], device)"
+        if fewer and "size" in error else ""))
+    require(torch.is_grad_enabled(), "gradients are switched off for all that "
+            "follows", "only while measuring", "`with torch.no_grad():` ends "
+            "with its block, torch.set_grad_enabled(False) does not")
+    require(all_alike(model.params, before), "other weights than before",
+            "the same", "measuring must not train")
+    require(all(p.grad is None for p in model.params), "gradients on the "
+            "parameters", "none", "no backward() while measuring")
+    require(all(p.requires_grad for p in model.params), "parameters that can "
+            "no longer be trained", "requires_grad as before",
+            "torch.no_grad() is enough to measure without gradients")
+    return got
+
+
+@torch.no_grad()
+def _losses(model: Model, batches: Batches, **slip: Any) -> list[Losses]:
+    return list(forward(model, batches, **slip))
+
+
+def _slip(got: float, model: Model, batches: Batches) -> str:
+    if not math.isfinite(got):
+        return ("a number out of range: add up the losses of the tokens, "
+                "divide by their number, and take exp only then")
+    lost: Slips = {} if batches.use_random_iter else {
+        slips.CELL_LOST: {"carry": "hidden alone"},
+        "the LSTM's hidden state is lost: both H and C go on to the next "
+        "batch": {"carry": "cell alone"},
+    }
+    changes = {**CARRY[batches.use_random_iter], **lost, **SLIPS}
+    made = {name: partial(_losses, model, batches, **change)
+            for name, change in changes.items()}
+    likely = perplexity_slip(got, _losses(model, batches)) or named(
+        made, lambda losses: math.isclose(
+            got, perplexity(losses()), rel_tol=2e-5))
+    if likely:
+        return likely
+    if first := named(made, lambda losses: perplexity_slip(got, losses())):
+        second = perplexity_slip(got, made[first]())
+        return f"two slips. First: {first}. Second: {second}"
+    return "" if got >= 1 else (
+        "a perplexity is never below 1: it is exp of a mean loss")
+
+
+def _flat(tensors: Tensors) -> torch.Tensor:
+    return torch.cat([t.detach().flatten() for t in tensors])
+
+
 def _norm(tensors: Tensors) -> float:
-    """Root of the sum of the squares of all numbers."""
-    return float(torch.cat([t.flatten() for t in tensors]).norm())
-
-
-# ---- clipping
+    return float(_flat(tensors).norm())
 
 
 class _Net(nn.Module):
-    """A torch module with given gradients; it has no list of parameters."""
+    """A torch module; it has no list of its parameters."""
 
-    def __init__(self, weights: Tensors, grads: Tensors) -> None:
+    def __init__(self, params: Tensors) -> None:
         super().__init__()
-        for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
-            self.register_parameter(f"weight_{i}", nn.Parameter(weight))
-            self.get_parameter(f"weight_{i}").grad = grad
+        self.weights = nn.ParameterList(params)
 
 
 class _Plain:
     """The same without torch.nn, as our own networks are."""
 
-    def __init__(self, weights: Tensors, grads: Tensors) -> None:
-        self.params = [w.requires_grad_() for w in weights]
-        for p, g in zip(self.params, grads, strict=True):
-            p.grad = g
+    def __init__(self, params: Tensors) -> None:
+        self.params = params
 
     def parameters(self) -> Tensors:
         return self.params
 
 
 @dataclass
-class _Clipped:
-    """What a solution has made of gradients."""
-
+class _Clipped:  # what a solution has made of gradients
     given: Tensors
     after: Tensors
     weights: Tensors
@@ -88,32 +377,29 @@ def grad_clipping(function) -> str:
     for device in devices():
         by_hand = [torch.tensor([3.0]), torch.tensor([[4.0]])]
         more = [torch.randn(3, 4) * 5, torch.randn(2), torch.randn(4) / 10]
-        for make in (_Plain, _Net):
-            for grads in (by_hand, more):
-                grads = [g.to(device) for g in grads]
-                for theta in (1, 0.5, 2.5):
-                    for part in (None, 1.2, 0.8):
-                        factor = part * theta / _norm(grads) if part else 1
-                        cases.append(_clip(
-                            function, make, [g * factor for g in grads],
-                            theta))
+        for make, grads, theta, part in product(
+                (_Plain, _Net), (by_hand, more), (1, 0.5, 2.5),
+                (None, 1.2, 0.8)):
+            factor = part * theta / _norm(grads) if part else 1
+            given = [(g * factor).to(device) for g in grads]
+            cases.append(_clip(function, make, given, theta))
     wrong = [c for c in cases if not all_alike(c.after, c.right)]
     if wrong:
         shown, likely = _clipping_slip(cases, wrong)
-        raise CheckFailed(
-            f"gradients {_first_numbers(shown.after)}",
-            _first_numbers(shown.right), likely, shown.tried)
-    return (
-        "The common norm is brought down to theta, the direction stays, and "
-        "smaller gradients are left alone."
-    )
+        raise CheckFailed(f"gradients {_first_numbers(shown.after)}",
+                          _first_numbers(shown.right), likely, shown.tried)
+    return ("The common norm is brought down to theta, the direction stays, "
+            "and smaller gradients are left alone.")
 
 
 def _clip(function, make, given: Tensors, theta: float) -> _Clipped:
     tried = f"gradients {_first_numbers(given)}, theta = {theta}" + (
         ", of an nn.Module" if make is _Net else "")
     weights = [torch.randn_like(g) for g in given]
-    model = make([w.clone() for w in weights], [g.clone() for g in given])
+    params = [nn.Parameter(w.clone()) for w in weights]
+    for p, g in zip(params, given, strict=True):
+        p.grad = g.clone()
+    model = make(params)
     with trying(tried):
         call(function, model, theta)
         params = list(model.parameters())
@@ -128,7 +414,7 @@ def _clip(function, make, given: Tensors, theta: float) -> _Clipped:
 
 def _first_numbers(tensors: Tensors) -> str:
     """The first numbers of some tensors, and their common norm."""
-    flat = torch.cat([t.detach().flatten() for t in tensors])
+    flat = _flat(tensors)
     numbers = ", ".join(f"{x:.3g}" for x in flat[:3].tolist())
     more = ", ..." if len(flat) > 3 else ""
     return f"{numbers}{more} (norm {float(flat.norm()):.3g})"
@@ -138,11 +424,11 @@ def _clipping_slip(
     cases: list[_Clipped], wrong: list[_Clipped]
 ) -> tuple[_Clipped, str]:
     """A slip that explains what came of every case, and a case to show."""
-    if all(all_alike(c.after, c.given) and "Module" in c.tried
-           for c in wrong):
+    if all(all_alike(c.after, c.given) and "Module" in c.tried for c in wrong):
         return wrong[0], (
             "nothing is scaled: parameters() of an nn.Module can be read "
             "once only, so keep list(model.parameters())")
+
     def explains(make: Callable[[_Clipped], Tensors]) -> bool:
         return all(all_alike(c.after, make(c)) for c in cases)
 
@@ -152,20 +438,17 @@ def _clipping_slip(
     if likely:
         return wrong[0], likely
     # Without a name for it, the case that tells most.
-    strange = [_strangeness(c) for c in wrong]
-    best = strange.index(max(strange))
-    return wrong[best], strange[best][1]
+    most = max(wrong, key=lambda case: _strangeness(case)[0])
+    return most, _strangeness(most)[1]
 
 
 def _strangeness(case: _Clipped) -> tuple[int, str]:
     """What the factors say of a slip; the larger the number, the more."""
     given, after = case.given, case.after
     if not all(a.isfinite().all() for a in after):
-        return 4, (
-            "nan or inf comes from the root of a negative number (the "
-            "squares are missing) or from a division by zero")
-    old, new = torch.cat([g.flatten() for g in given]), torch.cat(
-        [a.flatten() for a in after])
+        return 4, ("nan or inf comes from the root of a negative number (the "
+                   "squares are missing) or from a division by zero")
+    old, new = _flat(given), _flat(after)
     large = old.abs() > case.theta
     cut = new[large].abs()
     if (1 < len(cut) < len(old) and torch.equal(old[~large], new[~large])
@@ -175,9 +458,8 @@ def _strangeness(case: _Clipped) -> tuple[int, str]:
               for a, g in zip(after, given, strict=True)]
     if not all(torch.allclose(a, ratio * g, rtol=1e-2, atol=1e-4)
                for ratio, a, g in zip(ratios, after, given, strict=True)):
-        return 2, (
-            "the direction changes: one factor, from the norm over all "
-            "gradients together, has to scale every number")
+        return 2, ("the direction changes: one factor, from the norm over all "
+                   "gradients together, has to scale every number")
     if max(ratios) - min(ratios) > 1e-2 * max(ratios):
         return 1, slips.CLIP_EACH
     return 0, "one factor for all, but another than theta / norm"
@@ -185,77 +467,71 @@ def _strangeness(case: _Clipped) -> tuple[int, str]:
 
 _ROOT = "the norm is the root of the sum of squares "
 
-# What is taken for the norm, of gradients and weights.
+# What is taken for the norm, of gradients G and weights W.
 NORMS: Slips = {
-    "": lambda grads, weights: _norm(grads),
-    _ROOT + "(the root is missing)": lambda grads, weights: _norm(grads) ** 2,
-    _ROOT + "(the squares are missing)": lambda grads, weights: max(
-        0.0, sum(float(g.sum()) for g in grads)) ** 0.5,
-    _ROOT + "(not a plain sum)":
-        lambda grads, weights: sum(float(g.sum()) for g in grads),
+    "": lambda G, W: _norm(G),
+    _ROOT + "(the root is missing)": lambda G, W: _norm(G) ** 2,
+    _ROOT + "(the squares are missing)": lambda G, W: max(
+        0.0, sum(float(g.sum()) for g in G)) ** 0.5,
+    _ROOT + "(not a plain sum)": lambda G, W: sum(float(g.sum()) for g in G),
     _ROOT + "(not of absolute values)":
-        lambda grads, weights: sum(float(g.abs().sum()) for g in grads),
+        lambda G, W: sum(float(g.abs().sum()) for g in G),
     "the norm of all is not the sum of the norms":
-        lambda grads, weights: sum(_norm([g]) for g in grads),
+        lambda G, W: sum(_norm([g]) for g in G),
     "the norm of all is not the mean of the norms":
-        lambda grads, weights: sum(_norm([g]) for g in grads) / len(grads),
+        lambda G, W: sum(_norm([g]) for g in G) / len(G),
     "the norm of all is not the largest of the norms":
-        lambda grads, weights: max(_norm([g]) for g in grads),
+        lambda G, W: max(_norm([g]) for g in G),
     "the squares are added up, not averaged":
-        lambda grads, weights: _norm(grads) / len(torch.cat(
-            [g.flatten() for g in grads])) ** 0.5,
+        lambda G, W: _norm(G) / len(_flat(G)) ** 0.5,
     "the squares are added up, not averaged in each parameter":
-        lambda grads, weights: sum(
-            float((g ** 2).mean()) for g in grads) ** 0.5,
+        lambda G, W: sum(float((g ** 2).mean()) for g in G) ** 0.5,
     "the gradients of one parameter alone make the norm (the first)":
-        lambda grads, weights: _norm(grads[:1]),
+        lambda G, W: _norm(G[:1]),
     "the gradients of one parameter alone make the norm (the last)":
-        lambda grads, weights: _norm(grads[-1:]),
+        lambda G, W: _norm(G[-1:]),
     "the largest number is not the norm":
-        lambda grads, weights: max(float(g.abs().max()) for g in grads),
+        lambda G, W: max(float(g.abs().max()) for g in G),
     "the norm of the parameters is taken: it is the gradients' norm, p.grad":
-        lambda grads, weights: _norm(weights),
+        lambda G, W: _norm(W),
 }
-# What comes of a gradient g, where n is above theta; m is its own norm.
+# What comes of a gradient g, where n is above t, theta; m is its own norm.
 SCALED: Slips = {
-    "": lambda g, n, m, theta: g * theta / n,
-    "the factor is upside down: theta / norm":
-        lambda g, n, m, theta: g * n / theta,
-    "theta is missing in the factor: theta / norm":
-        lambda g, n, m, theta: g / n,
+    "": lambda g, n, m, t: g * t / n,
+    "the factor is upside down: theta / norm": lambda g, n, m, t: g * n / t,
+    "theta is missing in the factor: theta / norm": lambda g, n, m, t: g / n,
     "the norm is missing in the factor: theta / norm":
-        lambda g, n, m, theta: g * theta,
+        lambda g, n, m, t: g * t,
     _ROOT + "(the root is missing in the factor)":
-        lambda g, n, m, theta: g * theta / n ** 2,
-    "gradients are scaled, not set to zero": lambda g, n, m, theta: 0 * g,
-    slips.CLIP_EACH: lambda g, n, m, theta: g * theta / m,
-    slips.CLIP_VALUE: lambda g, n, m, theta: g.clamp(-theta, theta),
+        lambda g, n, m, t: g * t / n ** 2,
+    "gradients are scaled, not set to zero": lambda g, n, m, t: 0 * g,
+    slips.CLIP_EACH: lambda g, n, m, t: g * t / m,
+    slips.CLIP_VALUE: lambda g, n, m, t: g.clamp(-t, t),
     slips.CLIP_VALUE + " (and no number below -theta is kept)":
-        lambda g, n, m, theta: g.clamp(max=theta),
+        lambda g, n, m, t: g.clamp(max=t),
 }
 # When a gradient is scaled.
 WHEN: Slips = {
-    "": lambda n, m, theta: n > theta,
+    "": lambda n, m, t: n > t,
     "nothing is scaled: change the gradients themselves, in place, or set "
     "p.grad; and what is read twice has to be a list, not a generator":
-        lambda n, m, theta: False,
+        lambda n, m, t: False,
     "gradients below theta are scaled up: the factor is at most 1":
-        lambda n, m, theta: True,
+        lambda n, m, t: True,
     "the comparison is the wrong way round: large gradients are scaled, "
-    "small ones left alone": lambda n, m, theta: n < theta,
+    "small ones left alone": lambda n, m, t: n < t,
     _ROOT + "(the root is missing in the comparison)":
-        lambda n, m, theta: n * n > theta,
+        lambda n, m, t: n * n > t,
     "theta is missing: the norm is brought down to theta, not to 1":
-        lambda n, m, theta: n > 1,
-    slips.CLIP_EACH + " (in the comparison)": lambda n, m, theta: m > theta,
+        lambda n, m, t: n > 1,
+    slips.CLIP_EACH + " (in the comparison)": lambda n, m, t: m > t,
 }
 
 
 def _clipped(case: _Clipped, norm, scaled, when) -> Tensors:
     n, theta = norm(case.given, case.weights), case.theta
-    return [
-        scaled(g, n, m, theta) if when(n, m, theta) else g
-        for g in case.given for m in [_norm([g])]]
+    return [scaled(g, n, m, theta) if when(n, m, theta) else g
+            for g in case.given for m in [_norm([g])]]
 
 
 # What does not follow the same rule for each gradient, or has two of it.
@@ -275,13 +551,8 @@ CLIPS: Slips = {
 }
 
 
-# ---- the update
-
-
 @dataclass
-class _Step:
-    """What a solution has made of parameters."""
-
+class _Step:  # what a solution has made of parameters
     old: Tensors
     grads: Tensors
     lr: float
@@ -302,29 +573,23 @@ class _Step:
 @check
 def sgd(function) -> str:
     """A step downhill, and no gradients afterwards."""
-    steps = [
-        step for device in devices() for lr in (0.5, 1, 0.01)
-        for step in _two_steps(function, device, lr)]
+    steps = [step for device in devices() for lr in (0.5, 1, 0.01)
+             for step in _two_steps(function, device, lr)]
     for step in steps:
         if not all_alike(step.after, step.right):
+            rows = torch.stack([_flat(tensors) for tensors in (
+                step.old, step.grads, step.after, step.right)], 1).tolist()
             old, grad, new, right = next(
-                numbers for numbers in zip(*(
-                    torch.cat([t.flatten() for t in tensors]).tolist()
-                    for tensors in (
-                        step.old, step.grads, step.after, step.right)),
-                    strict=True) if not alike(*numbers[2:]))
-            raise CheckFailed(
-                f"a number goes from {old:.3g} to {new:.3g}",
-                f"to {right:.3g} (its gradient is {grad:.3g})",
-                _step_slip(steps), step.tried)
+                row for row in rows if not alike(*row[2:]))
+            raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
+                              f"to {right:.3g} (its gradient is {grad:.3g})",
+                              _step_slip(steps), step.tried)
     for step in steps:
         with trying(step.tried):
             require(step.cleared, "gradients are still there",
                     "zero, or None", slips.NOT_ZEROED)
-    return (
-        "Each parameter moves by lr times its gradient, in place, and the "
-        "gradients are zero afterwards."
-    )
+    return ("Each parameter moves by lr times its gradient, in place, and the "
+            "gradients are zero afterwards.")
 
 
 def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
@@ -333,7 +598,7 @@ def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
     for which in ("", ", the second step"):
         tried = f"three parameters, lr = {lr}{which}"
         grads = [torch.randn(s, device=device) for s in shapes]
-        old = [p.detach().clone() for p in params]
+        old = _values(params)
         for p, g in zip(params, grads, strict=True):
             p.grad = g.clone()
         with trying(tried):
@@ -343,8 +608,7 @@ def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
                     "requires_grad as before", "the step is inside `with "
                     "torch.no_grad():`, requires_grad stays as it is")
         cleared = not any(p.grad is not None and p.grad.any() for p in params)
-        after = [p.detach().clone() for p in params]
-        steps.append(_Step(old, grads, lr, after, cleared, tried))
+        steps.append(_Step(old, grads, lr, _values(params), cleared, tried))
     return steps
 
 
@@ -383,9 +647,8 @@ def _step_slip(steps: list[_Step]) -> str:
 
     likely = named(MOVES, lambda move: everywhere(lambda s: s.made(move)))
     if likely.startswith("nothing moves") and all(s.cleared for s in steps):
-        return (
-            "nothing moves: the step comes before the gradients go to zero, "
-            "and it changes the parameter itself (param -= ...)")
+        return ("nothing moves: the step comes before the gradients go to "
+                "zero, and it changes the parameter itself (param -= ...)")
     return likely or named({
         "only the first parameter moves (a `return` in the loop?)":
             lambda s: [s.right[0], *s.old[1:]],
@@ -396,48 +659,32 @@ def _step_slip(steps: list[_Step]) -> str:
         "nothing is kept from one step to the next")
 
 
-# ---- an epoch
-
-
 @check
 def train_epoch(function) -> str:
     """An epoch, weight by weight."""
     for device in devices():
-        for use_random_iter in (False, True):
-            # On steep slopes every gradient is clipped, on gentle ones none
-            # is, so that its size is seen.
-            for steep in (True, False):
-                for lr in (2.0, 0.5):
-                    kind_of = "random" if use_random_iter else "sequential"
-                    where = "" if device.type == "cpu" else (
-                        f", device = {device}")
-                    with trying(f"three {kind_of} batches, the last one "
-                                f"shorter, lr = {lr}{where}"):
-                        _epoch(function, use_random_iter, device, steep, lr)
+        where = "" if device.type == "cpu" else f", device = {device}"
+        # On steep slopes every gradient is clipped, on gentle ones none is,
+        # so that its size is seen.
+        for use_random_iter, steep, lr in product(
+                (False, True), (True, False), (2.0, 0.5)):
+            kind_of = "random" if use_random_iter else "sequential"
+            with trying(f"three {kind_of} batches, the last one shorter, "
+                        f"lr = {lr}{where}"):
+                _epoch(function, use_random_iter, device, steep, lr)
         with trying("one batch of 8 tokens, 60 times"):
             _overfits(function, device)
-    return (
-        "Weights and perplexity agree with labutils for sequential and "
-        "random batches, and one batch repeated is learnt by heart."
-    )
-
-
-def _model(device: torch.device, steep: bool) -> Model:
-    return tiny_model(device, 0.7 if steep else 0.3, steep=steep)
-
-
-def _values(params: Tensors) -> Tensors:
-    return [p.detach().clone() for p in params]
+    return ("Weights and perplexity agree with labutils for sequential and "
+            "random batches, and one batch repeated is learnt by heart.")
 
 
 def _epoch(function, use_random_iter, device, steep, lr) -> None:
-    model, batches = _model(device, steep), Batches(use_random_iter)
+    model, batches = tiny_model(device, steep=steep), Batches(use_random_iter)
     params, start = list(model.params), _values(model.params)
     got = number(call(function, model, batches, lr, device, use_random_iter))
     after = _values(params)
-    require(all(p.requires_grad for p in params),
-            "parameters that no longer collect gradients",
-            "requires_grad as before")
+    require(all(p.requires_grad for p in params), "parameters that no longer "
+            "collect gradients", "requires_grad as before")
     require(not all(map(torch.equal, after, start)),
             "the same weights as before", "trained weights",
             "no step was made, or one with gradients of zero: backward, "
@@ -466,14 +713,14 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
 
 def _farthest(*tensors: Tensors) -> tuple[float, ...]:
     """The weight that differs most: before, as it is, as it should be."""
-    flat = [torch.cat([t.flatten() for t in some]) for some in tensors]
+    flat = [_flat(some) for some in tensors]
     place = (flat[1] - flat[2]).abs().nan_to_num(torch.inf).argmax()
     return tuple(float(numbers[place]) for numbers in flat)
 
 
 def _lr_slip(function, use_random_iter, device, steep) -> str:
     """With lr = 0 nothing moves, unless it is not used."""
-    model = _model(device, steep)
+    model = tiny_model(device, steep=steep)
     start = _values(model.params)
     call(function, model, Batches(use_random_iter), 0.0, device,
          use_random_iter)
@@ -482,7 +729,7 @@ def _lr_slip(function, use_random_iter, device, steep) -> str:
 
 
 def _epoch_slips(use_random_iter: bool) -> Slips:
-    (name, lost), = carry_slips(use_random_iter).items()
+    (name, lost), = CARRY[use_random_iter].items()
     attached = "state carried between random batches, and " if (
         use_random_iter) else ""
     large = slips.WRONG_COUNT + " (the loss that backward starts from is " \
@@ -523,7 +770,7 @@ def _by_hand(
     divide="tokens", step="batch", scale=1, again=False, **changed: Any,
 ) -> tuple[Tensors, list[Losses]]:
     """An epoch, right or with a slip: the weights, and every batch's loss."""
-    model, losses, kept = _model(device, steep), [], None
+    model, losses, kept = tiny_model(device, steep=steep), [], None
     params, part = model.params, batches.part(used)
     read = forward(model, part, again=again, **changed)
     for i, (nats, rows) in enumerate(read):
@@ -556,7 +803,7 @@ def _clipped_to(clip: float | str, grads: Tensors) -> Tensors:
 
 def _overfits(function, device: torch.device) -> None:
     """One batch, again and again, has to be learnt by heart."""
-    batches, model = Batches(True), _model(device, False)
+    batches, model = Batches(True), tiny_model(device)
     X = torch.tensor([[0, 1, 2, 3], [3, 4, 0, 1]])
     batches.batches = [(X, torch.tensor([[1, 2, 3, 4], [4, 0, 1, 2]]))]
     batches.batch_size = 2
@@ -564,3 +811,115 @@ def _overfits(function, device: torch.device) -> None:
         last = number(call(function, model, batches, 1, device, True))
     require(last < 1.5, f"perplexity {last:.3g}",
             "below 1.5: a batch so small is learnt by heart")
+
+
+STUDENT_T = 4.303  # two degrees of freedom, 95 %
+# 1, 2, 3 come late: their variance is their standard deviation.
+RUNS = (
+    [2.0, 4.0, 9.0], [7.1, 6.4, 6.9], [155.0, 36.0, 98.0],
+    [-4.5, 0.25, -2.0], [1.0, 2.0, 3.0], [2.0, 2.0, 2.0],
+)
+ROUNDED = "rounded: keep all digits, they are cut where a number is printed"
+
+
+@check
+def interval(function) -> str:
+    """Mean and half width for three runs."""
+    for values in RUNS:
+        with trying(f"interval({values})"):
+            given = list(values)
+            got = call(function, given)
+            if hasattr(got, "tolist"):  # two numbers in an array are two
+                got = got.tolist()
+            mean, half = map(_number, pair("mean, half width", got))
+            _mean(values, mean)
+            _half_width(values, half)
+            require(given == values, f"afterwards values is {given}",
+                    f"{values}", slips.CHANGED)
+    return ("Mean and half width agree with Student's t for three values, by "
+            "hand for 1, 2, 3.")
+
+
+def _number(value: Any) -> float:
+    require(not isinstance(value, str), f"the string {value!r}", "a number",
+            "two numbers, not words: f-strings come later, in print")
+    return number(value, "a number", "each of the two is one number, whatever "
+                  "how many runs there are")
+
+
+def _near(a: float, b: float, tolerance: float = 1e-3) -> bool:
+    return math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-5)
+
+
+def _is_rounded(number: float, exact: float) -> bool:
+    near = [round(exact, digits) for digits in range(4)]
+    return number in (*near, math.floor(exact), math.trunc(exact))
+
+
+def _half(values: list[float]) -> float:
+    return STUDENT_T * stdev(values) / math.sqrt(len(values))
+
+
+def _mean(values: list[float], mean: float) -> None:
+    n, center = len(values), sum(values) / len(values)
+    if _near(mean, center, 1e-6):
+        return
+    likely = named({
+        "the two ends of the interval; expected its middle and half of its "
+        "width": center - _half(values),
+        "half width and mean are swapped": _half(values),
+        "the median is not the mean": sorted(values)[1],
+        "the sum is not divided by the number of values": sum(values),
+        "divide by the number of values, 3": sum(values) / (n - 1),
+        "// rounds down; / does not": sum(values) // n,
+        "absolute values: a mean, as a difference, may be negative":
+            sum(map(abs, values)) / n,
+        "absolute value: a mean, as a difference, may be negative":
+            abs(center),
+    }, lambda result: _near(mean, result, 1e-6))
+    if not likely and _is_rounded(mean, center):
+        likely = ROUNDED
+    raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}", likely)
+
+
+def _half_width(values: list[float], half: float) -> None:
+    expected = _half(values)
+    # Two or three digits are seen by their digits, not by the distance.
+    rounded = _is_rounded(half, expected) and half != expected
+    if _near(half, expected) and not rounded:
+        return
+    likely = ROUNDED if rounded else _width_slip(half, values)
+    if not likely and _near(half, (max(values) - min(values)) / 2):
+        likely = ("half of the distance between the largest and the smallest "
+                  "value in place of 4.303 standard errors")
+    raise CheckFailed(f"half width {half:.4g}", f"{expected:.4g}", likely)
+
+
+def _width_slip(half: float, values: list[float]) -> str:
+    n, s = len(values), stdev(values)
+    population = s * math.sqrt((n - 1) / n)
+    bessel = "the variance divides by n - 1 (Bessel's correction)"
+    squared = "the variance in place of the standard deviation"
+    factors = {
+        "": STUDENT_T,
+        "the factor 4.303 of Student's t is missing": 1.0,
+        "1.96 holds for many runs, for three it is 4.303": 1.96,
+        "2 is not enough for three runs, 4.303 is": 2.0,
+        "three runs leave two degrees of freedom, so 4.303": 3.182,
+        "with two degrees of freedom and 95 % between the ends it is 4.303":
+            2.92,
+        "three runs leave two degrees of freedom, not one, so 4.303": 12.706,
+        "the full width; half of it is asked for": 2 * STUDENT_T,
+        "the interval is halved twice": STUDENT_T / 2,
+    }
+    spreads = {"": s, bessel: population, squared: s ** 2,
+               f"{squared}; {bessel}": population ** 2}
+    divisors = {
+        "": math.sqrt(n),
+        "the standard error of a mean is divided by the root of n": 1.0,
+        "divided by n where the standard error takes its root": float(n),
+        "n - 1 belongs into the variance; the standard error is divided by "
+        "the root of n": math.sqrt(n - 1),
+    }
+    return named(combined(factors, spreads, divisors, most=3), lambda c: c[1]
+                 and _near(half, c[0] * c[1] / c[2]))

@@ -19,7 +19,7 @@ import torch
 
 import labutils
 from labkit import checks
-from labkit.checks.harness import SECONDS, NotWritten
+from labkit.checks.harness import SECONDS, NotWritten, check
 
 EXERCISES = [name for name in checks.__all__ if name != "CheckFailed"]
 MODULES = solutions.modules()
@@ -137,6 +137,18 @@ def test_ipython_shows_the_message_alone():
         checks.interval(lambda values: (0.0, 0.0))
     assert "\n".join(
         caught.value._render_traceback_()) == str(caught.value)
+
+
+def test_a_verdict_is_said_on_any_terminal():
+    """Printed, it would raise where the terminal is not UTF-8."""
+    @check
+    def umlauts(solution):
+        return "für jedes Gerät"
+
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with redirect_stdout(terminal):
+        umlauts(None)
+    assert b"f\\xfcr jedes" in terminal.buffer.getvalue()
 
 
 # ---- nothing is left behind
