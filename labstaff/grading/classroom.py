@@ -13,7 +13,7 @@ from labstaff.grading import pool, sandbox
 from labstaff.grading.intake import Submission, find
 from labstaff.grading.matching import CourseNotebook, course
 from labstaff.grading.pages import write_reports
-from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
+from labstaff.grading.results import Graded, Job, Settings, Status
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
@@ -34,8 +34,8 @@ def grade_class(
 
     Args:
         submissions: folder, or a zip file, of what students handed in.
-        out: folder of results; that of an earlier run goes on.
-        settings: as in the earlier run, if there was one.
+        out: folder of results; that of an earlier run, which goes on, needs
+            the same settings.
         processes: notebooks at the same time; None: as many as cores.
         scheduler: address of a Dask scheduler; None: this machine alone.
         again: students (key, number or name) to grade once more.
@@ -50,16 +50,12 @@ def grade_class(
     out = out.expanduser().resolve()
     submissions = submissions.expanduser().resolve()
     if out == submissions or submissions in out.parents:
-        raise GradeError(
-            f"{out} lies among the submissions. Name another folder for the "
-            "results."
-        )
+        raise GradeError(f"{out} lies among the submissions. Name another "
+                         "folder for the results.")
     with ExitStack() as stack:
         stack.enter_context(_lock(out))
         _keep_settings(out, settings)
-        submit = stack.enter_context(
-            pool.local(processes) if scheduler is None
-            else pool.cluster(scheduler))
+        executor = stack.enter_context(pool.workers(processes, scheduler))
         notebooks = course()
         students = find(submissions, [notebook.stem for notebook in notebooks])
         _forget(out, students, again)
@@ -67,7 +63,7 @@ def grade_class(
             say("labutils: there is NO SANDBOX on this machine: what students "
                 "have written runs as you. On Linux install bubblewrap.")
         jobs, others = _jobs(students, notebooks, settings)
-        graded = [*pool.run(jobs, out, submit, say), *others]
+        graded = [*pool.run(jobs, out, executor, say), *others]
         names = {student.key: student.name for student in students}
         write_reports(out, names, graded, notebooks)
     return graded
@@ -81,32 +77,27 @@ def _lock(out: Path) -> AbstractContextManager[object]:
     except Timeout:
         raise GradeError(
             f"Another grading writes into {out} at this moment. Wait for its "
-            "end, or name another folder."
-        ) from None
+            "end, or name another folder.") from None
 
 
 def _keep_settings(out: Path, settings: Settings) -> None:
     """Results of different settings must not stand in one table."""
-    path = out / SETTINGS
-    own = asdict(settings)
+    path, own = out / SETTINGS, asdict(settings)
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if any(p.name not in (LOCK, SETTINGS) for p in out.iterdir()):
-            raise GradeError(
-                f"{out} is not empty and no folder of an earlier grading. "
-                "Name a new folder."
-            ) from None
+            raise GradeError(f"{out} is not empty and no folder of an earlier "
+                             "grading. Name a new folder.") from None
         text = json.dumps(own, indent=1) + "\n"
         write_atomically(path, text.encode("utf-8"))
         return
     except ValueError as error:
         raise GradeError(f"{path} cannot be read: {error}.") from None
     if before != own:
-        raise GradeError(
-            f"{out} was begun with other settings ({before}); these are "
-            f"{own}. Take the same ones, or a new folder."
-        )
+        raise GradeError(f"{out} was begun with other settings ({before}); "
+                         f"these are {own}. Take the same ones, or a new "
+                         "folder.")
 
 
 def _forget(
@@ -122,8 +113,7 @@ def _forget(
             keys = ", ".join(s.key for s in found or students[:5])
             raise GradeError(
                 f"--again {wanted}: {len(found) or 'no'} students match; "
-                f"expected one, such as {keys}."
-            )
+                f"expected one, such as {keys}.")
         shutil.rmtree(out / "graded" / found[0].key, ignore_errors=True)
 
 
@@ -150,12 +140,9 @@ def _jobs(
 def _absent(student: Submission, notebook: CourseNotebook) -> Graded:
     """A notebook that was not handed in, or not in a form to be read."""
     refused = student.refused.get(notebook.stem)
-    reason = refused or "It was not handed in."
-    return Graded(
-        student.key, notebook.stem, "", "refused" if refused else "missing",
-        [Verdict.without_points(x, Status.NOT_ATTEMPTED, reason)
-         for x in notebook.exercises],
-        notes=[*student.notes, *(
-            f"{name}: {why}" for name, why in sorted(student.refused.items())
-        )],
-    )
+    reasons = sorted(student.refused.items())
+    return Graded.without_points(
+        student.key, notebook, Status.NOT_ATTEMPTED,
+        refused or "It was not handed in.",
+        [*student.notes, *(f"{name}: {reason}" for name, reason in reasons)],
+        "refused" if refused else "missing")
