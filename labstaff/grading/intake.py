@@ -57,51 +57,36 @@ class RefusedError(ValueError):
 
 @dataclass(frozen=True)
 class Found:
-    """A file of a submission.
+    """A file of a submission."""
 
-    Attributes:
-        path: inside the submission, with slashes.
-        time: of its last change, in seconds since 1970.
-        refused: why it was not taken; empty where it was.
-        digest: SHA-256 of its bytes.
-        notebook: in the present format; empty where it was refused.
-        notes: what had to be done to it.
-    """
-
-    path: str
-    time: float = 0
-    refused: str = ""
-    digest: str = ""
+    path: str  # inside the submission, with slashes
+    time: float = 0  # of its last change, in seconds since 1970
+    refused: str = ""  # why it was not taken; empty where it was
+    digest: str = ""  # SHA-256 of its bytes
+    # In the present format; empty where it was refused.
     notebook: NotebookNode = field(default_factory=NotebookNode)
-    notes: Sequence[str] = ()
+    notes: Sequence[str] = ()  # what had to be done to it
 
 
 @dataclass
 class Submission:
-    """What one student has handed in.
+    """What one student has handed in."""
 
-    Attributes:
-        key: safe as a folder's name, another one for each student.
-        name: as it is shown.
-        files: for each notebook of the course the newest version.
-        notes: what a grader should know.
-        refused: for each file, or each notebook of the course, that was not
-            taken the reason.
-    """
-
-    key: str
-    name: str
+    key: str  # safe as a folder's name, another one for each student
+    name: str  # as it is shown
+    # For each notebook of the course the newest version.
     files: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    # Why a file, or a notebook of the course, was not taken.
     refused: dict[str, str] = field(default_factory=dict)
 
 
 def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
-    """Read a folder, or a zip file, of submissions.
+    """Read a folder, or a zip file, of submissions, and change nothing in it.
 
     Args:
-        submissions: a folder or zip file for each student, or loose
-            notebooks that are named after them; nothing in it is changed.
+        submissions: holds a folder or zip file for each student, or loose
+            notebooks that are named after them.
         course: the stems of the course's notebooks.
 
     Raises:
@@ -110,12 +95,9 @@ def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
     if not submissions.exists():
         raise IntakeError(
             f"There is no {submissions}. Name the folder, or the zip file, "
-            "with what the students have handed in."
-        )
-    sources = (
-        _in_folder(submissions) if submissions.is_dir()
-        else _in_one_zip(submissions)
-    )
+            "with what the students have handed in.")
+    sources = (_in_folder(submissions) if submissions.is_dir()
+               else _in_one_zip(submissions))
     names: dict[str, list[str]] = {}
     found: dict[str, list[Found]] = {}
     for source, some in sources:
@@ -123,14 +105,13 @@ def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
         names.setdefault(key, []).append(name)
         found.setdefault(key, []).extend(some)
     if not found:
-        raise IntakeError(
-            f"{submissions} holds no folder, zip file or notebook. Expected "
-            "one for each student."
-        )
-    return [
-        _submission(Submission(key, _shown(key, names[key])), some, course)
-        for key, some in sorted(found.items())
-    ]
+        raise IntakeError(f"{submissions} holds no folder, zip file or "
+                          "notebook. Expected one for each student.")
+    # The plainest of a student's names that says more than the number.
+    shown = {key: min(some, key=lambda name: (name == key, len(name), name))
+             for key, some in names.items()}
+    return [_submission(Submission(key, shown[key]), some, course)
+            for key, some in sorted(found.items())]
 
 
 # ---- students
@@ -151,10 +132,8 @@ def _in_one_zip(place: Path) -> Iterator[tuple[str, Iterable[Found]]]:
         with zipfile.ZipFile(place) as archive:
             first = {_path(info).parts[:1] for info in archive.infolist()}
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise IntakeError(
-            f"{place} is no folder, and no zip file that can be read "
-            f"({error})."
-        ) from None
+        raise IntakeError(f"{place} is no folder, and no zip file that can be "
+                          f"read ({error}).") from None
     groups: dict[str, list[Found]] = {
         _stem(part[0]): [] for part in first if part
         and part[0] not in ("__MACOSX", "..", "/")
@@ -185,20 +164,11 @@ def _student(name: str) -> tuple[str, str]:
     return safe, shown
 
 
-def _shown(key: str, names: list[str]) -> str:
-    """The plainest of a student's names that says more than the number."""
-    return min(names, key=lambda name: (name == key, len(name), name))
-
-
 # ---- files
 
 
 def files(place: Path) -> Iterator[Found]:
-    """The notebooks in a folder, and in the zip files in it.
-
-    Args:
-        place: a folder, a zip file or a notebook.
-    """
+    """The notebooks in a folder, and in the zip files in it, or in a file."""
     if place.is_symlink():
         yield Found(place.name, refused="a link is not followed")
     elif not place.is_dir():
@@ -279,22 +249,22 @@ def _read(
 
 def _unfolded(content: bytes, path: str, depth: int) -> Iterator[Found]:
     if depth > DEEPEST:
-        yield Found(path, refused="a zip file in a zip file in one")
-        return
+        raise RefusedError("a zip file in a zip file in one")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             infos = archive.infolist()
             total = sum(info.file_size for info in infos)
             if len(infos) > MOST_FILES or total > MOST_BYTES:
-                yield Found(path, refused=(
+                raise RefusedError(
                     f"it would unfold to {len(infos)} files of "
-                    f"{total / 2**20:.0f} MB: a zip bomb is not opened"))
-                return
+                    f"{total / 2**20:.0f} MB: a zip bomb is not opened")
             for info in infos:
                 yield from _member(archive, info, path, depth)
+    except RefusedError:
+        raise
     except Exception as error:  # zipfile fails in many ways
-        yield Found(path, refused=f"it is no zip file that can be read "
-                    f"({error})")
+        raise RefusedError(
+            f"it is no zip file that can be read ({error})") from None
 
 
 def _path(info: zipfile.ZipInfo) -> PurePosixPath:

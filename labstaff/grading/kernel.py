@@ -42,12 +42,7 @@ LAUNCHER = [
 
 
 class KernelLostError(RuntimeError):
-    """The kernel is gone.
-
-    Attributes:
-        reason: "kernel died", "out of memory", "timed out", "processes" or
-            "output".
-    """
+    """The kernel is gone; `reason` is one of `notebook.LOST`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -63,18 +58,15 @@ class StudentKernel:
     Args:
         notebook: whose cells will be run; they get their outputs.
         limits: that it has to keep.
-        text: file of the corpus; None for the practice text.
-        slot: a small number, another one for each kernel of a time.
-
-    Attributes:
-        lost: why the kernel is gone; empty while it is there.
+        text, slot: as of `sandbox.command`.
     """
 
     def __init__(
         self, notebook: NotebookNode, limits: Limits, text: Path | None,
         slot: int = 0,
     ) -> None:
-        self.limits, self.text, self.lost = limits, text, ""
+        self.limits, self.text = limits, text
+        self.lost = ""  # why it is gone; empty while it is there
         self.end = time.monotonic() + limits.notebook
         self._due = math.inf  # when the present request has to be over
         self._shown = 0  # bytes of outputs so far
@@ -88,7 +80,7 @@ class StudentKernel:
         self.manager = _Manager(
             self.folder, sandbox.user(slot),
             sandbox.command(LAUNCHER, self.folder, text, limits, slot))
-        self.client = _Client(self, notebook)
+        self.client: Any = _Client(self, notebook)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["StudentKernel"]:
@@ -120,17 +112,13 @@ class StudentKernel:
                 end.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(self, cell: NotebookNode, index: int) -> float:
+    def run(self, cell: NotebookNode, index: int) -> None:
         """Run a cell of the notebook; its errors are among its outputs.
-
-        Returns:
-            Seconds that it took.
 
         Raises:
             KernelLostError: the kernel has died, or had to be killed.
             TimeoutError: the cell ran too long; the kernel goes on.
         """
-        begin = time.monotonic()
         if self.lost:
             raise KernelLostError(self.lost)
         try:
@@ -143,11 +131,10 @@ class StudentKernel:
         except DeadKernelError:
             raise self._gone() from None
         except Exception:  # messages that are none
-            self.lose("kernel died")
+            self._lose("kernel died")
             raise self._gone() from None
         if self.lost:
             raise KernelLostError(self.lost)
-        return time.monotonic() - begin
 
     @contextlib.contextmanager
     def probing(self) -> Iterator[None]:
@@ -161,11 +148,7 @@ class StudentKernel:
                     self._pipe.send_bytes(b"")
 
     def request(self, data: bytes, seconds: float) -> bytes:
-        """Have the agent answer a request, while `probing`.
-
-        Args:
-            data: the request.
-            seconds: that it may take.
+        """Have the agent answer a request in some seconds, while `probing`.
 
         Raises:
             KernelLostError: as for `run`.
@@ -196,24 +179,24 @@ class StudentKernel:
             raise TimeoutError
         return answer
 
-    def lose(self, reason: str) -> None:
+    def _lose(self, reason: str) -> None:
         """Kill the kernel and remember why."""
         self.lost = self.lost or reason
         self._kill()
 
-    def count(self, message: dict[str, Any]) -> bool:
+    def keeps(self, message: dict[str, Any]) -> bool:
         """Count an output; False from the limit on, when it is not kept."""
         self._shown += len(json.dumps(
             message.get("content"), ensure_ascii=False, default=str))
         if self._shown > self.limits.output:
-            self.lose("output")
+            self._lose("output")
         return not self.lost
 
     def _watch(self, over: threading.Event) -> None:
         """End the kernel when it uses more than it may."""
         while not over.wait(WATCH):
             if reason := self._excess():
-                self.lose(reason)
+                self._lose(reason)
 
     def _excess(self) -> str:
         """Why it has to end; empty where all is well."""
@@ -268,7 +251,7 @@ class StudentKernel:
             while time.monotonic() < end:
                 if self._has_replied(number, 0.5):
                     return
-        self.lose("timed out")
+        self._lose("timed out")
 
     def _agent_has_ended(self) -> bool:
         if self._serving and self._has_replied(self._serving, 0):
@@ -278,31 +261,20 @@ class StudentKernel:
     def _has_replied(self, number: str, seconds: float) -> bool:
         """Whether one of Jupyter's requests has been answered."""
         try:
-            message = run_sync(self._jupyter.get_shell_msg)(timeout=seconds)
+            message = run_sync(self.client.kc.get_shell_msg)(timeout=seconds)
             return message["parent_header"].get("msg_id") == number
         except Exception:  # none came in time, or nobody can read it
             return False
 
     def _evaluate(self, code: str) -> str:
         """Begin to evaluate an expression; the number of the request."""
-        return self._jupyter.execute(
+        return self.client.kc.execute(
             "", silent=True, store_history=False, allow_stdin=False,
-            user_expressions={"value": code},
-        )
-
-    @property
-    def _jupyter(self) -> Any:
-        return self.client.kc
+            user_expressions={"value": code})
 
 
 class _Manager(AsyncKernelManager):
-    """Starts a kernel in the sandbox, and talks to it through files.
-
-    Args:
-        folder: for its sockets; shared with the sandbox.
-        user: who owns them; 0 for the grader's own.
-        command: that starts it.
-    """
+    """Starts a kernel in the sandbox, and talks to it through files."""
 
     def __init__(self, folder: Path, user: int, command: list[str]) -> None:
         super().__init__(transport="ipc", ip=str(folder / "k"),
@@ -344,25 +316,22 @@ class _Client(NotebookClient):
         self.kernel = kernel
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        if msg["msg_type"] != "status" and not self.kernel.count(msg):
+        if msg["msg_type"] != "status" and not self.kernel.keeps(msg):
             return None
         return super().process_message(msg, cell, cell_index)
 
 
 def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
-    """Wait until processes have ended, taken notice of or not.
+    """Wait until processes have ended, taken notice of or not; whether so.
 
     psutil waits for that notice, too, which some systems take after seconds.
-
-    Returns:
-        Whether they all have ended in this time.
     """
     end = time.monotonic() + seconds
-    while not (ended := all(map(_has_ended, processes))):
+    while not all(map(_has_ended, processes)):
         if time.monotonic() > end:
-            break
+            return False
         time.sleep(0.01)
-    return ended
+    return True
 
 
 def _has_ended(process: psutil.Process) -> bool:

@@ -14,7 +14,7 @@ import json
 import pickle
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +32,8 @@ CALL = 15.0  # seconds for one call
 PROBE = 60.0  # seconds for all the calls of a probe
 CHUNK = 20  # items that are read at once
 DTYPES = {name: dtype for dtype, name in agent.DTYPES.items()}
+COLLECTIONS: dict[str, Callable[[Iterable[Any]], Any]] = {
+    "list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 SOURCE = inspect.getsource(agent)
 WHERE = re.compile(r", in line (\d+) of your cell")
 
@@ -53,11 +55,7 @@ def judge(
 ) -> Verdict:
     """Judge the student's function by the course's own check.
 
-    Args:
-        exercise: its name.
-        request: of the student's kernel.
-        seed: of the inputs; the same one gives the same verdict.
-        possible: points for a function that is right.
+    The same seed gives the same inputs, and the same verdict.
 
     Raises:
         KernelLostError: by `request`.
@@ -109,11 +107,7 @@ def judge(
 
 
 def start_agent(descriptor: int) -> str:
-    """The expression that a kernel evaluates to serve a probe.
-
-    Args:
-        descriptor: of the kernel's end of the pipe.
-    """
+    """What a kernel evaluates to serve a probe at its end of a pipe."""
     return (
         f"(lambda m: (exec({SOURCE!r}, m.__dict__), "
         f"m.serve({descriptor})))(__import__('types').ModuleType('agent'))"
@@ -128,15 +122,11 @@ class Session:
         self._end = time.monotonic() + PROBE
 
     def ask(self, what: str, *arguments: Any) -> dict[str, Any]:
-        """One request; an error of the student's code is raised here.
-
-        Args:
-            what: name of one of the agent's methods.
-            arguments: of the method.
+        """Have one of the agent's methods called.
 
         Raises:
             Ended: there is no answer, or none that can be read.
-            Exception: what was raised there, under the same name.
+            Exception: what the student's code raised, under the same name.
         """
         # From the random numbers here: a check that seeds them anew means
         # the function's as well.
@@ -165,8 +155,8 @@ class Session:
         """Call something in the kernel as if it were here.
 
         Args:
-            target: what, in the words of `agent.Agent.find`.
-            args, options: its arguments; they change as they do there.
+            target: as of `agent.Agent.find`.
+            args, options: change as they do there.
             own: parameters of a module that is called.
         """
         tensors, lists = agent.walk((args, options))
@@ -328,13 +318,10 @@ class Backward(torch.autograd.Function):
 
 
 class Decoder:
-    """The values in one reply.
+    """The values in one reply of `agent.Encoder`.
 
-    Args:
-        session: for what stays in the kernel.
-        reply: of `agent.Encoder.reply`.
-        tensors: arguments of the call.
-        leaves: those to which gradients of the values travel.
+    `tensors` are arguments of the call; the values' gradients travel to the
+    `leaves`.
     """
 
     def __init__(
@@ -355,12 +342,8 @@ class Decoder:
         if value is None or isinstance(value, (bool, str, int, float)):
             return value
         kind = value["type"]
-        if kind == "list":
-            return [self.decode(item) for item in value["items"]]
-        if kind == "tuple":
-            return tuple(self.decode(item) for item in value["items"])
-        if kind in ("set", "frozenset"):
-            return {self.decode(item) for item in value["items"]}
+        if kind in COLLECTIONS:
+            return COLLECTIONS[kind](map(self.decode, value["items"]))
         if kind == "dict":
             return {self.decode(k): self.decode(v) for k, v in value["items"]}
         if kind == "argument":
