@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,10 +51,15 @@ def grade_class(
     if out == submissions or submissions in out.parents:
         raise GradeError(f"{out} lies among the submissions. Name another "
                          "folder for the results.")
-    with ExitStack() as stack:
-        stack.enter_context(_lock(out))
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(out / LOCK).acquire(timeout=0)
+    except Timeout:
+        raise GradeError(
+            f"Another grading writes into {out} at this moment. Wait for its "
+            "end, or name another folder.") from None
+    with lock, pool.workers(processes, scheduler) as executor:
         _keep_settings(out, settings)
-        executor = stack.enter_context(pool.workers(processes, scheduler))
         notebooks = course()
         students = find(submissions, [notebook.stem for notebook in notebooks])
         _forget(out, students, again)
@@ -67,17 +71,6 @@ def grade_class(
         names = {student.key: student.name for student in students}
         write_reports(out, names, graded, notebooks)
     return graded
-
-
-def _lock(out: Path) -> AbstractContextManager[object]:
-    """Two graders must not write into one folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        return FileLock(out / LOCK).acquire(timeout=0)
-    except Timeout:
-        raise GradeError(
-            f"Another grading writes into {out} at this moment. Wait for its "
-            "end, or name another folder.") from None
 
 
 def _keep_settings(out: Path, settings: Settings) -> None:
@@ -132,17 +125,13 @@ def _jobs(
                     student.key, notebook, found.notebook, found.digest,
                     settings, text, slot=len(jobs),
                     notes=tuple(student.notes)))
-            else:
-                others.append(_absent(student, notebook))
+                continue
+            # Not handed in, or not in a form to be read.
+            refused = student.refused.get(notebook.stem)
+            others.append(Graded.without_points(
+                student.key, notebook, Status.NOT_ATTEMPTED,
+                refused or "It was not handed in.",
+                [*student.notes, *(f"{name}: {reason}" for name, reason
+                                   in sorted(student.refused.items()))],
+                "refused" if refused else "missing"))
     return jobs, others
-
-
-def _absent(student: Submission, notebook: CourseNotebook) -> Graded:
-    """A notebook that was not handed in, or not in a form to be read."""
-    refused = student.refused.get(notebook.stem)
-    reasons = sorted(student.refused.items())
-    return Graded.without_points(
-        student.key, notebook, Status.NOT_ATTEMPTED,
-        refused or "It was not handed in.",
-        [*student.notes, *(f"{name}: {reason}" for name, reason in reasons)],
-        "refused" if refused else "missing")

@@ -5,6 +5,7 @@ followed, and no header is believed: members of zip files are read up to a
 limit.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -176,11 +177,13 @@ def files(place: Path) -> Iterator[Found]:
     else:
         count = 0
         for folder, folders, names in os.walk(place, followlinks=False):
-            folders[:] = sorted(f for f in folders if f not in IGNORED)
+            folders[:] = sorted(set(folders) - IGNORED)
             for name in sorted(names):
                 path = Path(folder, name)
                 inside = path.relative_to(place).as_posix()
-                count += not _ignored(PurePosixPath(inside))
+                if _ignored(PurePosixPath(inside)):
+                    continue
+                count += 1
                 if count > MOST_FILES:
                     yield Found(inside, refused=f"more than {MOST_FILES} "
                                 "files: the rest is not read")
@@ -194,12 +197,10 @@ def _ignored(path: PurePosixPath) -> bool:
 
 
 def _file(path: Path, inside: str) -> Iterator[Found]:
-    if not _ignored(PurePosixPath(inside)):
-        info = path.lstat()
-        ordinary = stat.S_ISREG(info.st_mode)  # a pipe would wait for ever
-        problem = "" if ordinary else "it is no ordinary file"
-        yield from _read(
-            inside, info.st_mtime, problem, lambda: path.open("rb"), 0)
+    info = path.lstat()
+    ordinary = stat.S_ISREG(info.st_mode)  # a pipe would wait for ever
+    problem = "" if ordinary else "it is no ordinary file"
+    return _read(inside, info.st_mtime, problem, lambda: path.open("rb"), 0)
 
 
 def _member(
@@ -273,17 +274,10 @@ def _path(info: zipfile.ZipInfo) -> PurePosixPath:
 
 def readable_name(info: zipfile.ZipInfo) -> str:
     """A member's name; programs in China write GBK without saying so."""
-    if info.flag_bits & UTF8_NAMES:
-        return info.filename
-    try:
-        raw = info.filename.encode("cp437")
-    except UnicodeEncodeError:
-        return info.filename
-    for encoding in ("utf-8", "gbk"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+    if not info.flag_bits & UTF8_NAMES:
+        for encoding in ("utf-8", "gbk"):
+            with contextlib.suppress(UnicodeError):
+                return info.filename.encode("cp437").decode(encoding)
     return info.filename
 
 
@@ -345,7 +339,9 @@ def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
             warnings.simplefilter("ignore")
             reader = nbformat.versions[version]
             notebook = nbformat.convert(reader.to_notebook_json(raw), 4)
-            _repair(notebook)
+            # From version 4.5 on each cell has an id.
+            notebook.nbformat_minor = max(5, int(notebook.nbformat_minor))
+            _, notebook = nbformat.validator.normalize(notebook)
             nbformat.validate(notebook)
     except Exception as error:  # nbformat and jsonschema fail in many ways
         words = (str(error).splitlines() or [type(error).__name__])[0][:100]
@@ -356,16 +352,6 @@ def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
     if "kernelspec" not in notebook.metadata:
         notes.append("without a kernel in its metadata; Python was taken")
     return notebook, notes
-
-
-def _repair(book: NotebookNode) -> None:
-    """Give cells what older notebooks do not have."""
-    book.nbformat_minor = max(5, int(book.get("nbformat_minor", 0)))
-    seen: set[str] = set()
-    for number, cell in enumerate(book.cells):
-        if cell.get("id") in seen or not cell.get("id"):
-            cell["id"] = f"cell-{number}"
-        seen.add(cell["id"])
 
 
 def _which(book: NotebookNode, path: str, course: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellTimeoutError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 
@@ -35,10 +35,8 @@ START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
 WATCH = 0.1  # seconds between two looks at what it uses
 LARGEST_MESSAGE = 64 * 2**20  # bytes of one of Jupyter's
-LAUNCHER = [
-    sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
-    "--log-level=CRITICAL",
-]
+LAUNCHER = [sys.executable, "-m", "ipykernel_launcher", "-f",
+            "{connection_file}", "--log-level=CRITICAL"]
 
 
 class KernelLostError(RuntimeError):
@@ -125,13 +123,9 @@ class StudentKernel:
             self.client.execute_cell(cell, index)
         except CellTimeoutError:
             self._settle()
-            raise TimeoutError(
-                f"the cell was stopped after {self.limits.cell:.0f} s"
-            ) from None
-        except DeadKernelError:
-            raise self._gone() from None
-        except Exception:  # messages that are none
-            self._lose("kernel died")
+            raise TimeoutError("the cell was stopped after "
+                               f"{self.limits.cell:.0f} s") from None
+        except Exception:  # it has died, or sends messages that are none
             raise self._gone() from None
         if self.lost:
             raise KernelLostError(self.lost)
@@ -170,9 +164,7 @@ class StudentKernel:
                     run_sync(self.manager.interrupt_kernel)()
             answer = self._pipe.recv_bytes(MOST_BYTES)
         except (OSError, EOFError):  # it has hung up, or sends too much
-            gone = self._gone()
-            self._kill()
-            raise gone from None
+            raise self._gone() from None
         finally:
             self._due = math.inf
         if told:
@@ -239,7 +231,7 @@ class StudentKernel:
     def _gone(self) -> KernelLostError:
         """Why it is gone; the watcher may be about to say so."""
         time.sleep(2 * WATCH)
-        self.lost = self.lost or "kernel died"
+        self._lose("kernel died")
         return KernelLostError(self.lost)
 
     def _settle(self) -> None:
@@ -289,8 +281,7 @@ class _Manager(AsyncKernelManager):
         # Signals do not reach into the sandbox; messages do.
         return KernelSpec(
             argv=self.command, display_name="Python 3", language="python",
-            interrupt_mode="message",
-        )
+            interrupt_mode="message")
 
     def client(self, **kwargs: Any) -> Any:
         # One context, so that all its sockets have the same limits.
@@ -311,8 +302,7 @@ class _Client(NotebookClient):
             notebook, km=kernel.manager, timeout=int(kernel.limits.cell),
             startup_timeout=int(START), allow_errors=True,
             interrupt_on_timeout=False, record_timing=False,
-            coalesce_streams=True,
-        )
+            coalesce_streams=True)
         self.kernel = kernel
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:

@@ -10,10 +10,6 @@ from labkit.course import grader, notebook_paths, read_notebook, title
 from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
-# Of checks that were changed or are missing, so many are named in a note.
-NAMED = 3
-
-
 # ---- the course
 
 
@@ -74,8 +70,7 @@ def _asked(stem: str, released: NotebookNode) -> CourseNotebook:
     return CourseNotebook(
         stem, title(released), tuple(found), checks,
         {cell.id: grader(cell).get("grade_id", cell.id)
-         for cell in released.cells},
-    )
+         for cell in released.cells})
 
 
 # ---- a submission
@@ -168,9 +163,6 @@ def _put_checks(
         cell.source = course.checks[name]
     missing = [name for name in course.checks if name not in names]
     return [
-        f"{words}: {', '.join(some[:NAMED])}"
-        + (f" and {len(some) - NAMED} more." if len(some) > NAMED else ".")
-        for words, some in (
+        f"{words}: {', '.join(some)}." for words, some in (
             ("Changed checks, replaced by the course's", changed),
-            ("Checks that are missing", missing)) if some
-    ]
+            ("Checks that are missing", missing)) if some]

@@ -84,14 +84,15 @@ def _before(job: Job, found: Matched) -> dict[str, Verdict]:
     for exercise in job.course.exercises:
         place = found.places.get(exercise.name)
         source = "" if place is None else found.notebook.cells[place].source
-        if place is None or source.strip() in ("", exercise.stub.strip()):
-            verdicts[exercise.name] = Verdict.without_points(
-                exercise, Status.NOT_ATTEMPTED,
-                "Its cell is missing." if place is None
-                else "Nothing was written.")
+        if place is None:
+            end = Status.NOT_ATTEMPTED, "Its cell is missing."
+        elif source.strip() in ("", exercise.stub.strip()):
+            end = Status.NOT_ATTEMPTED, "Nothing was written."
         elif exercise.written:
-            verdicts[exercise.name] = Verdict.without_points(
-                exercise, Status.WRITTEN, "An answer in words, to be read.")
+            end = Status.WRITTEN, "An answer in words, to be read."
+        else:
+            continue
+        verdicts[exercise.name] = Verdict.without_points(exercise, *end)
     return verdicts
 
 

@@ -9,6 +9,7 @@ kernel comes plain data alone; nothing of it is ever run here.
 import base64
 import builtins
 import contextlib
+import functools
 import inspect
 import json
 import pickle
@@ -73,8 +74,8 @@ def judge(
             return verdict(
                 Status.NOT_ATTEMPTED, f"There is no {exercise} to call.")
         with harness.seeded(seed), harness.unchanged({}):
-            return verdict(
-                Status.PASSED, check(Function(session, exercise)))
+            proven = check(Function(session, exercise))
+        return verdict(Status.PASSED, proven)
     except harness.NotWritten as failed:
         return verdict(
             Status.NOT_ATTEMPTED, f"{failed.got} is not written yet.")
@@ -226,9 +227,8 @@ class Function:
         if not isinstance(names, list):
             raise ValueError("no signature")
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        return inspect.Signature([
-            inspect.Parameter(str(name), kind, default=None) for name in names
-        ])
+        return inspect.Signature(
+            [inspect.Parameter(str(n), kind, default=None) for n in names])
 
 
 class Object:
@@ -248,28 +248,24 @@ class Object:
     def _special(self, name: str, *args: Any) -> Any:
         return self._session.call((self._handle, name), args, {})
 
-    def __len__(self) -> int:
-        return self._special("__len__")
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._special("__getitem__", key)
-
-    def __call__(self, *args: Any) -> Any:
-        return self._special("__call__", *args)
+    __len__ = functools.partialmethod(_special, "__len__")
+    __getitem__ = functools.partialmethod(_special, "__getitem__")
+    __call__ = functools.partialmethod(_special, "__call__")
 
 
 class Module(nn.Module):
     """A module in the kernel; its parameters have their like here."""
 
     def __init__(
-        self, session: Session, handle: int,
-        parameters: dict[str, nn.Parameter], layers: list[tuple[str, int]],
-        training: bool,
+        self, session: Session, value: dict[str, Any],
+        parameters: dict[str, nn.Parameter],
     ) -> None:
         nn.Module.__init__(self)  # of a layer it takes nothing but the name
-        self.training = training
-        self._session, self._handle = session, handle
-        self._named, self._layers = parameters, layers
+        self.training = bool(value["training"])
+        self._session, self._handle = session, int(value["handle"])
+        self._named = parameters
+        self._layers = [(kind, int(size)) for kind, size in value["layers"]
+                        if kind in ("tanh", "relu")]
 
     def named_parameters(self, *_: Any, **__: Any) -> Iterator[Any]:
         yield from self._named.items()
@@ -377,17 +373,13 @@ class Decoder:
     def _module(self, value: dict[str, Any]) -> Module:
         parameters: dict[str, Any] = {}
         for name, content in value["parameters"]:
-            if content["type"] == "argument":
-                parameters[str(name)] = self.decode(content)
-            else:
-                parameters[str(name)] = nn.Parameter(
-                    _numbers(content), bool(content["learns"]))
-        layers = [(kind, int(size)) for kind, size in value["layers"]
-                  if kind in ("tanh", "relu")]
+            parameters[str(name)] = (
+                self.decode(content) if content["type"] == "argument"
+                else nn.Parameter(
+                    _numbers(content), bool(content["learns"])))
         bases = (Module, nn.RNNBase) if value["recurrent"] else (Module,)
         return type(str(value["name"]), bases, {})(
-            self.session, int(value["handle"]), parameters, layers,
-            bool(value["training"]))
+            self.session, value, parameters)
 
 
 @contextlib.contextmanager

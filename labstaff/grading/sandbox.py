@@ -133,7 +133,15 @@ def _wrap(sockets: Path, text: Path | None) -> list[str]:
     found += ["--perms", "1777", "--dir", FONTS]
     for path in _font_lists():
         found += ["--ro-bind", str(path), f"{FONTS}/{path.name}"]
-    readable = _readable(text)
+    # What Python and the course are made of; parents before children.
+    readable = sorted({path for path in (
+        *map(Path, ("/usr", "/etc/ld.so.cache", "/etc/fonts")),
+        *map(Path, (sys.base_prefix, sys.prefix, *site.getsitepackages())),
+        Path(sysconfig.get_path("stdlib")),
+        *(settings.home() / name
+          for name in ("labutils", "labkit", "pyproject.toml")),
+        *([text] if text else []),
+    ) if path.exists()}, key=str)
     # Made without --dir, parents could be read by root alone.
     for folder in sorted({str(f) for path in readable for f in path.parents}):
         found += ["--perms", "0755", "--dir", folder]
@@ -141,9 +149,11 @@ def _wrap(sockets: Path, text: Path | None) -> list[str]:
         found += ["--ro-bind", str(path), str(path)]
     found += ["--proc", "/proc", "--dev", "/dev"]
     found += ["--bind", str(sockets), str(sockets), "--chdir", HOME]
-    for link in ("bin", "sbin", "lib", "lib64", "lib32"):
-        if (path := Path("/", link)).is_symlink():
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        if (path := Path("/", name)).is_symlink():
             found += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            found += ["--ro-bind", str(path), str(path)]
     return [*found, "--"]
 
 
@@ -157,11 +167,7 @@ def _font_lists() -> list[Path]:
 
 def environment(text: Path | None) -> dict[str, str]:
     """Variables of the kernel: none of the grader's own."""
-    kept = {
-        name: os.environ[name]
-        for name in ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED")
-        if name in os.environ
-    }
+    kept = ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED")
     return {
         "PATH": os.pathsep.join(
             [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
@@ -173,21 +179,6 @@ def environment(text: Path | None) -> dict[str, str]:
         "LABUTILS_RESULTS_DIR": f"{HOME}/results",
         "LABUTILS_DATA_DIR": f"{HOME}/data",
         "LABUTILS_TEXT": str(text) if text else settings.PRACTICE,
-        "PYTHONDONTWRITEBYTECODE": "1", **kept,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **{name: os.environ[name] for name in kept if name in os.environ},
     }
-
-
-def _readable(text: Path | None) -> list[Path]:
-    """What Python and the course are made of; parents before children."""
-    found = [
-        Path("/usr"), *map(Path, ("/etc/ld.so.cache", "/etc/fonts")),
-        *(p for n in ("bin", "sbin", "lib", "lib64", "lib32")
-          if (p := Path("/", n)).is_dir() and not p.is_symlink()),
-        Path(sys.base_prefix), Path(sys.prefix),
-        *map(Path, site.getsitepackages()),
-        Path(sysconfig.get_path("stdlib")),
-        *(settings.home() / name for name in ("labutils", "labkit")),
-        settings.home() / "pyproject.toml",
-        *([text] if text else []),
-    ]
-    return sorted({path for path in found if path.exists()}, key=str)
