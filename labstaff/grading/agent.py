@@ -32,14 +32,11 @@ DTYPES = {getattr(torch, name): name for name in (
 
 
 def serve(descriptor):
-    """Answer requests in the kernel's main thread, until an empty one.
-
-    They come by the descriptor of a pipe, which stays open.
-    """
+    """Answer requests from a pipe in the main thread, until an empty one."""
     from IPython import get_ipython
 
     agent = Agent(get_ipython().user_ns)
-    pipe = Connection(os.dup(descriptor))
+    pipe = Connection(os.dup(descriptor))  # the kernel's end stays open
     before = signal.signal(signal.SIGINT, agent.interrupt)
     try:
         while request := pipe.recv_bytes():

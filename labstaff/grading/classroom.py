@@ -29,7 +29,7 @@ def grade_class(
     processes: int | None = None, scheduler: str | None = None,
     again: Sequence[str] = (), say: Callable[[str], None] = print,
 ) -> list[Graded]:
-    """Grade what is not graded yet, and write the reports.
+    """Grade what is not graded yet, write the reports, return all results.
 
     Args:
         submissions: folder, or a zip file, of what students handed in.
@@ -39,9 +39,6 @@ def grade_class(
         scheduler: address of a Dask scheduler; None: this machine alone.
         again: students (key, number or name) to grade once more.
         say: shows a line of progress.
-
-    Returns:
-        What has become of each notebook of each student.
 
     Raises:
         GradeError, IntakeError, ClusterError: with what to do.
@@ -98,10 +95,8 @@ def _forget(
 ) -> None:
     """Remove the results of the students to be graded once more."""
     for wanted in again:
-        found = [
-            s for s in students
-            if wanted in (s.key, s.name) or s.key.startswith(f"{wanted}-")
-        ]
+        found = [s for s in students if wanted in (s.key, s.name)
+                 or s.key.startswith(f"{wanted}-")]
         if len(found) != 1:
             keys = ", ".join(s.key for s in found or students[:5])
             raise GradeError(

@@ -16,6 +16,7 @@ import time
 import unicodedata
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -136,9 +137,8 @@ def _in_one_zip(place: Path) -> Iterator[tuple[str, Iterable[Found]]]:
         raise IntakeError(f"{place} is no folder, and no zip file that can be "
                           f"read ({error}).") from None
     groups: dict[str, list[Found]] = {
-        _stem(part[0]): [] for part in first if part
-        and part[0] not in ("__MACOSX", "..", "/")
-    }
+        _stem(part[0]): [] for part in first
+        if part and part[0] not in ("__MACOSX", "..", "/")}
     for one in files(place):
         inside = one.path.removeprefix(f"{place.name}/")
         groups.setdefault(_stem(inside.split("/")[0]), []).append(one)
@@ -356,11 +356,9 @@ def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
 
 def _which(book: NotebookNode, path: str, course: Sequence[str]) -> str:
     """The course's notebook that this is, by its cells, name or title."""
-    counts: dict[str, int] = {}
-    for cell in book.cells:
-        if match := CELL.fullmatch(cell.id):
-            counts[match[1]] = counts.get(match[1], 0) + 1
-    for number, count in sorted(counts.items(), key=lambda pair: -pair[1]):
+    counts = Counter(match[1] for cell in book.cells
+                     if (match := CELL.fullmatch(cell.id)))
+    for number, count in counts.most_common():
         for stem in course:
             if count >= SHARED and stem.startswith(number):
                 return stem

@@ -51,12 +51,8 @@ class StudentKernel:
     """A running kernel for one notebook.
 
     Jupyter's messages bring it cells. Probes have hundreds of requests, for
-    which those are too slow: they go through a pipe that it is born with.
-
-    Args:
-        notebook: whose cells will be run; they get their outputs.
-        limits: that it has to keep.
-        text, slot: as of `sandbox.command`.
+    which those are too slow: they go through a pipe that it is born with. For
+    `text` and `slot` see `sandbox.command`.
     """
 
     def __init__(

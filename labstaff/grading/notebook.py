@@ -40,18 +40,15 @@ def grade(job: Job) -> tuple[Graded, bytes]:
         job.student, job.course.stem, job.digest, "graded",
         [verdicts[x.name] for x in job.course.exercises],
         [*job.notes, *found.notes, *notes], time.monotonic() - begin,
-        sandbox.describe(), code, words,
-    )
+        sandbox.describe(), code, words)
     return graded, nbformat.writes(found.notebook).encode("utf-8", "replace")
 
 
 def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
     """Execute cell by cell; each exercise is judged after its cell."""
     verdicts = _before(job, found)
-    due = {
-        found.places[x.name]: x for x in job.course.exercises
-        if x.name not in verdicts
-    }
+    due = {found.places[x.name]: x for x in job.course.exercises
+           if x.name not in verdicts}
     notes: list[str] = []
     kernel = StudentKernel(
         found.notebook, job.settings.limits, job.text, job.slot)

@@ -24,10 +24,8 @@ from labstaff.grading.results import Graded, Job, Status
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
-# Beyond the notebook's own limit, for beginning and ending.
-SPARE = 90.0  # seconds
-# A notebook is begun so often on other workers when its worker dies.
-RETRIES = 5
+SPARE = 90.0  # seconds beyond a notebook's own limit, to begin and to end
+RETRIES = 5  # of a notebook, on other workers when its own dies
 SCHEDULER = 30  # seconds for the scheduler to answer
 
 METHOD = "forkserver" if hasattr(os, "fork") else "spawn"
@@ -53,20 +51,15 @@ def run(
 ) -> list[Graded]:
     """Grade what is not graded yet; each result is on disk at once.
 
-    Returns:
-        The results of all the jobs, in their order.
+    The results of all the jobs come in their order.
     """
-    done = {
-        number: found for number, job in enumerate(jobs)
-        if (found := _finished(out, job)) is not None
-    }
+    done = {number: found for number, job in enumerate(jobs)
+            if (found := _finished(out, job)) is not None}
     if done:
         say(f"{len(done)} of {len(jobs)} notebooks are graded already.")
     begin, before = time.monotonic(), len(done)
-    waiting = {
-        executor.submit(in_process, job): number
-        for number, job in enumerate(jobs) if number not in done
-    }
+    waiting = {executor.submit(in_process, job): number
+               for number, job in enumerate(jobs) if number not in done}
     for future in as_completed(waiting):
         number = waiting[future]
         job = jobs[number]
@@ -153,13 +146,7 @@ def workers(
 
 
 def in_process(job: Job) -> tuple[Graded, bytes]:
-    """Grade in a process of its own, which is ended when it takes too long.
-
-    Raises:
-        ClusterError: this worker's machine has no copy of the corpus.
-        TimeoutError: it took too long.
-        RuntimeError: it has ended without a result.
-    """
+    """Grade in a process of its own, which is ended when it takes too long."""
     if job.text is not None and not job.text.is_file():
         path = find_corpus().path
         if path is None:

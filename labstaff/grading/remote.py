@@ -109,10 +109,8 @@ def judge(
 
 def start_agent(descriptor: int) -> str:
     """What a kernel evaluates to serve a probe at its end of a pipe."""
-    return (
-        f"(lambda m: (exec({SOURCE!r}, m.__dict__), "
-        f"m.serve({descriptor})))(__import__('types').ModuleType('agent'))"
-    )
+    return (f"(lambda m: (exec({SOURCE!r}, m.__dict__), m.serve({descriptor})"
+            "))(__import__('types').ModuleType('agent'))")
 
 
 class Session:
@@ -155,10 +153,8 @@ class Session:
     ) -> Any:
         """Call something in the kernel as if it were here.
 
-        Args:
-            target: as of `agent.Agent.find`.
-            args, options: change as they do there.
-            own: parameters of a module that is called.
+        `target` is what `agent.Agent.find` takes; a module that is called has
+        parameters of its own.
         """
         tensors, lists = agent.walk((args, options))
         reply = self.ask(
@@ -314,11 +310,7 @@ class Backward(torch.autograd.Function):
 
 
 class Decoder:
-    """The values in one reply of `agent.Encoder`.
-
-    `tensors` are arguments of the call; the values' gradients travel to the
-    `leaves`.
-    """
+    """The values in the reply to a call with some tensors."""
 
     def __init__(
         self, session: Session, reply: dict[str, Any],

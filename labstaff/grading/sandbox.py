@@ -80,8 +80,7 @@ def command(
         "RLIMIT_NPROC": 4 * limit.processes if bubblewrap() else 4096,
         "RLIMIT_FSIZE": LARGEST_FILE, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024,
     })
-    begin = f"{inspect.getsource(_begin)}\n_begin()"
-    return [*_wrap(sockets, text), sys.executable, "-I", "-c", begin, limits,
+    return [*_wrap(sockets, text), sys.executable, "-I", "-c", BEGIN, limits,
             str(user(slot)), *program]
 
 
@@ -104,6 +103,9 @@ def _begin() -> None:
         os.setresgid(int(user), int(user), int(user))
         os.setresuid(int(user), int(user), int(user))
     os.execv(program[0], program)
+
+
+BEGIN = f"{inspect.getsource(_begin)}\n_begin()"
 
 
 def user(slot: int) -> int:

@@ -36,30 +36,20 @@ class Pair:
     likeness: float
 
 
-def pairs(
-    graded: Iterable[Graded], stubs: Mapping[str, str]
-) -> list[Pair]:
-    """The pairs of a class that are alike, the most alike first.
-
-    Args:
-        stubs: for each exercise what students found in the cell.
-    """
+def pairs(graded: Iterable[Graded], stubs: Mapping[str, str]) -> list[Pair]:
+    """The pairs that are alike beyond the stubs, the most alike first."""
     prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
             prints[exercise][one.student] = fingerprints(
                 source) - fingerprints(stubs.get(exercise, ""))
-    found = [
-        pair for exercise, of_students in prints.items()
-        for pair in _alike(exercise, of_students)
-    ]
-    return sorted(found, key=lambda p: (
-        -p.likeness, p.exercise, p.one, p.other))
+    found = [pair for exercise, of_students in prints.items()
+             for pair in _alike(exercise, of_students)]
+    return sorted(
+        found, key=lambda p: (-p.likeness, p.exercise, p.one, p.other))
 
 
-def _alike(
-    exercise: str, prints: Mapping[str, set[str]]
-) -> Iterable[Pair]:
+def _alike(exercise: str, prints: Mapping[str, set[str]]) -> Iterable[Pair]:
     """Compare only students who share a rare run."""
     holders: dict[str, list[str]] = defaultdict(list)
     for student in sorted(prints):
