@@ -32,15 +32,11 @@ DTYPES = {getattr(torch, name): name for name in (
 
 
 def serve(descriptor):
-    """Answer requests in the kernel's main thread, until an empty one.
-
-    Args:
-        descriptor: of the kernel's end of the pipe; it stays open.
-    """
+    """Answer requests from a pipe in the main thread, until an empty one."""
     from IPython import get_ipython
 
     agent = Agent(get_ipython().user_ns)
-    pipe = Connection(os.dup(descriptor))
+    pipe = Connection(os.dup(descriptor))  # the kernel's end stays open
     before = signal.signal(signal.SIGINT, agent.interrupt)
     try:
         while request := pipe.recv_bytes():
@@ -99,10 +95,9 @@ class Agent:
         """Call something; its result, and what has become of the arguments.
 
         Args:
-            target: a name, or a handle with an attribute's name or None.
-            args, options: of the call.
-            arrived: of each tensor among them, whether it was a leaf, and its
-                gradient.
+            target: as of `find`.
+            arrived: of each tensor among the arguments, whether it was a
+                leaf, and its gradient.
             recording: whether gradients were recorded where the call is from.
         """
         function, own = self.find(*target)
@@ -111,7 +106,8 @@ class Agent:
             restore(tensor, *was)
             for tensor, was in zip(tensors, arrived, strict=True)]
         before = [list(some) for some in lists]
-        encoder = Encoder(self, tensors, copies(tensors))
+        copies = [tensor.detach().clone() for tensor in tensors]
+        encoder = Encoder(self, tensors, copies)
         torch.set_grad_enabled(recording)
         result = function(*args, **options)
         leaves = [t for t in [*sources, *own] if t.requires_grad]
@@ -169,18 +165,14 @@ class Agent:
 class Encoder:
     """Values as plain data for JSON.
 
-    Args:
-        agent: keeps what cannot be sent.
-        arguments: tensors of the call that the values come from.
-        old: copies of them from before the call.
-
-    Attributes:
-        roots: tensors among the values from which a gradient can travel back.
+    They come from a call with some tensors as arguments, of which there are
+    copies from before it. The agent keeps what cannot be sent.
     """
 
     def __init__(self, agent, arguments=(), old=()):
         self.agent, self.arguments, self.old = agent, arguments, old
-        self.items, self.roots = 0, []
+        self.items = 0
+        self.roots = []  # values from which a gradient can travel back
         self.places = {id(t): i for i, t in enumerate(arguments)}
 
     def reply(self, value):
@@ -289,10 +281,6 @@ def restore(tensor, leaf, grad):
     with torch.enable_grad():
         tensor.copy_(source)
     return source
-
-
-def copies(tensors):
-    return [tensor.detach().clone() for tensor in tensors]
 
 
 def numbers(tensor):

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from labstaff.grading import pool, sandbox
 from labstaff.grading.intake import Submission, find
 from labstaff.grading.matching import CourseNotebook, course
 from labstaff.grading.pages import write_reports
-from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
+from labstaff.grading.results import Graded, Job, Settings, Status
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
@@ -30,19 +29,16 @@ def grade_class(
     processes: int | None = None, scheduler: str | None = None,
     again: Sequence[str] = (), say: Callable[[str], None] = print,
 ) -> list[Graded]:
-    """Grade what is not graded yet, and write the reports.
+    """Grade what is not graded yet, write the reports, return all results.
 
     Args:
         submissions: folder, or a zip file, of what students handed in.
-        out: folder of results; that of an earlier run goes on.
-        settings: as in the earlier run, if there was one.
+        out: folder of results; that of an earlier run, which goes on, needs
+            the same settings.
         processes: notebooks at the same time; None: as many as cores.
         scheduler: address of a Dask scheduler; None: this machine alone.
         again: students (key, number or name) to grade once more.
         say: shows a line of progress.
-
-    Returns:
-        What has become of each notebook of each student.
 
     Raises:
         GradeError, IntakeError, ClusterError: with what to do.
@@ -50,16 +46,17 @@ def grade_class(
     out = out.expanduser().resolve()
     submissions = submissions.expanduser().resolve()
     if out == submissions or submissions in out.parents:
+        raise GradeError(f"{out} lies among the submissions. Name another "
+                         "folder for the results.")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(out / LOCK).acquire(timeout=0)
+    except Timeout:
         raise GradeError(
-            f"{out} lies among the submissions. Name another folder for the "
-            "results."
-        )
-    with ExitStack() as stack:
-        stack.enter_context(_lock(out))
+            f"Another grading writes into {out} at this moment. Wait for its "
+            "end, or name another folder.") from None
+    with lock, pool.workers(processes, scheduler) as executor:
         _keep_settings(out, settings)
-        submit = stack.enter_context(
-            pool.local(processes) if scheduler is None
-            else pool.cluster(scheduler))
         notebooks = course()
         students = find(submissions, [notebook.stem for notebook in notebooks])
         _forget(out, students, again)
@@ -67,46 +64,30 @@ def grade_class(
             say("labutils: there is NO SANDBOX on this machine: what students "
                 "have written runs as you. On Linux install bubblewrap.")
         jobs, others = _jobs(students, notebooks, settings)
-        graded = [*pool.run(jobs, out, submit, say), *others]
+        graded = [*pool.run(jobs, out, executor, say), *others]
         names = {student.key: student.name for student in students}
         write_reports(out, names, graded, notebooks)
     return graded
 
 
-def _lock(out: Path) -> AbstractContextManager[object]:
-    """Two graders must not write into one folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        return FileLock(out / LOCK).acquire(timeout=0)
-    except Timeout:
-        raise GradeError(
-            f"Another grading writes into {out} at this moment. Wait for its "
-            "end, or name another folder."
-        ) from None
-
-
 def _keep_settings(out: Path, settings: Settings) -> None:
     """Results of different settings must not stand in one table."""
-    path = out / SETTINGS
-    own = asdict(settings)
+    path, own = out / SETTINGS, asdict(settings)
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if any(p.name not in (LOCK, SETTINGS) for p in out.iterdir()):
-            raise GradeError(
-                f"{out} is not empty and no folder of an earlier grading. "
-                "Name a new folder."
-            ) from None
+            raise GradeError(f"{out} is not empty and no folder of an earlier "
+                             "grading. Name a new folder.") from None
         text = json.dumps(own, indent=1) + "\n"
         write_atomically(path, text.encode("utf-8"))
         return
     except ValueError as error:
         raise GradeError(f"{path} cannot be read: {error}.") from None
     if before != own:
-        raise GradeError(
-            f"{out} was begun with other settings ({before}); these are "
-            f"{own}. Take the same ones, or a new folder."
-        )
+        raise GradeError(f"{out} was begun with other settings ({before}); "
+                         f"these are {own}. Take the same ones, or a new "
+                         "folder.")
 
 
 def _forget(
@@ -114,16 +95,13 @@ def _forget(
 ) -> None:
     """Remove the results of the students to be graded once more."""
     for wanted in again:
-        found = [
-            s for s in students
-            if wanted in (s.key, s.name) or s.key.startswith(f"{wanted}-")
-        ]
+        found = [s for s in students if wanted in (s.key, s.name)
+                 or s.key.startswith(f"{wanted}-")]
         if len(found) != 1:
             keys = ", ".join(s.key for s in found or students[:5])
             raise GradeError(
                 f"--again {wanted}: {len(found) or 'no'} students match; "
-                f"expected one, such as {keys}."
-            )
+                f"expected one, such as {keys}.")
         shutil.rmtree(out / "graded" / found[0].key, ignore_errors=True)
 
 
@@ -142,20 +120,13 @@ def _jobs(
                     student.key, notebook, found.notebook, found.digest,
                     settings, text, slot=len(jobs),
                     notes=tuple(student.notes)))
-            else:
-                others.append(_absent(student, notebook))
+                continue
+            # Not handed in, or not in a form to be read.
+            refused = student.refused.get(notebook.stem)
+            others.append(Graded.without_points(
+                student.key, notebook, Status.NOT_ATTEMPTED,
+                refused or "It was not handed in.",
+                [*student.notes, *(f"{name}: {reason}" for name, reason
+                                   in sorted(student.refused.items()))],
+                "refused" if refused else "missing"))
     return jobs, others
-
-
-def _absent(student: Submission, notebook: CourseNotebook) -> Graded:
-    """A notebook that was not handed in, or not in a form to be read."""
-    refused = student.refused.get(notebook.stem)
-    reason = refused or "It was not handed in."
-    return Graded(
-        student.key, notebook.stem, "", "refused" if refused else "missing",
-        [Verdict.without_points(x, Status.NOT_ATTEMPTED, reason)
-         for x in notebook.exercises],
-        notes=[*student.notes, *(
-            f"{name}: {why}" for name, why in sorted(student.refused.items())
-        )],
-    )

@@ -5,6 +5,7 @@ followed, and no header is believed: members of zip files are read up to a
 limit.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ import time
 import unicodedata
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -57,51 +59,36 @@ class RefusedError(ValueError):
 
 @dataclass(frozen=True)
 class Found:
-    """A file of a submission.
+    """A file of a submission."""
 
-    Attributes:
-        path: inside the submission, with slashes.
-        time: of its last change, in seconds since 1970.
-        refused: why it was not taken; empty where it was.
-        digest: SHA-256 of its bytes.
-        notebook: in the present format; empty where it was refused.
-        notes: what had to be done to it.
-    """
-
-    path: str
-    time: float = 0
-    refused: str = ""
-    digest: str = ""
+    path: str  # inside the submission, with slashes
+    time: float = 0  # of its last change, in seconds since 1970
+    refused: str = ""  # why it was not taken; empty where it was
+    digest: str = ""  # SHA-256 of its bytes
+    # In the present format; empty where it was refused.
     notebook: NotebookNode = field(default_factory=NotebookNode)
-    notes: Sequence[str] = ()
+    notes: Sequence[str] = ()  # what had to be done to it
 
 
 @dataclass
 class Submission:
-    """What one student has handed in.
+    """What one student has handed in."""
 
-    Attributes:
-        key: safe as a folder's name, another one for each student.
-        name: as it is shown.
-        files: for each notebook of the course the newest version.
-        notes: what a grader should know.
-        refused: for each file, or each notebook of the course, that was not
-            taken the reason.
-    """
-
-    key: str
-    name: str
+    key: str  # safe as a folder's name, another one for each student
+    name: str  # as it is shown
+    # For each notebook of the course the newest version.
     files: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    # Why a file, or a notebook of the course, was not taken.
     refused: dict[str, str] = field(default_factory=dict)
 
 
 def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
-    """Read a folder, or a zip file, of submissions.
+    """Read a folder, or a zip file, of submissions, and change nothing in it.
 
     Args:
-        submissions: a folder or zip file for each student, or loose
-            notebooks that are named after them; nothing in it is changed.
+        submissions: holds a folder or zip file for each student, or loose
+            notebooks that are named after them.
         course: the stems of the course's notebooks.
 
     Raises:
@@ -110,12 +97,9 @@ def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
     if not submissions.exists():
         raise IntakeError(
             f"There is no {submissions}. Name the folder, or the zip file, "
-            "with what the students have handed in."
-        )
-    sources = (
-        _in_folder(submissions) if submissions.is_dir()
-        else _in_one_zip(submissions)
-    )
+            "with what the students have handed in.")
+    sources = (_in_folder(submissions) if submissions.is_dir()
+               else _in_one_zip(submissions))
     names: dict[str, list[str]] = {}
     found: dict[str, list[Found]] = {}
     for source, some in sources:
@@ -123,14 +107,13 @@ def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
         names.setdefault(key, []).append(name)
         found.setdefault(key, []).extend(some)
     if not found:
-        raise IntakeError(
-            f"{submissions} holds no folder, zip file or notebook. Expected "
-            "one for each student."
-        )
-    return [
-        _submission(Submission(key, _shown(key, names[key])), some, course)
-        for key, some in sorted(found.items())
-    ]
+        raise IntakeError(f"{submissions} holds no folder, zip file or "
+                          "notebook. Expected one for each student.")
+    # The plainest of a student's names that says more than the number.
+    shown = {key: min(some, key=lambda name: (name == key, len(name), name))
+             for key, some in names.items()}
+    return [_submission(Submission(key, shown[key]), some, course)
+            for key, some in sorted(found.items())]
 
 
 # ---- students
@@ -151,14 +134,11 @@ def _in_one_zip(place: Path) -> Iterator[tuple[str, Iterable[Found]]]:
         with zipfile.ZipFile(place) as archive:
             first = {_path(info).parts[:1] for info in archive.infolist()}
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise IntakeError(
-            f"{place} is no folder, and no zip file that can be read "
-            f"({error})."
-        ) from None
+        raise IntakeError(f"{place} is no folder, and no zip file that can be "
+                          f"read ({error}).") from None
     groups: dict[str, list[Found]] = {
-        _stem(part[0]): [] for part in first if part
-        and part[0] not in ("__MACOSX", "..", "/")
-    }
+        _stem(part[0]): [] for part in first
+        if part and part[0] not in ("__MACOSX", "..", "/")}
     for one in files(place):
         inside = one.path.removeprefix(f"{place.name}/")
         groups.setdefault(_stem(inside.split("/")[0]), []).append(one)
@@ -185,20 +165,11 @@ def _student(name: str) -> tuple[str, str]:
     return safe, shown
 
 
-def _shown(key: str, names: list[str]) -> str:
-    """The plainest of a student's names that says more than the number."""
-    return min(names, key=lambda name: (name == key, len(name), name))
-
-
 # ---- files
 
 
 def files(place: Path) -> Iterator[Found]:
-    """The notebooks in a folder, and in the zip files in it.
-
-    Args:
-        place: a folder, a zip file or a notebook.
-    """
+    """The notebooks in a folder, and in the zip files in it, or in a file."""
     if place.is_symlink():
         yield Found(place.name, refused="a link is not followed")
     elif not place.is_dir():
@@ -206,11 +177,13 @@ def files(place: Path) -> Iterator[Found]:
     else:
         count = 0
         for folder, folders, names in os.walk(place, followlinks=False):
-            folders[:] = sorted(f for f in folders if f not in IGNORED)
+            folders[:] = sorted(set(folders) - IGNORED)
             for name in sorted(names):
                 path = Path(folder, name)
                 inside = path.relative_to(place).as_posix()
-                count += not _ignored(PurePosixPath(inside))
+                if _ignored(PurePosixPath(inside)):
+                    continue
+                count += 1
                 if count > MOST_FILES:
                     yield Found(inside, refused=f"more than {MOST_FILES} "
                                 "files: the rest is not read")
@@ -224,12 +197,10 @@ def _ignored(path: PurePosixPath) -> bool:
 
 
 def _file(path: Path, inside: str) -> Iterator[Found]:
-    if not _ignored(PurePosixPath(inside)):
-        info = path.lstat()
-        ordinary = stat.S_ISREG(info.st_mode)  # a pipe would wait for ever
-        problem = "" if ordinary else "it is no ordinary file"
-        yield from _read(
-            inside, info.st_mtime, problem, lambda: path.open("rb"), 0)
+    info = path.lstat()
+    ordinary = stat.S_ISREG(info.st_mode)  # a pipe would wait for ever
+    problem = "" if ordinary else "it is no ordinary file"
+    return _read(inside, info.st_mtime, problem, lambda: path.open("rb"), 0)
 
 
 def _member(
@@ -279,22 +250,22 @@ def _read(
 
 def _unfolded(content: bytes, path: str, depth: int) -> Iterator[Found]:
     if depth > DEEPEST:
-        yield Found(path, refused="a zip file in a zip file in one")
-        return
+        raise RefusedError("a zip file in a zip file in one")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             infos = archive.infolist()
             total = sum(info.file_size for info in infos)
             if len(infos) > MOST_FILES or total > MOST_BYTES:
-                yield Found(path, refused=(
+                raise RefusedError(
                     f"it would unfold to {len(infos)} files of "
-                    f"{total / 2**20:.0f} MB: a zip bomb is not opened"))
-                return
+                    f"{total / 2**20:.0f} MB: a zip bomb is not opened")
             for info in infos:
                 yield from _member(archive, info, path, depth)
+    except RefusedError:
+        raise
     except Exception as error:  # zipfile fails in many ways
-        yield Found(path, refused=f"it is no zip file that can be read "
-                    f"({error})")
+        raise RefusedError(
+            f"it is no zip file that can be read ({error})") from None
 
 
 def _path(info: zipfile.ZipInfo) -> PurePosixPath:
@@ -303,17 +274,10 @@ def _path(info: zipfile.ZipInfo) -> PurePosixPath:
 
 def readable_name(info: zipfile.ZipInfo) -> str:
     """A member's name; programs in China write GBK without saying so."""
-    if info.flag_bits & UTF8_NAMES:
-        return info.filename
-    try:
-        raw = info.filename.encode("cp437")
-    except UnicodeEncodeError:
-        return info.filename
-    for encoding in ("utf-8", "gbk"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+    if not info.flag_bits & UTF8_NAMES:
+        for encoding in ("utf-8", "gbk"):
+            with contextlib.suppress(UnicodeError):
+                return info.filename.encode("cp437").decode(encoding)
     return info.filename
 
 
@@ -375,7 +339,9 @@ def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
             warnings.simplefilter("ignore")
             reader = nbformat.versions[version]
             notebook = nbformat.convert(reader.to_notebook_json(raw), 4)
-            _repair(notebook)
+            # From version 4.5 on each cell has an id.
+            notebook.nbformat_minor = max(5, int(notebook.nbformat_minor))
+            _, notebook = nbformat.validator.normalize(notebook)
             nbformat.validate(notebook)
     except Exception as error:  # nbformat and jsonschema fail in many ways
         words = (str(error).splitlines() or [type(error).__name__])[0][:100]
@@ -388,23 +354,11 @@ def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
     return notebook, notes
 
 
-def _repair(book: NotebookNode) -> None:
-    """Give cells what older notebooks do not have."""
-    book.nbformat_minor = max(5, int(book.get("nbformat_minor", 0)))
-    seen: set[str] = set()
-    for number, cell in enumerate(book.cells):
-        if cell.get("id") in seen or not cell.get("id"):
-            cell["id"] = f"cell-{number}"
-        seen.add(cell["id"])
-
-
 def _which(book: NotebookNode, path: str, course: Sequence[str]) -> str:
     """The course's notebook that this is, by its cells, name or title."""
-    counts: dict[str, int] = {}
-    for cell in book.cells:
-        if match := CELL.fullmatch(cell.id):
-            counts[match[1]] = counts.get(match[1], 0) + 1
-    for number, count in sorted(counts.items(), key=lambda pair: -pair[1]):
+    counts = Counter(match[1] for cell in book.cells
+                     if (match := CELL.fullmatch(cell.id)))
+    for number, count in counts.most_common():
         for stem in course:
             if count >= SHARED and stem.startswith(number):
                 return stem

@@ -22,7 +22,7 @@ import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellTimeoutError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 
@@ -35,19 +35,12 @@ START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
 WATCH = 0.1  # seconds between two looks at what it uses
 LARGEST_MESSAGE = 64 * 2**20  # bytes of one of Jupyter's
-LAUNCHER = [
-    sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
-    "--log-level=CRITICAL",
-]
+LAUNCHER = [sys.executable, "-m", "ipykernel_launcher", "-f",
+            "{connection_file}", "--log-level=CRITICAL"]
 
 
 class KernelLostError(RuntimeError):
-    """The kernel is gone.
-
-    Attributes:
-        reason: "kernel died", "out of memory", "timed out", "processes" or
-            "output".
-    """
+    """The kernel is gone; `reason` is one of `notebook.LOST`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -58,23 +51,16 @@ class StudentKernel:
     """A running kernel for one notebook.
 
     Jupyter's messages bring it cells. Probes have hundreds of requests, for
-    which those are too slow: they go through a pipe that it is born with.
-
-    Args:
-        notebook: whose cells will be run; they get their outputs.
-        limits: that it has to keep.
-        text: file of the corpus; None for the practice text.
-        slot: a small number, another one for each kernel of a time.
-
-    Attributes:
-        lost: why the kernel is gone; empty while it is there.
+    which those are too slow: they go through a pipe that it is born with. For
+    `text` and `slot` see `sandbox.command`.
     """
 
     def __init__(
         self, notebook: NotebookNode, limits: Limits, text: Path | None,
         slot: int = 0,
     ) -> None:
-        self.limits, self.text, self.lost = limits, text, ""
+        self.limits, self.text = limits, text
+        self.lost = ""  # why it is gone; empty while it is there
         self.end = time.monotonic() + limits.notebook
         self._due = math.inf  # when the present request has to be over
         self._shown = 0  # bytes of outputs so far
@@ -88,7 +74,7 @@ class StudentKernel:
         self.manager = _Manager(
             self.folder, sandbox.user(slot),
             sandbox.command(LAUNCHER, self.folder, text, limits, slot))
-        self.client = _Client(self, notebook)
+        self.client: Any = _Client(self, notebook)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["StudentKernel"]:
@@ -120,34 +106,25 @@ class StudentKernel:
                 end.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(self, cell: NotebookNode, index: int) -> float:
+    def run(self, cell: NotebookNode, index: int) -> None:
         """Run a cell of the notebook; its errors are among its outputs.
-
-        Returns:
-            Seconds that it took.
 
         Raises:
             KernelLostError: the kernel has died, or had to be killed.
             TimeoutError: the cell ran too long; the kernel goes on.
         """
-        begin = time.monotonic()
         if self.lost:
             raise KernelLostError(self.lost)
         try:
             self.client.execute_cell(cell, index)
         except CellTimeoutError:
             self._settle()
-            raise TimeoutError(
-                f"the cell was stopped after {self.limits.cell:.0f} s"
-            ) from None
-        except DeadKernelError:
-            raise self._gone() from None
-        except Exception:  # messages that are none
-            self.lose("kernel died")
+            raise TimeoutError("the cell was stopped after "
+                               f"{self.limits.cell:.0f} s") from None
+        except Exception:  # it has died, or sends messages that are none
             raise self._gone() from None
         if self.lost:
             raise KernelLostError(self.lost)
-        return time.monotonic() - begin
 
     @contextlib.contextmanager
     def probing(self) -> Iterator[None]:
@@ -161,11 +138,7 @@ class StudentKernel:
                     self._pipe.send_bytes(b"")
 
     def request(self, data: bytes, seconds: float) -> bytes:
-        """Have the agent answer a request, while `probing`.
-
-        Args:
-            data: the request.
-            seconds: that it may take.
+        """Have the agent answer a request in some seconds, while `probing`.
 
         Raises:
             KernelLostError: as for `run`.
@@ -187,33 +160,31 @@ class StudentKernel:
                     run_sync(self.manager.interrupt_kernel)()
             answer = self._pipe.recv_bytes(MOST_BYTES)
         except (OSError, EOFError):  # it has hung up, or sends too much
-            gone = self._gone()
-            self._kill()
-            raise gone from None
+            raise self._gone() from None
         finally:
             self._due = math.inf
         if told:
             raise TimeoutError
         return answer
 
-    def lose(self, reason: str) -> None:
+    def _lose(self, reason: str) -> None:
         """Kill the kernel and remember why."""
         self.lost = self.lost or reason
         self._kill()
 
-    def count(self, message: dict[str, Any]) -> bool:
+    def keeps(self, message: dict[str, Any]) -> bool:
         """Count an output; False from the limit on, when it is not kept."""
         self._shown += len(json.dumps(
             message.get("content"), ensure_ascii=False, default=str))
         if self._shown > self.limits.output:
-            self.lose("output")
+            self._lose("output")
         return not self.lost
 
     def _watch(self, over: threading.Event) -> None:
         """End the kernel when it uses more than it may."""
         while not over.wait(WATCH):
             if reason := self._excess():
-                self.lose(reason)
+                self._lose(reason)
 
     def _excess(self) -> str:
         """Why it has to end; empty where all is well."""
@@ -256,7 +227,7 @@ class StudentKernel:
     def _gone(self) -> KernelLostError:
         """Why it is gone; the watcher may be about to say so."""
         time.sleep(2 * WATCH)
-        self.lost = self.lost or "kernel died"
+        self._lose("kernel died")
         return KernelLostError(self.lost)
 
     def _settle(self) -> None:
@@ -268,7 +239,7 @@ class StudentKernel:
             while time.monotonic() < end:
                 if self._has_replied(number, 0.5):
                     return
-        self.lose("timed out")
+        self._lose("timed out")
 
     def _agent_has_ended(self) -> bool:
         if self._serving and self._has_replied(self._serving, 0):
@@ -278,31 +249,20 @@ class StudentKernel:
     def _has_replied(self, number: str, seconds: float) -> bool:
         """Whether one of Jupyter's requests has been answered."""
         try:
-            message = run_sync(self._jupyter.get_shell_msg)(timeout=seconds)
+            message = run_sync(self.client.kc.get_shell_msg)(timeout=seconds)
             return message["parent_header"].get("msg_id") == number
         except Exception:  # none came in time, or nobody can read it
             return False
 
     def _evaluate(self, code: str) -> str:
         """Begin to evaluate an expression; the number of the request."""
-        return self._jupyter.execute(
+        return self.client.kc.execute(
             "", silent=True, store_history=False, allow_stdin=False,
-            user_expressions={"value": code},
-        )
-
-    @property
-    def _jupyter(self) -> Any:
-        return self.client.kc
+            user_expressions={"value": code})
 
 
 class _Manager(AsyncKernelManager):
-    """Starts a kernel in the sandbox, and talks to it through files.
-
-    Args:
-        folder: for its sockets; shared with the sandbox.
-        user: who owns them; 0 for the grader's own.
-        command: that starts it.
-    """
+    """Starts a kernel in the sandbox, and talks to it through files."""
 
     def __init__(self, folder: Path, user: int, command: list[str]) -> None:
         super().__init__(transport="ipc", ip=str(folder / "k"),
@@ -317,8 +277,7 @@ class _Manager(AsyncKernelManager):
         # Signals do not reach into the sandbox; messages do.
         return KernelSpec(
             argv=self.command, display_name="Python 3", language="python",
-            interrupt_mode="message",
-        )
+            interrupt_mode="message")
 
     def client(self, **kwargs: Any) -> Any:
         # One context, so that all its sockets have the same limits.
@@ -339,30 +298,26 @@ class _Client(NotebookClient):
             notebook, km=kernel.manager, timeout=int(kernel.limits.cell),
             startup_timeout=int(START), allow_errors=True,
             interrupt_on_timeout=False, record_timing=False,
-            coalesce_streams=True,
-        )
+            coalesce_streams=True)
         self.kernel = kernel
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        if msg["msg_type"] != "status" and not self.kernel.count(msg):
+        if msg["msg_type"] != "status" and not self.kernel.keeps(msg):
             return None
         return super().process_message(msg, cell, cell_index)
 
 
 def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
-    """Wait until processes have ended, taken notice of or not.
+    """Wait until processes have ended, taken notice of or not; whether so.
 
     psutil waits for that notice, too, which some systems take after seconds.
-
-    Returns:
-        Whether they all have ended in this time.
     """
     end = time.monotonic() + seconds
-    while not (ended := all(map(_has_ended, processes))):
+    while not all(map(_has_ended, processes)):
         if time.monotonic() > end:
-            break
+            return False
         time.sleep(0.01)
-    return ended
+    return True
 
 
 def _has_ended(process: psutil.Process) -> bool:

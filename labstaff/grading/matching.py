@@ -2,9 +2,7 @@
 
 import ast
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from nbformat import NotebookNode
 
@@ -12,62 +10,41 @@ from labkit.course import grader, notebook_paths, read_notebook, title
 from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
-# Of checks that were changed or are missing, so many are named in a note.
-NAMED = 3
-
-
 # ---- the course
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """Something that earns points.
+    """Something that earns points."""
 
-    Attributes:
-        name: grade_id of the cell that a student fills in.
-        points: that it can earn.
-        written: whether it is an answer in words.
-        stub: what students find in the cell.
-    """
-
-    name: str
-    points: float
-    written: bool
-    stub: str
+    name: str  # grade_id of the cell that a student fills in
+    points: float  # that it can earn
+    written: bool  # an answer in words
+    stub: str  # what students find in the cell
 
 
 @dataclass(frozen=True)
 class CourseNotebook:
-    """A notebook of the course as students get it.
+    """A notebook of the course as students get it."""
 
-    Attributes:
-        stem: of its file.
-        title: its first heading.
-        exercises: in order.
-        checks: for each check cell's grade_id its official source, without
-            hidden tests.
-        cells: for each cell's id its name: the grade_id or else the id.
-    """
-
-    stem: str
+    stem: str  # of its file
     title: str
-    exercises: tuple[Exercise, ...]
+    exercises: tuple[Exercise, ...]  # in order
+    # For each check cell's grade_id its source, without hidden tests.
     checks: dict[str, str] = field(default_factory=dict)
+    # For each cell's id its name: the grade_id or else the id.
     cells: dict[str, str] = field(default_factory=dict)
 
 
-def course(paths: Sequence[Path] = ()) -> list[CourseNotebook]:
+def course() -> list[CourseNotebook]:
     """Read the course's notebooks.
-
-    Args:
-        paths: of notebooks with solutions; none takes the course's own.
 
     Raises:
         ExerciseError: a notebook's exercises do not fit together.
         NotebookError: a notebook cannot be read.
     """
     found = []
-    for path in paths or notebook_paths():
+    for path in notebook_paths():
         source = read_notebook(path)
         exercises(source, path.name)
         found.append(_asked(path.stem, student_notebook(source)))
@@ -93,8 +70,7 @@ def _asked(stem: str, released: NotebookNode) -> CourseNotebook:
     return CourseNotebook(
         stem, title(released), tuple(found), checks,
         {cell.id: grader(cell).get("grade_id", cell.id)
-         for cell in released.cells},
-    )
+         for cell in released.cells})
 
 
 # ---- a submission
@@ -102,30 +78,19 @@ def _asked(stem: str, released: NotebookNode) -> CourseNotebook:
 
 @dataclass
 class Matched:
-    """A submission, ready to be run.
+    """A submission, ready to be run."""
 
-    Attributes:
-        notebook: the student's cells in the student's order, with the
-            course's own check cells.
-        places: for each exercise the index of its cell; absent where there is
-            none.
-        notes: what was missing, doubled, moved or changed, in words.
-    """
-
+    # The student's cells in the student's order, with the course's checks.
     notebook: NotebookNode
-    places: dict[str, int]
-    notes: list[str]
+    places: dict[str, int]  # index of each exercise's cell, if there is one
+    notes: list[str]  # what was missing, doubled, moved or changed, in words
 
 
 def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
-    """Find the exercises and put the official checks in.
+    """Find the exercises and put the official checks in, in a copy.
 
     A cell is known by its grade_id, or else by its cell id, or else, an
     exercise in code, by the function that it defines.
-
-    Args:
-        submitted: of a student; stays as it is.
-        course: the notebook that it was made from.
     """
     notebook = copy.deepcopy(submitted)
     names = [_name(cell, course) for cell in notebook.cells]
@@ -198,12 +163,6 @@ def _put_checks(
         cell.source = course.checks[name]
     missing = [name for name in course.checks if name not in names]
     return [
-        f"{words}: {_listed(some)}." for words, some in (
+        f"{words}: {', '.join(some)}." for words, some in (
             ("Changed checks, replaced by the course's", changed),
-            ("Checks that are missing", missing)) if some
-    ]
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+            ("Checks that are missing", missing)) if some]

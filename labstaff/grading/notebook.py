@@ -26,38 +26,29 @@ LOST = {
 
 
 def grade(job: Job) -> tuple[Graded, bytes]:
-    """Run a notebook and judge its exercises.
-
-    Returns:
-        What was found, and the executed notebook.
-    """
+    """Run a notebook and judge its exercises; the executed one comes along."""
     begin = time.monotonic()
     os.environ["LABUTILS_EPOCHS"] = str(job.settings.epochs)
     found = match(job.notebook, job.course)
     verdicts, notes = _run(job, found)
-    sources: dict[bool, dict[str, str]] = {True: {}, False: {}}
-    for exercise in job.course.exercises:
-        if (place := found.places.get(exercise.name)) is not None:
-            sources[exercise.written][exercise.name] = (
-                found.notebook.cells[place].source)
+    code, words = ({
+        x.name: found.notebook.cells[found.places[x.name]].source
+        for x in job.course.exercises
+        if x.written is written and x.name in found.places
+    } for written in (False, True))
     graded = Graded(
         job.student, job.course.stem, job.digest, "graded",
         [verdicts[x.name] for x in job.course.exercises],
         [*job.notes, *found.notes, *notes], time.monotonic() - begin,
-        sandbox.describe(), sources[False], sources[True],
-    )
+        sandbox.describe(), code, words)
     return graded, nbformat.writes(found.notebook).encode("utf-8", "replace")
 
 
-def _run(
-    job: Job, found: Matched
-) -> tuple[dict[str, Verdict], list[str]]:
+def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
     """Execute cell by cell; each exercise is judged after its cell."""
     verdicts = _before(job, found)
-    due = {
-        found.places[x.name]: x for x in job.course.exercises
-        if x.name not in verdicts
-    }
+    due = {found.places[x.name]: x for x in job.course.exercises
+           if x.name not in verdicts}
     notes: list[str] = []
     kernel = StudentKernel(
         found.notebook, job.settings.limits, job.text, job.slot)
@@ -73,16 +64,14 @@ def _run(
                     notes.append(f"Cell {index + 1}: {error}.")
                     late = True
                 if exercise := due.get(index):
-                    verdicts[exercise.name] = (
-                        _not_run(job, exercise, cell, index, late)
-                        or _judged(job, kernel, exercise, index))
+                    verdicts[exercise.name] = _judged(
+                        job, kernel, exercise, cell, index, late)
     except KernelLostError as lost:
-        notes.append(f"The run ended early: {LOST[lost.reason][1]}.")
-    for exercise in due.values():
-        if exercise.name not in verdicts:
-            status, reason = LOST.get(kernel.lost, LOST["kernel died"])
-            verdicts[exercise.name] = Verdict.without_points(
-                exercise, status, f"Not judged: {reason}.")
+        status, reason = LOST[lost.reason]
+        notes.append(f"The run ended early: {reason}.")
+        for exercise in due.values():
+            verdicts.setdefault(exercise.name, Verdict.without_points(
+                exercise, status, f"Not judged: {reason}."))
     return verdicts, notes
 
 
@@ -92,43 +81,37 @@ def _before(job: Job, found: Matched) -> dict[str, Verdict]:
     for exercise in job.course.exercises:
         place = found.places.get(exercise.name)
         source = "" if place is None else found.notebook.cells[place].source
-        if place is None or source.strip() in ("", exercise.stub.strip()):
-            verdicts[exercise.name] = Verdict.without_points(
-                exercise, Status.NOT_ATTEMPTED,
-                "Its cell is missing." if place is None
-                else "Nothing was written.")
+        if place is None:
+            end = Status.NOT_ATTEMPTED, "Its cell is missing."
+        elif source.strip() in ("", exercise.stub.strip()):
+            end = Status.NOT_ATTEMPTED, "Nothing was written."
         elif exercise.written:
-            verdicts[exercise.name] = Verdict.without_points(
-                exercise, Status.WRITTEN, "An answer in words, to be read.")
+            end = Status.WRITTEN, "An answer in words, to be read."
+        else:
+            continue
+        verdicts[exercise.name] = Verdict.without_points(exercise, *end)
     return verdicts
 
 
-def _not_run(
-    job: Job, exercise: Exercise, cell: NotebookNode, index: int, late: bool
-) -> Verdict | None:
-    """The verdict on an exercise whose cell did not run to its end."""
+def _judged(
+    job: Job, kernel: StudentKernel, exercise: Exercise, cell: NotebookNode,
+    index: int, late: bool,
+) -> Verdict:
+    """The verdict on an exercise whose cell has just been run."""
     if late:
         return Verdict.without_points(
             exercise, Status.TIMED_OUT, "Its cell was stopped after "
             f"{job.settings.limits.cell:.0f} s.")
+    place = f"cell {index + 1}"
     for error in cell.outputs:
         if error.output_type == "error":
             name = error.get("ename")
             return Verdict.without_points(
                 exercise, Status.OUT_OF_MEMORY if name == "MemoryError"
                 else Status.ERROR, "Its cell ends with an error.",
-                got=f"{name}: {error.get('evalue')}"[:500],
-                where=f"cell {index + 1}")
-    return None
-
-
-def _judged(
-    job: Job, kernel: StudentKernel, exercise: Exercise, index: int
-) -> Verdict:
-    """The verdict on an exercise whose cell has just been run."""
+                f"{name}: {error.get('evalue')}"[:500], place)
     text = f"{job.settings.seed} {job.digest} {exercise.name}"
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4])
     with kernel.probing():
         found = judge(exercise.name, kernel.request, seed, exercise.points)
-    where = found.where and f"cell {index + 1}, {found.where}"
-    return replace(found, where=where, seed=seed)
+    return replace(found, where=found.where and f"{place}, {found.where}")

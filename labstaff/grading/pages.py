@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 
@@ -26,22 +25,13 @@ from labutils.files import write_atomically
 
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-WIDEST = 20  # rem, of a bar
 SLOWEST = 10
 GROUPS = 10  # of totals
-
-
-def link(student: str, notebook: str) -> str:
-    """Address of a feedback page, from the grader's page."""
-    return f"feedback/{quote(student)}/{quote(notebook)}.html"
-
-
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
     keep_trailing_newline=True,
 )
-TEMPLATES.globals["link"] = link
 TEMPLATES.filters["short"] = short
 
 
@@ -58,8 +48,8 @@ def write_reports(
         course: the notebooks, in order.
     """
     lines = rows(students, graded, course)
-    write_atomically(out / "grades.csv", as_csv(lines, course))
-    write_atomically(out / "grades.json", as_json(lines))
+    _write(out / "grades.csv", as_csv(lines, course))
+    _write(out / "grades.json", as_json(lines))
     titles = {notebook.stem: notebook.title for notebook in course}
     feedback = TEMPLATES.get_template("feedback.html")
     for one in graded:
@@ -71,8 +61,8 @@ def write_reports(
     _write(out / "index.html", _index(lines, course, students))
 
 
-def _write(path: Path, page: str) -> None:
-    write_atomically(path, page.encode("utf-8", "replace"))
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, text.encode("utf-8", "replace"))
 
 
 # ---- the table
@@ -80,23 +70,16 @@ def _write(path: Path, page: str) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A student's line.
-
-    Attributes:
-        key, name: of the student.
-        points: for each exercise; None for an answer that is to be read.
-        total, possible: of all.
-        state: "complete", or what is not, in words.
-        graded: the result for each notebook's stem, in the course's order.
-    """
+    """A student's line."""
 
     key: str
     name: str
+    # For each exercise; None for an answer that is to be read.
     points: dict[str, float | None]
     total: float
     possible: float
-    state: str
-    graded: dict[str, Graded]
+    state: str  # "complete", or what is not, in words
+    notebooks: list[Graded]  # in the course's order
 
 
 def rows(
@@ -105,17 +88,16 @@ def rows(
 ) -> list[Row]:
     """The lines, in the order of the students' keys; see `write_reports`."""
     found = {(g.student, g.notebook): g for g in graded}
-    exercises = [x for n in course for x in n.exercises]
+    possible = {x.name: x.points for n in course for x in n.exercises}
     lines = []
     for key, name in sorted(students.items()):
-        own = {n.stem: found[key, n.stem] for n in course
-               if (key, n.stem) in found}
-        earned = {v.exercise: v.points for g in own.values()
-                  for v in g.verdicts if v.status is not Status.WRITTEN}
-        points = {x.name: earned.get(x.name) for x in exercises}
+        own = [found[key, n.stem] for n in course]
+        earned = {v.exercise: v.points for g in own for v in g.verdicts
+                  if v.status is not Status.WRITTEN}
         lines.append(Row(
-            key, name, points, sum(g.points for g in own.values()),
-            sum(x.points for x in exercises), _state(own.values()), own))
+            key, name, {name: earned.get(name) for name in possible},
+            sum(g.points for g in own), sum(possible.values()), _state(own),
+            own))
     return lines
 
 
@@ -132,8 +114,8 @@ def _state(graded: Iterable[Graded]) -> str:
     return "; ".join(words) or "complete"
 
 
-def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> bytes:
-    """The table for a spreadsheet: UTF-8 with a mark, CRLF, no formulas."""
+def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
+    """The table for a spreadsheet: with a mark of UTF-8, CRLF, no formulas."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow([
@@ -147,7 +129,7 @@ def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> bytes:
             *("" if p is None else f"{p:g}" for p in line.points.values()),
             f"{line.total:g}", f"{line.possible:g}", line.state,
         ])
-    return ("\ufeff" + buffer.getvalue()).encode("utf-8", "replace")
+    return "\ufeff" + buffer.getvalue()
 
 
 def harmless(text: str) -> str:
@@ -155,19 +137,14 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def as_json(lines: Sequence[Row]) -> bytes:
+def as_json(lines: Sequence[Row]) -> str:
     """The same, and every verdict."""
-    left_out = ("sources", "student", "seconds")
-    content = [
-        {"key": r.key, "name": r.name, "points": r.points, "total": r.total,
-         "possible": r.possible, "state": r.state,
-         "notebooks": [
-             {k: v for k, v in asdict(g).items() if k not in left_out}
-             for g in r.graded.values()]}
-        for r in lines
-    ]
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    return text.encode("utf-8", "replace")
+    def kept(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        left_out = ("sources", "student", "seconds")
+        return {name: v for name, v in fields if name not in left_out}
+
+    content = [asdict(line, dict_factory=kept) for line in lines]
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
 # ---- the pages
@@ -193,10 +170,9 @@ def _index(
     students: Mapping[str, str],
 ) -> str:
     """The grader's page."""
-    graded = [g for line in lines for g in line.graded.values()]
+    graded = [g for line in lines for g in line.notebooks]
     run = [g for g in graded if g.state == "graded"]
-    early = [g for g in run if any("ended early" in n for n in g.notes)]
-    slow = sorted(run, key=lambda g: -g.seconds)[:SLOWEST]
+    slowest = enumerate(sorted(run, key=lambda g: -g.seconds))
     stubs = {x.name: x.stub for n in course for x in n.exercises}
     return TEMPLATES.get_template("index.html").render(
         course=course, rows=lines, names=students,
@@ -204,8 +180,8 @@ def _index(
         sandboxes=sorted({g.sandbox for g in run}),
         exercises=_exercises(graded, course),
         distribution=_distribution(lines),
-        slow=sorted({id(g): g for g in [*early, *slow]}.values(),
-                    key=lambda g: -g.seconds),
+        slow=[g for rank, g in slowest if rank < SLOWEST
+              or any("ended early" in note for note in g.notes)],
         notes=sorted({
             (students[g.student], note) for g in graded for note in g.notes}),
         where={x.name: n.stem for n in course for x in n.exercises},
@@ -231,7 +207,6 @@ def _exercises(
         found.append({
             "name": exercise.name, "possible": exercise.points,
             "passed": passed, "all": len(all_),
-            "width": round(WIDEST * passed / max(1, len(all_)), 2),
             "others": ", ".join(
                 f"{count} {end}" for end, count in sorted(ends.items())),
             "slip": max(sorted(likely), key=likely.__getitem__, default=""),
@@ -239,14 +214,10 @@ def _exercises(
     return found
 
 
-def _distribution(lines: Sequence[Row]) -> list[dict[str, Any]]:
+def _distribution(lines: Sequence[Row]) -> list[tuple[str, int]]:
     """How many students have how many points."""
     possible = max((line.possible for line in lines), default=0) or 1
     counts = Counter(
         min(GROUPS - 1, int(GROUPS * line.total / possible)) for line in lines)
-    most = max(counts.values(), default=1)
-    return [{
-        "words": f"{possible * k / GROUPS:g} to "
-        f"{possible * (k + 1) / GROUPS:g}",
-        "count": counts[k], "width": round(WIDEST * counts[k] / most, 2),
-    } for k in range(GROUPS)]
+    ends = [f"{possible * k / GROUPS:g}" for k in range(GROUPS + 1)]
+    return [(f"{ends[k]} to {ends[k + 1]}", counts[k]) for k in range(GROUPS)]

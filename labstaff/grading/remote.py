@@ -9,12 +9,13 @@ kernel comes plain data alone; nothing of it is ever run here.
 import base64
 import builtins
 import contextlib
+import functools
 import inspect
 import json
 import pickle
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ CALL = 15.0  # seconds for one call
 PROBE = 60.0  # seconds for all the calls of a probe
 CHUNK = 20  # items that are read at once
 DTYPES = {name: dtype for dtype, name in agent.DTYPES.items()}
+COLLECTIONS: dict[str, Callable[[Iterable[Any]], Any]] = {
+    "list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 SOURCE = inspect.getsource(agent)
 WHERE = re.compile(r", in line (\d+) of your cell")
 
@@ -53,11 +56,7 @@ def judge(
 ) -> Verdict:
     """Judge the student's function by the course's own check.
 
-    Args:
-        exercise: its name.
-        request: of the student's kernel.
-        seed: of the inputs; the same one gives the same verdict.
-        possible: points for a function that is right.
+    The same seed gives the same inputs, and the same verdict.
 
     Raises:
         KernelLostError: by `request`.
@@ -75,8 +74,8 @@ def judge(
             return verdict(
                 Status.NOT_ATTEMPTED, f"There is no {exercise} to call.")
         with harness.seeded(seed), harness.unchanged({}):
-            return verdict(
-                Status.PASSED, check(Function(session, exercise)))
+            proven = check(Function(session, exercise))
+        return verdict(Status.PASSED, proven)
     except harness.NotWritten as failed:
         return verdict(
             Status.NOT_ATTEMPTED, f"{failed.got} is not written yet.")
@@ -109,15 +108,9 @@ def judge(
 
 
 def start_agent(descriptor: int) -> str:
-    """The expression that a kernel evaluates to serve a probe.
-
-    Args:
-        descriptor: of the kernel's end of the pipe.
-    """
-    return (
-        f"(lambda m: (exec({SOURCE!r}, m.__dict__), "
-        f"m.serve({descriptor})))(__import__('types').ModuleType('agent'))"
-    )
+    """What a kernel evaluates to serve a probe at its end of a pipe."""
+    return (f"(lambda m: (exec({SOURCE!r}, m.__dict__), m.serve({descriptor})"
+            "))(__import__('types').ModuleType('agent'))")
 
 
 class Session:
@@ -128,15 +121,11 @@ class Session:
         self._end = time.monotonic() + PROBE
 
     def ask(self, what: str, *arguments: Any) -> dict[str, Any]:
-        """One request; an error of the student's code is raised here.
-
-        Args:
-            what: name of one of the agent's methods.
-            arguments: of the method.
+        """Have one of the agent's methods called.
 
         Raises:
             Ended: there is no answer, or none that can be read.
-            Exception: what was raised there, under the same name.
+            Exception: what the student's code raised, under the same name.
         """
         # From the random numbers here: a check that seeds them anew means
         # the function's as well.
@@ -164,10 +153,8 @@ class Session:
     ) -> Any:
         """Call something in the kernel as if it were here.
 
-        Args:
-            target: what, in the words of `agent.Agent.find`.
-            args, options: its arguments; they change as they do there.
-            own: parameters of a module that is called.
+        `target` is what `agent.Agent.find` takes; a module that is called has
+        parameters of its own.
         """
         tensors, lists = agent.walk((args, options))
         reply = self.ask(
@@ -236,9 +223,8 @@ class Function:
         if not isinstance(names, list):
             raise ValueError("no signature")
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        return inspect.Signature([
-            inspect.Parameter(str(name), kind, default=None) for name in names
-        ])
+        return inspect.Signature(
+            [inspect.Parameter(str(n), kind, default=None) for n in names])
 
 
 class Object:
@@ -258,28 +244,24 @@ class Object:
     def _special(self, name: str, *args: Any) -> Any:
         return self._session.call((self._handle, name), args, {})
 
-    def __len__(self) -> int:
-        return self._special("__len__")
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._special("__getitem__", key)
-
-    def __call__(self, *args: Any) -> Any:
-        return self._special("__call__", *args)
+    __len__ = functools.partialmethod(_special, "__len__")
+    __getitem__ = functools.partialmethod(_special, "__getitem__")
+    __call__ = functools.partialmethod(_special, "__call__")
 
 
 class Module(nn.Module):
     """A module in the kernel; its parameters have their like here."""
 
     def __init__(
-        self, session: Session, handle: int,
-        parameters: dict[str, nn.Parameter], layers: list[tuple[str, int]],
-        training: bool,
+        self, session: Session, value: dict[str, Any],
+        parameters: dict[str, nn.Parameter],
     ) -> None:
         nn.Module.__init__(self)  # of a layer it takes nothing but the name
-        self.training = training
-        self._session, self._handle = session, handle
-        self._named, self._layers = parameters, layers
+        self.training = bool(value["training"])
+        self._session, self._handle = session, int(value["handle"])
+        self._named = parameters
+        self._layers = [(kind, int(size)) for kind, size in value["layers"]
+                        if kind in ("tanh", "relu")]
 
     def named_parameters(self, *_: Any, **__: Any) -> Iterator[Any]:
         yield from self._named.items()
@@ -328,14 +310,7 @@ class Backward(torch.autograd.Function):
 
 
 class Decoder:
-    """The values in one reply.
-
-    Args:
-        session: for what stays in the kernel.
-        reply: of `agent.Encoder.reply`.
-        tensors: arguments of the call.
-        leaves: those to which gradients of the values travel.
-    """
+    """The values in the reply to a call with some tensors."""
 
     def __init__(
         self, session: Session, reply: dict[str, Any],
@@ -355,12 +330,8 @@ class Decoder:
         if value is None or isinstance(value, (bool, str, int, float)):
             return value
         kind = value["type"]
-        if kind == "list":
-            return [self.decode(item) for item in value["items"]]
-        if kind == "tuple":
-            return tuple(self.decode(item) for item in value["items"])
-        if kind in ("set", "frozenset"):
-            return {self.decode(item) for item in value["items"]}
+        if kind in COLLECTIONS:
+            return COLLECTIONS[kind](map(self.decode, value["items"]))
         if kind == "dict":
             return {self.decode(k): self.decode(v) for k, v in value["items"]}
         if kind == "argument":
@@ -394,17 +365,13 @@ class Decoder:
     def _module(self, value: dict[str, Any]) -> Module:
         parameters: dict[str, Any] = {}
         for name, content in value["parameters"]:
-            if content["type"] == "argument":
-                parameters[str(name)] = self.decode(content)
-            else:
-                parameters[str(name)] = nn.Parameter(
-                    _numbers(content), bool(content["learns"]))
-        layers = [(kind, int(size)) for kind, size in value["layers"]
-                  if kind in ("tanh", "relu")]
+            parameters[str(name)] = (
+                self.decode(content) if content["type"] == "argument"
+                else nn.Parameter(
+                    _numbers(content), bool(content["learns"])))
         bases = (Module, nn.RNNBase) if value["recurrent"] else (Module,)
         return type(str(value["name"]), bases, {})(
-            self.session, int(value["handle"]), parameters, layers,
-            bool(value["training"]))
+            self.session, value, parameters)
 
 
 @contextlib.contextmanager

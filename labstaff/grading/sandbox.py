@@ -1,5 +1,6 @@
 """Where a student's kernel runs: what it may see, and how much it may use."""
 
+import inspect
 import json
 import os
 import shutil
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from labstaff.grading import limits
 from labutils import settings
 
 # Home, temporary files and the course's results, all of them in memory.
@@ -26,20 +26,13 @@ USERS = 1_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What one notebook may use.
+    """What one notebook may use."""
 
-    Attributes:
-        cell, notebook: seconds for a cell, and for all of them.
-        memory: bytes that its processes hold together.
-        processes: at the same time.
-        output: bytes of all that its cells show.
-    """
-
-    cell: float = 60
-    notebook: float = 600
-    memory: int = 3 * 2**30
-    processes: int = 32
-    output: int = 10 * 2**20
+    cell: float = 60  # seconds
+    notebook: float = 600  # seconds for all its cells
+    memory: int = 3 * 2**30  # bytes that its processes hold together
+    processes: int = 32  # at the same time
+    output: int = 10 * 2**20  # bytes of all that its cells show
 
 
 @cache
@@ -79,22 +72,40 @@ def command(
         limit: of the notebook.
         slot: a small number, another one for each sandbox of a time.
     """
-    own = json.dumps({
+    limits = json.dumps({
         # Address space is more than memory: libraries map far more than they
         # touch. What is really held is watched from outside.
         "RLIMIT_AS": limit.memory + 4 * 2**30,
-        # Threads count as well.
-        "RLIMIT_NPROC": 4 * limit.processes,
-        "RLIMIT_FSIZE": LARGEST_FILE,
-        "RLIMIT_CORE": 0,
-        "RLIMIT_NOFILE": 1024,
+        # Threads count as well, and without namespaces all the user's.
+        "RLIMIT_NPROC": 4 * limit.processes if bubblewrap() else 4096,
+        "RLIMIT_FSIZE": LARGEST_FILE, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024,
     })
-    if bubblewrap() is None:
-        # Without namespaces a limit of processes would count all the user's.
-        own = json.dumps({**json.loads(own), "RLIMIT_NPROC": 4096})
-        return [sys.executable, "-I", limits.__file__, own, "0", *program]
-    inside = [sys.executable, "-I", limits.__file__, own, str(user(slot))]
-    return [*_wrap(sockets, text), *inside, *program]
+    return [*_wrap(sockets, text), sys.executable, "-I", "-c", BEGIN, limits,
+            str(user(slot)), *program]
+
+
+def _begin() -> None:
+    """Set limits, become the user, run the program; all of them arguments.
+
+    The sandbox runs this source before anything else: nothing of the package
+    is there.
+    """
+    import json
+    import os
+    import resource
+    import sys
+
+    limits, user, *program = sys.argv[1:]
+    for name, value in json.loads(limits).items():
+        resource.setrlimit(getattr(resource, name), (value, value))
+    if int(user):
+        os.setgroups([])
+        os.setresgid(int(user), int(user), int(user))
+        os.setresuid(int(user), int(user), int(user))
+    os.execv(program[0], program)
+
+
+BEGIN = f"{inspect.getsource(_begin)}\n_begin()"
 
 
 def user(slot: int) -> int:
@@ -112,8 +123,10 @@ def _namespaces() -> list[str]:
 
 
 def _wrap(sockets: Path, text: Path | None) -> list[str]:
-    """bubblewrap's part of the command line."""
-    found = [str(bubblewrap()), *_namespaces(), "--clearenv"]
+    """bubblewrap's part of the command line, if there is one."""
+    if (program := bubblewrap()) is None:
+        return []
+    found = [program, *_namespaces(), "--clearenv"]
     for name, value in environment(text).items():
         found += ["--setenv", name, value]
     # First: a virtual environment may lie below one of them.
@@ -122,19 +135,27 @@ def _wrap(sockets: Path, text: Path | None) -> list[str]:
     found += ["--perms", "1777", "--dir", FONTS]
     for path in _font_lists():
         found += ["--ro-bind", str(path), f"{FONTS}/{path.name}"]
-    readable = _readable(text)
+    # What Python and the course are made of; parents before children.
+    readable = sorted({path for path in (
+        *map(Path, ("/usr", "/etc/ld.so.cache", "/etc/fonts")),
+        *map(Path, (sys.base_prefix, sys.prefix, *site.getsitepackages())),
+        Path(sysconfig.get_path("stdlib")),
+        *(settings.home() / name
+          for name in ("labutils", "labkit", "pyproject.toml")),
+        *([text] if text else []),
+    ) if path.exists()}, key=str)
     # Made without --dir, parents could be read by root alone.
     for folder in sorted({str(f) for path in readable for f in path.parents}):
         found += ["--perms", "0755", "--dir", folder]
     for path in readable:
         found += ["--ro-bind", str(path), str(path)]
-    # The one file of labstaff that the sandbox needs, to begin.
-    found += ["--ro-bind", limits.__file__, limits.__file__]
     found += ["--proc", "/proc", "--dev", "/dev"]
     found += ["--bind", str(sockets), str(sockets), "--chdir", HOME]
-    for link in ("bin", "sbin", "lib", "lib64", "lib32"):
-        if (path := Path("/", link)).is_symlink():
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        if (path := Path("/", name)).is_symlink():
             found += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            found += ["--ro-bind", str(path), str(path)]
     return [*found, "--"]
 
 
@@ -148,11 +169,7 @@ def _font_lists() -> list[Path]:
 
 def environment(text: Path | None) -> dict[str, str]:
     """Variables of the kernel: none of the grader's own."""
-    kept = {
-        name: os.environ[name]
-        for name in ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED")
-        if name in os.environ
-    }
+    kept = ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED")
     return {
         "PATH": os.pathsep.join(
             [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
@@ -164,21 +181,6 @@ def environment(text: Path | None) -> dict[str, str]:
         "LABUTILS_RESULTS_DIR": f"{HOME}/results",
         "LABUTILS_DATA_DIR": f"{HOME}/data",
         "LABUTILS_TEXT": str(text) if text else settings.PRACTICE,
-        "PYTHONDONTWRITEBYTECODE": "1", **kept,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **{name: os.environ[name] for name in kept if name in os.environ},
     }
-
-
-def _readable(text: Path | None) -> list[Path]:
-    """What Python and the course are made of; parents before children."""
-    found = [
-        Path("/usr"), *map(Path, ("/etc/ld.so.cache", "/etc/fonts")),
-        *(p for n in ("bin", "sbin", "lib", "lib64", "lib32")
-          if (p := Path("/", n)).is_dir() and not p.is_symlink()),
-        Path(sys.base_prefix), Path(sys.prefix),
-        *map(Path, site.getsitepackages()),
-        Path(sysconfig.get_path("stdlib")),
-        *(settings.home() / name for name in ("labutils", "labkit")),
-        settings.home() / "pyproject.toml",
-        *([text] if text else []),
-    ]
-    return sorted({path for path in found if path.exists()}, key=str)

@@ -21,6 +21,7 @@ RUN = 6  # tokens
 WINDOW = 4  # runs, of which the smallest fingerprint is kept
 FEWEST = 15  # fingerprints: what has less has one natural solution
 COMMON = 0.25  # of the class: a run that so many have is everybody's
+LEAST = 0.8  # likeness from which a pair is reported
 MOST = 100_000  # characters of a cell that are looked at
 TOKEN = re.compile(r"\w+|\n *|[^\w\s]")
 
@@ -35,32 +36,20 @@ class Pair:
     likeness: float
 
 
-def pairs(
-    graded: Iterable[Graded], stubs: Mapping[str, str], least: float = 0.8
-) -> list[Pair]:
-    """The pairs that are alike, the most alike first.
-
-    Args:
-        graded: of the class.
-        stubs: for each exercise what students found in the cell.
-        least: likeness from which a pair is reported, from 0 to 1.
-    """
+def pairs(graded: Iterable[Graded], stubs: Mapping[str, str]) -> list[Pair]:
+    """The pairs that are alike beyond the stubs, the most alike first."""
     prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
             prints[exercise][one.student] = fingerprints(
                 source) - fingerprints(stubs.get(exercise, ""))
-    found = [
-        pair for exercise, of_students in prints.items()
-        for pair in _alike(exercise, of_students, least)
-    ]
-    return sorted(found, key=lambda p: (
-        -p.likeness, p.exercise, p.one, p.other))
+    found = [pair for exercise, of_students in prints.items()
+             for pair in _alike(exercise, of_students)]
+    return sorted(
+        found, key=lambda p: (-p.likeness, p.exercise, p.one, p.other))
 
 
-def _alike(
-    exercise: str, prints: Mapping[str, set[str]], least: float
-) -> Iterable[Pair]:
+def _alike(exercise: str, prints: Mapping[str, set[str]]) -> Iterable[Pair]:
     """Compare only students who share a rare run."""
     holders: dict[str, list[str]] = defaultdict(list)
     for student in sorted(prints):
@@ -74,15 +63,29 @@ def _alike(
         smaller = min(len(prints[one]), len(prints[other]))
         # All of their code counts, and only what is rare speaks for it.
         whole = len(prints[one] & prints[other])
-        if smaller >= FEWEST and common >= 2 and whole / smaller >= least:
+        if smaller >= FEWEST and common >= 2 and whole / smaller >= LEAST:
             yield Pair(exercise, one, other, round(whole / smaller, 2))
 
 
 def fingerprints(source: str) -> set[str]:
-    """Those of a cell's code; none of what is no Python."""
+    """Those of a cell's code, for which all of a student's names are equal.
+
+    What is no Python has none.
+    """
     try:
-        tree = ast.parse(source[:MOST])
-        words = TOKEN.findall(ast.unparse(_Plain(tree).visit(tree)))
+        nodes = list(ast.walk(ast.parse(source[:MOST])))
+        own = {n.arg for n in nodes if isinstance(n, ast.arg)} | {
+            n.id for n in nodes
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        for node in nodes:
+            if isinstance(node, ast.Name) and node.id in own:
+                node.id = "name"
+            elif isinstance(node, ast.arg):
+                node.arg = "name"
+            elif isinstance(node, ast.Expr) and isinstance(
+                    node.value, ast.Constant):  # a docstring
+                node.value = ast.Constant(None)
+        words = TOKEN.findall(ast.unparse(nodes[0]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     runs = [
@@ -92,29 +95,3 @@ def fingerprints(source: str) -> set[str]:
     ]
     return {min(runs[i:i + WINDOW])
             for i in range(max(1, len(runs) - WINDOW + 1)) if runs}
-
-
-class _Plain(ast.NodeTransformer):
-    """Make a student's own names equal, and take docstrings away."""
-
-    def __init__(self, tree: ast.AST) -> None:
-        nodes = list(ast.walk(tree))
-        self.own = {
-            n.id for n in nodes
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        } | {n.arg for n in nodes if isinstance(n, ast.arg)}
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self.own:
-            node.id = "name"
-        return node
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        self.generic_visit(node)
-        node.arg = "name"
-        return node
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        if isinstance(node.value, ast.Constant):
-            return ast.copy_location(ast.Pass(), node)
-        return self.generic_visit(node)
