@@ -359,8 +359,10 @@ def make(folder, *words, **environment):
     for name in ("Makefile", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     done = subprocess.run(
-        ["make", *words, "--dry-run"], cwd=folder, capture_output=True,
-        text=True, env=os.environ | environment,
+        # The tests may be run by make itself, which leaves its options.
+        ["make", *words, "--dry-run", "--no-print-directory"], cwd=folder,
+        capture_output=True, text=True,
+        env=os.environ | {"MAKEFLAGS": "", "MAKELEVEL": ""} | environment,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
