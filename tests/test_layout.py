@@ -110,8 +110,10 @@ def test_what_stands_around_a_lesson_stays_readable_too():
 
 @pytest.mark.parametrize("modules", [
     "labutils", "labkit.doctor.examine",
-    "labutils.plots, labutils.results, labutils.training, labkit.checks, "
-    "labkit.widgets",
+    pytest.param(
+        "labutils.plots, labutils.results, labutils.training, labkit.checks, "
+        "labkit.widgets", marks=pytest.mark.slow,
+    ),
 ])
 def test_an_import_pulls_in_nothing_that_it_can_do_without(modules, tmp_path):
     found = imported_by(modules, tmp_path)

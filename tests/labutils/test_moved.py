@@ -38,6 +38,7 @@ except ModuleNotFoundError as error:
 """
 
 
+@pytest.mark.slow
 def test_an_old_place_gives_what_is_in_the_new_one():
     pairs = "\n".join(
         f"import {old}, {new}; assert sys.modules['{old}'] is {new}"

@@ -318,6 +318,7 @@ def test_an_unknown_x_is_refused(x):
 @pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere there always is a display"
 )
+@pytest.mark.slow
 def test_plots_work_without_a_display():
     environment = {
         name: value for name, value in os.environ.items()
@@ -390,6 +391,7 @@ def test_a_font_is_asked_for_once():
     assert plt.rcParams["font.family"] == before
 
 
+@pytest.mark.slow
 def test_an_import_changes_no_style():
     script = (
         "import matplotlib; before = dict(matplotlib.rcParams);"
