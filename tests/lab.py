@@ -171,9 +171,9 @@ def _server(
         wait_for(answers, "answer from JupyterLab")
         yield address
     finally:
-        server.terminate()  # it ends its kernels
+        server.terminate()  # it ends its kernels, or they end after it
         try:
-            server.wait(30)
+            server.wait(5)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
