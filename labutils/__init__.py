@@ -5,9 +5,11 @@ A name is looked up when it is first used: importing the package is quick and
 changes nothing.
 """
 
+import sys
 from importlib import import_module
-
-from labutils import moved
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -61,4 +63,32 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULE_OF, *_MODULES})
 
 
-moved.forward()
+# Where things were in earlier releases: notebooks handed out then still run.
+MOVED = {
+    "labutils.baselines": "labutils.evaluation",
+    "labutils.checks": "labkit.checks",
+    "labutils.inspection": "labkit.widgets.inspection",
+    "labutils.loading": "labutils.batches",
+    "labutils.protocol": "labutils.models",
+    "labutils.sampling": "labutils.batches",
+    "labutils.widgets": "labkit.widgets",
+}
+
+
+class _Forward(MetaPathFinder, Loader):
+    """Finds what has moved, once Python has found nothing there."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Nothing of its own: a module as usual, replaced below."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        old, now = module.__name__, MOVED[module.__name__]
+        print(f"{old} is {now} now.")
+        # What stands here in the end is what the import gives back.
+        sys.modules[old] = import_module(now)
+
+
+sys.meta_path.append(_Forward())

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import platform
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +29,8 @@ class History:
     held_out_epochs: tuple[int, ...] = ()  # after which it was measured
     samples: tuple[tuple[int, str], ...] = ()  # epochs and generated texts
     tokens: int = 0  # trained on, over all epochs
+    # Of each way to take a step (labutils.steps), how many were taken.
+    steps: dict[str, int] = field(default_factory=dict, compare=False)
     settings: dict[str, Any] = field(default_factory=dict)  # what was asked
     corpus: dict[str, Any] = field(default_factory=dict)  # with its hash
     versions: dict[str, str] = field(default_factory=dict)
@@ -40,14 +44,17 @@ class History:
     out_of_time: bool = False  # its seconds were over
 
     def with_epoch(
-        self, perplexity: float, seconds: float, tokens: int
+        self, perplexity: float, seconds: float, tokens: int,
+        steps: Mapping[str, int] | None = None,
     ) -> "History":
         """One epoch longer; it took so many seconds for so many tokens."""
+        steps = Counter(self.steps) + Counter(steps or {})
         return replace(
             self,
             train_perplexity=(*self.train_perplexity, perplexity),
             train_seconds=(*self.train_seconds, self.seconds + seconds),
             tokens=self.tokens + tokens,
+            steps=dict(steps),
             diverged=not math.isfinite(perplexity),
         )
 

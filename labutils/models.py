@@ -111,14 +111,20 @@ def training_mode(model: LanguageModel) -> None:
 
 @contextmanager
 def evaluation_mode(model: LanguageModel) -> Iterator[None]:
-    """No gradients and, in a model that has it, no dropout."""
+    """No gradients, no dropout in a model that has it, and one thread.
+
+    So little work at a time is not worth the waiting of several.
+    """
     training = getattr(model, "training", False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     if training:
         cast(torch.nn.Module, model).eval()
     try:
         with torch.no_grad():
             yield
     finally:
+        torch.set_num_threads(threads)
         if training:
             cast(torch.nn.Module, model).train()
 

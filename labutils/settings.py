@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 PRACTICE = "practice"
+OWN = Path("/proc/self/cgroup")
 # Of epochs, seconds and seeds; torch refuses seeds of more than 64 bits.
 LARGEST = 2**32 - 1
 
@@ -113,12 +115,16 @@ def seed() -> int:
 
 
 def device() -> torch.device:
-    """Device to train on (LABUTILS_DEVICE, or CUDA, then MPS, then CPU)."""
+    """Device to train on (LABUTILS_DEVICE, or else CUDA, or else the CPU).
+
+    MPS, a Mac's GPU, must be asked for: for recurrent layers it is slower
+    than the CPU beside it.
+    """
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     usable = ["cuda"] * bool(count) + [f"cuda:{i}" for i in range(count)]
-    usable += ["mps"] * torch.backends.mps.is_available() + ["cpu"]
+    usable += ["cpu"] + ["mps"] * torch.backends.mps.is_available()
     value = _read("LABUTILS_DEVICE") or usable[0]
     if value not in usable:
         raise _bad(
@@ -126,6 +132,46 @@ def device() -> torch.device:
             f"one of this machine's devices ({', '.join(usable)})",
         )
     return torch.device(value)
+
+
+def processors() -> int:
+    """How many processors this process may keep busy, whatever the host has.
+
+    Those that it may run on, or less where a container's quota says so.
+    """
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        allowed = os.cpu_count() or 1
+    return max(1, int(min(allowed, _quota())))
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup"), own: Path = OWN) -> float:
+    """Processors that this process's control groups leave it, or infinity.
+
+    The strictest of its group and those above, of version 1 or 2; within a
+    container they may stand under other names than the host's.
+    """
+    quota = math.inf
+    try:
+        groups = own.read_text().splitlines()
+    except OSError:
+        return quota
+    for group in groups:
+        _, controllers, name = group.split(":", 2)
+        top, files = root, ["cpu.max"]
+        if controllers:  # version 1
+            top = root / controllers
+            files = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        place = top / name.lstrip("/")
+        for folder in {place, *place.parents, top}:
+            with suppress(OSError, ValueError):
+                allowed, period = " ".join(
+                    (folder / file).read_text() for file in files
+                ).split()
+                if float(allowed) > 0:  # "max" and -1: there is no quota
+                    quota = min(quota, float(allowed) / float(period))
+    return quota
 
 
 def check() -> None:

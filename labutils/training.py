@@ -27,11 +27,14 @@ from labutils.history import History, versions
 from labutils.models import (
     Batches,
     LanguageModel,
+    State,
     as_targets,
+    detach,
     device_of,
     next_state,
     training_mode,
 )
+from labutils.steps import Step, fastest
 from labutils.text import Vocab
 from labutils.view import Unfailing, new_view
 
@@ -60,9 +63,29 @@ def grad_clipping(model: LanguageModel, theta: float) -> torch.Tensor:
     return norm
 
 
+def train_step(
+    model: LanguageModel, X: torch.Tensor, y: torch.Tensor, state: State,
+    optimizer: torch.optim.Optimizer, grad_clip: float,
+) -> tuple[torch.Tensor, State]:
+    """Train on one batch: inputs `(B, T)` and their targets `(T*B,)`.
+
+    Returns:
+        The mean loss (nats) before the update, and the state after the batch,
+        both detached.
+    """
+    logits, state = model(X, state)
+    loss = F.cross_entropy(logits, y)
+    optimizer.zero_grad()
+    loss.backward()
+    grad_clipping(model, grad_clip)
+    optimizer.step()
+    return loss.detach(), detach(state)
+
+
 def train_epoch(
     model: LanguageModel, train_iter: Batches,
     optimizer: torch.optim.Optimizer, grad_clip: float = 1.0,
+    take_step: Step = train_step,
 ) -> tuple[float, int]:
     """Train on every batch once.
 
@@ -71,6 +94,7 @@ def train_epoch(
             anew.
         optimizer: over the model's parameters, which it changes in place.
         grad_clip: largest norm of the gradients.
+        take_step: trains on a batch, as `train_step` does.
 
     Returns:
         Perplexity over the epoch, while it trained, and the tokens read.
@@ -83,15 +107,12 @@ def train_epoch(
     tokens = 0
     state = None
     for X, Y in train_iter:
-        X, y = X.to(device), as_targets(Y).to(device)
+        # Nothing here waits for a GPU, which would wait for the next step.
+        X = X.to(device, non_blocking=True)
+        y = as_targets(Y).to(device, non_blocking=True)
         state = next_state(model, state, len(X), train_iter)
-        logits, state = model(X, state)
-        loss = F.cross_entropy(logits, y)
-        optimizer.zero_grad()
-        loss.backward()
-        grad_clipping(model, grad_clip)
-        optimizer.step()
-        nats += loss.detach() * y.numel()
+        loss, state = take_step(model, X, y, state, optimizer, grad_clip)
+        nats += loss * y.numel()
         tokens += y.numel()
     return perplexity(float(nats) / tokens), tokens
 
@@ -178,7 +199,10 @@ def train(
     snapshot = Snapshot.of(model, optimizer)
     now = time.monotonic()
     deadline = now + history.time_limit[0]
-    with Interrupts() as interrupts:
+    with (
+        Interrupts() as interrupts,
+        fastest(train_step, device_of(model), verbose) as take_step,
+    ):
         while history.num_epochs < history.last_epoch and not history.stopped:
             try:
                 # An interrupt can hit the optimizer with its gradients off.
@@ -186,9 +210,10 @@ def train(
                     _seeded(model, train_iter.seed, history.num_epochs),
                     torch.enable_grad(), interrupts.at_once(),
                 ):
+                    take_step.taken.clear()
                     start = time.perf_counter()
                     value, tokens = train_epoch(
-                        model, train_iter, optimizer, grad_clip
+                        model, train_iter, optimizer, grad_clip, take_step
                     )
                     seconds = time.perf_counter() - start
             except KeyboardInterrupt:
@@ -197,7 +222,9 @@ def train(
                 break
             # What happens after an epoch:
             snapshot = Snapshot.of(model, optimizer)
-            history = history.with_epoch(value, seconds, tokens)
+            history = history.with_epoch(
+                value, seconds, tokens, take_step.taken
+            )
             if history.diverged:
                 break
             epoch, last = history.num_epochs, history.last_epoch

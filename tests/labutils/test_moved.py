@@ -9,7 +9,7 @@ from lesson import meta
 from support import finish, python
 
 from labkit.course import notebook_paths
-from labutils.moved import MOVED
+from labutils import MOVED
 
 # As the import cells were written before the package was parted.
 EARLIER = {

@@ -1,0 +1,274 @@
+"""How a training's steps are taken: as fast as this machine allows, now.
+
+On a CUDA device the step is recorded once and replayed. A step of a small
+recurrent network is hundreds of kernels of a few microseconds each, and
+launching them one by one takes several times as long as they run; a CUDA
+graph is launched as one. On the CPU the number of threads follows the pace:
+threads wait for one another all the time, and beside a busy process, which
+holds one of them up, several can be far slower than one.
+
+Source: PyTorch's notes on CUDA semantics, "CUDA Graphs".
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from labutils import settings
+from labutils.files import say
+from labutils.models import LanguageModel, State
+
+# (model, X, y, state, optimizer, grad_clip) -> loss and new state, detached.
+Step = Callable[..., tuple[torch.Tensor, State]]
+
+
+@contextmanager
+def fastest(
+    take_step: Step, device: torch.device, verbose: bool = True
+) -> Iterator["PacedStep | RecordedStep | OneByOne"]:
+    """The same step as this device takes it best; its `taken` counts how."""
+    if device.type == "cuda":
+        yield RecordedStep(take_step, verbose)
+    elif device.type == "cpu":
+        before = torch.get_num_threads()
+        try:
+            yield PacedStep(take_step, min(before, settings.processors()))
+        finally:
+            torch.set_num_threads(before)
+    else:
+        yield OneByOne(take_step)
+
+
+class OneByOne:
+    """A step as it is written."""
+
+    def __init__(self, take_step: Step) -> None:
+        self.take_step = take_step
+        self.taken: Counter[str] = Counter()  # what way, how many steps
+
+    def __call__(self, *args: Any) -> tuple[torch.Tensor, State]:
+        self.taken["one by one"] += 1
+        return self.take_step(*args)
+
+
+class PacedStep(OneByOne):
+    """A step on as many threads as are the fastest now, `most` at most.
+
+    The weights do not depend on it: however many threads share an operation,
+    its result is the same to the last bit.
+    """
+
+    def __init__(self, take_step: Step, most: int) -> None:
+        super().__init__(take_step)
+        numbers = sorted({min(most, number) for number in (1, 2, 4, 8, 16)})
+        self.pace = fastest_number(numbers)
+        self.threads = next(self.pace)
+
+    def __call__(self, *args: Any) -> tuple[torch.Tensor, State]:
+        torch.set_num_threads(self.threads)
+        start = time.perf_counter()
+        result = self.take_step(*args)
+        seconds = time.perf_counter() - start
+        self.taken[f"threads: {self.threads}"] += 1
+        self.threads = self.pace.send(seconds)
+        return result
+
+
+def fastest_number(numbers: Sequence[int]) -> Generator[int, float, None]:
+    """The number of threads for each step; it is sent the step's seconds.
+
+    Each is tried for two steps, for as long as more are faster. They are
+    tried again when steps suddenly take twice as long, and when the last
+    trials are but a fiftieth of the time: that a busy machine is free again
+    shows in no other way.
+    """
+    while True:
+        pace: dict[int, float] = {}
+        begin = time.perf_counter()
+        for number in numbers:
+            pace[number] = min((yield number), (yield number))
+            best = min(pace, key=pace.__getitem__)
+            if best != number:
+                break
+        now = time.perf_counter()
+        again, slow = now + 50 * (now - begin), 0
+        while len(numbers) > 1 and slow < 3 and time.perf_counter() < again:
+            slow = slow + 1 if (yield best) > 2 * pace[best] else 0
+
+
+class RecordedStep(OneByOne):
+    """A step that is recorded as a CUDA graph and replayed.
+
+    A graph reads and writes the same memory each time: the batch and the
+    state are copied to where it reads, and the loss and the new state are
+    found where it wrote them. A batch of another shape is taken as ever, and
+    so are all where there is an obstacle; then a line says which.
+    """
+
+    def __init__(self, take_step: Step, verbose: bool) -> None:
+        super().__init__(take_step)
+        self.verbose = verbose
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.obstacle = ""
+
+    def __call__(
+        self, model: LanguageModel, X: torch.Tensor, y: torch.Tensor,
+        state: State, optimizer: torch.optim.Optimizer, grad_clip: float,
+    ) -> tuple[torch.Tensor, State]:
+        args = model, X, y, state, optimizer, grad_clip
+        # An optimizer makes its memory in its very first step.
+        if not self.graph and not self.obstacle and _has_memory(optimizer):
+            self.obstacle = obstacle(model, optimizer) or self.record(*args)
+            if self.obstacle and self.verbose:
+                say(f"No CUDA graph, so it takes longer: {self.obstacle}.")
+        if self.graph and X.shape == self.X.shape:
+            _copy((self.X, self.y, self.state), (X, y, state))
+            self.graph.replay()
+            self.taken["CUDA graph"] += 1
+            return self.loss, self.state
+        with _capturable(optimizer, not self.obstacle):
+            return super().__call__(*args)
+
+    def record(
+        self, model: LanguageModel, X: torch.Tensor, y: torch.Tensor,
+        state: State, optimizer: torch.optim.Optimizer, grad_clip: float,
+    ) -> str:
+        """Record a step; all is left as it was. What it fails on, or ""."""
+        self.X, self.y, self.state = _clone((X, y, state))
+        args = (model, self.X, self.y, self.state, optimizer, grad_clip)
+        parameters = list(model.parameters())
+        memory = [
+            value for values in optimizer.state.values()
+            for value in values.values() if torch.is_tensor(value)
+        ]
+        changed = [*(p.detach() for p in parameters), *memory]
+        before = _clone(changed)
+        random = torch.cuda.get_rng_state(X.device)
+        for parameter in parameters:
+            _new_leaf(parameter)
+        stream, graph = torch.cuda.Stream(X.device), torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream(X.device))
+        try:
+            with _capturable(optimizer):
+                with torch.cuda.stream(stream), _no_waiting():
+                    for _ in range(3):  # libraries set themselves up
+                        self.take_step(*args)
+                # Without gradients the recorded step makes them itself, where
+                # each replay writes them anew.
+                optimizer.zero_grad()
+                with torch.cuda.graph(graph, stream=stream):
+                    self.loss, new = self.take_step(*args)
+                    _copy(self.state, new)
+        except RuntimeError as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            # One that a recording has failed with believes that it goes on.
+            own = torch.cuda.default_generators[X.device.index or 0]
+            own.graphsafe_set_state(own.clone_state())
+            return str(error).partition("\n")[0].rstrip(".")
+        finally:
+            torch.cuda.current_stream(X.device).wait_stream(stream)
+            torch.cuda.set_rng_state(random, X.device)
+            with torch.no_grad():
+                _copy(changed, before)
+        self.graph = graph
+        return ""
+
+
+def obstacle(model: LanguageModel, optimizer: torch.optim.Optimizer) -> str:
+    """Why a step must not be recorded, or "".
+
+    What Python does beside the computation would be done once, not each time.
+    """
+    name = type(optimizer).__name__
+    if not _is_sgd(optimizer) and "capturable" not in optimizer.defaults:
+        return f"{name} is not made for it"
+    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
+    hooks = [
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        *(getattr(module, f"_{kind}_hooks") for module in modules
+          for kind in ("forward_pre", "forward", "backward_pre", "backward")),
+        *(p._backward_hooks for p in model.parameters()),
+    ]
+    return "there are hooks that run at each step" if any(hooks) else ""
+
+
+def _is_sgd(optimizer: torch.optim.Optimizer) -> bool:
+    return type(optimizer) is torch.optim.SGD
+
+
+def _has_memory(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it has all the tensors that its steps will ever change."""
+    needs_none = _is_sgd(optimizer) and not any(
+        group["momentum"] for group in optimizer.param_groups
+    )
+    return bool(optimizer.state) or needs_none
+
+
+@contextmanager
+def _capturable(
+    optimizer: torch.optim.Optimizer, wanted: bool = True
+) -> Iterator[None]:
+    """Let it count its steps on the device, not in Python.
+
+    For the time of a step: a state saved with it would be refused on a CPU.
+    """
+    groups = [g for g in optimizer.param_groups if "capturable" in g]
+    before = [group["capturable"] for group in groups]
+    for parameter, memory in optimizer.state.items():
+        if wanted and groups and "step" in memory:
+            memory["step"] = memory["step"].to(parameter.device)
+    try:
+        for group in groups:
+            group["capturable"] = wanted
+        yield
+    finally:
+        for group, value in zip(groups, before, strict=True):
+            group["capturable"] = value
+
+
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    """An error where a step waits for the device, as `.item()` does.
+
+    Found before the recording, which such an error would spoil.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+def _new_leaf(parameter: torch.Tensor) -> None:
+    """Part a parameter from results that are still around, in a notebook say.
+
+    They tie its gradient to the stream in which they were computed, and a
+    recording must not touch that one. Data of another type parts them.
+    """
+    data = parameter.data
+    parameter.data = data.new_empty(0, dtype=(
+        torch.float64 if data.dtype != torch.float64 else torch.float32
+    ))
+    parameter.data = data
+
+
+def _clone(tensors: State) -> State:
+    if torch.is_tensor(tensors):
+        return tensors.detach().clone()
+    return tuple(_clone(part) for part in tensors)
+
+
+def _copy(into: State, tensors: State) -> None:
+    """Copy numbers, tensor by tensor, unless they are there already."""
+    if not torch.is_tensor(into):
+        for a, b in zip(into, tensors, strict=True):
+            _copy(a, b)
+    elif into.data_ptr() != tensors.data_ptr():
+        into.copy_(tensors)
