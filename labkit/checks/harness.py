@@ -31,6 +31,10 @@ MOST = 100  # of the values in a list that are looked at
 OURS = tuple(
     str(Path(file).resolve().parent) for file in (
         Path(__file__).parent, labutils.__file__ or "", traceback.__file__))
+# Where a product may be made of rounded numbers, and a right one be wrong.
+PRECISIONS = (
+    torch.backends.cuda.matmul, torch.backends.cudnn.rnn,
+    torch.backends.mkldnn.matmul, torch.backends.mkldnn.rnn)
 _seed = 0
 
 
@@ -243,21 +247,30 @@ def _stop(thread: threading.Thread) -> None:
 
 @contextlib.contextmanager
 def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
-    """Random numbers, default dtype and the notebook's models stay.
+    """Random numbers, torch's settings and the notebook's models stay.
 
     A solution may use the notebook's `model`, one of its `names`, where it
     should use its argument: nobody shall lose a trained network to a check.
+    Inside, torch computes as it does in a new process, whatever the notebook
+    has set, and without cuDNN's rounding to TF32.
     """
     python, arrays = random.getstate(), numpy.random.get_state()
     dtype = torch.get_default_dtype()
+    deterministic = torch.get_deterministic_debug_mode()
+    precisions = [products.fp32_precision for products in PRECISIONS]
     kept = [(p, p.detach().clone(), None if p.grad is None else p.grad.clone())
             for p in _parameters(names)]
     cuda = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
     try:
-        with (torch.random.fork_rng(devices=range(cuda)),
+        # A check's thread has no default device; a grader's call may.
+        with (torch.device("cpu"), torch.random.fork_rng(devices=range(cuda)),
               warnings.catch_warnings()):
             # What PyTorch warns of is no judgement on a solution.
             warnings.simplefilter("ignore")
+            torch.set_default_dtype(torch.float32)
+            torch.set_deterministic_debug_mode("default")
+            for products in PRECISIONS:
+                products.fp32_precision = "ieee"
             # The same judgement whenever the same solution is checked.
             random.seed(_seed)
             numpy.random.seed(_seed)
@@ -267,6 +280,9 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
         random.setstate(python)
         numpy.random.set_state(arrays)
         torch.set_default_dtype(dtype)
+        torch.set_deterministic_debug_mode(deterministic)
+        for products, precision in zip(PRECISIONS, precisions, strict=True):
+            products.fp32_precision = precision
         for parameter, value, grad in kept:
             parameter.data.copy_(value)
             parameter.grad = grad

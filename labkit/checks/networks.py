@@ -298,8 +298,9 @@ def _by_torch(layer: nn.RNNBase, inputs, start, params):
     if isinstance(layer, nn.LSTM):  # torch's order: i, f, c, o
         W_x, W_h, b = ([x[0], x[1], x[3], x[2]] for x in (W_x, W_h, b))
     weights = {
-        "weight_ih_l0": torch.cat(W_x, 1).T,
-        "weight_hh_l0": torch.cat(W_h, 1).T,
+        # cuDNN wants its weights in one piece.
+        "weight_ih_l0": torch.cat(W_x, 1).T.contiguous(),
+        "weight_hh_l0": torch.cat(W_h, 1).T.contiguous(),
         "bias_ih_l0": torch.cat(b),
         "bias_hh_l0": torch.zeros_like(torch.cat(b)),
     }
@@ -401,7 +402,7 @@ def _gru(function, B: int, V: int, H: int, device: torch.device) -> None:
     got = tensor("the new state", got)
     weights = dict(zip(
         ("weight_ih", "weight_hh", "bias_ih", "bias_hh"),
-        (p.t() for p in right[2:]), strict=True))
+        (p.t().contiguous() for p in right[2:]), strict=True))
     expected = torch.func.functional_call(
         nn.GRUCell(V, H).to(device), weights, tuple(right[:2]))
     if not alike(got, expected):
