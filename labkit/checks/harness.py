@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import inspect
 import os
 import random
 import sys
@@ -32,9 +33,9 @@ OURS = tuple(
     str(Path(file).resolve().parent) for file in (
         Path(__file__).parent, labutils.__file__ or "", traceback.__file__))
 # Where a product may be made of rounded numbers, and a right one be wrong.
-PRECISIONS = (
-    torch.backends.cuda.matmul, torch.backends.cudnn.rnn,
-    torch.backends.mkldnn.matmul, torch.backends.mkldnn.rnn)
+_backends: Any = torch.backends  # in which mypy finds no attributes
+PRECISIONS = (_backends.cuda.matmul, _backends.cudnn.rnn,
+              _backends.mkldnn.matmul, _backends.mkldnn.rnn)
 _seed = 0
 
 
@@ -77,7 +78,8 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
     @functools.wraps(function)
     def run(solution: Any) -> None:
         try:
-            with unchanged(getattr(solution, "__globals__", {})):
+            with unchanged(names_of(solution)):
+                _load(settings.device())
                 proven = _in_time(function, solution)
         except CheckFailed as failed:
             failed.check = function.__name__
@@ -85,6 +87,12 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
         say(textwrap.fill(f"{function.__name__}: passed. {proven}", 75))
 
     return run
+
+
+def names_of(function: Any) -> Mapping[str, Any]:
+    """The names of the notebook in which a function was written."""
+    # A decorator's are another module's.
+    return getattr(inspect.unwrap(function), "__globals__", {})
 
 
 @contextlib.contextmanager
@@ -138,6 +146,14 @@ def where(error: BaseException) -> tuple[str, str]:
     frame = frames[-1]
     text = f", in line {frame.lineno} of your cell"
     return frame.name, text + (f": {frame.line}" if frame.line else "")
+
+
+@functools.cache
+def _load(device: torch.device) -> None:
+    """Let a GPU's libraries be read now: that can take as long as a check."""
+    if device.type != "cpu":
+        layer = torch.nn.LSTM(1, 1, device=device)
+        layer(torch.ones(1, 1, 1, device=device))[0].sum().backward()
 
 
 # ---- in time

@@ -32,6 +32,7 @@ from labkit.checks.harness import (
     check,
     devices,
     generator,
+    names_of,
     trying,
 )
 from labutils import scratch, settings
@@ -259,7 +260,10 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
 @check
 def evaluate_perplexity(function) -> str:
     """A mean over tokens."""
-    device = settings.device()  # the function takes the notebook's
+    # The function takes the notebook's, which may be another one.
+    device = names_of(function).get("device")
+    if not isinstance(device, torch.device):
+        device = settings.device()
     for use_random_iter, sizes, size_words in (
         (False, EQUAL_ROWS, ", the last one shorter"),
         (True, EQUAL_ROWS, ", the last one shorter"),
@@ -573,23 +577,28 @@ class _Step:  # what a solution has made of parameters
 @check
 def sgd(function) -> str:
     """A step downhill, and no gradients afterwards."""
-    steps = [step for device in devices() for lr in (0.5, 1, 0.01)
-             for step in _two_steps(function, device, lr)]
-    for step in steps:
-        if not all_alike(step.after, step.right):
-            rows = torch.stack([_flat(tensors) for tensors in (
-                step.old, step.grads, step.after, step.right)], 1).tolist()
-            old, grad, new, right = next(
-                row for row in rows if not alike(*row[2:]))
-            raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
-                              f"to {right:.3g} (its gradient is {grad:.3g})",
-                              _step_slip(steps), step.tried)
-    for step in steps:
-        with trying(step.tried):
-            require(step.cleared, "gradients are still there",
-                    "zero, or None", slips.NOT_ZEROED)
+    for device in devices():
+        steps = [step for lr in (0.5, 1, 0.01)
+                 for step in _two_steps(function, device, lr)]
+        for step in steps:
+            _judged(step, steps)
+        for step in steps:
+            with trying(step.tried):
+                require(step.cleared, "gradients are still there",
+                        "zero, or None", slips.NOT_ZEROED)
     return ("Each parameter moves by lr times its gradient, in place, and the "
             "gradients are zero afterwards.")
+
+
+def _judged(step: _Step, steps: list[_Step]) -> None:
+    if all_alike(step.after, step.right):
+        return
+    rows = torch.stack([_flat(tensors) for tensors in (
+        step.old, step.grads, step.after, step.right)], 1).tolist()
+    old, grad, new, right = next(row for row in rows if not alike(*row[2:]))
+    raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
+                      f"to {right:.3g} (its gradient is {grad:.3g})",
+                      _step_slip(steps), step.tried)
 
 
 def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:

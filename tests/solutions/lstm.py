@@ -42,8 +42,8 @@ def right_by_torch(inputs, state, params):
     order = (0, 1, 3, 2)
     layer = nn.LSTM(inputs.shape[2], state[0].shape[1])
     weights = {
-        "weight_ih_l0": torch.cat([g[3 * k] for k in order], 1).T,
-        "weight_hh_l0": torch.cat([g[3 * k + 1] for k in order], 1).T,
+        "weight_ih_l0": torch.cat([g[3 * k].T for k in order]),
+        "weight_hh_l0": torch.cat([g[3 * k + 1].T for k in order]),
         "bias_ih_l0": torch.cat([g[3 * k + 2] for k in order]),
         "bias_hh_l0": inputs.new_zeros(4 * state[0].shape[1]),
     }
