@@ -253,7 +253,9 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
         "exp is missing: this is the loss in nats": mean,
     } | {
         f"exp is missing, and {name}": nats
-        for name, nats in means_of.items() if name}
+        for name, nats in means_of.items() if name} | {
+        f"2 to the power of nats in place of exp, and {name}":
+            2 ** min(nats, 1000) for name, nats in means_of.items() if name}
     return named(values, partial(math.isclose, got, rel_tol=2e-5))
 
 
@@ -290,8 +292,9 @@ def _measured(function: Callable, model: Model, batches: Batches) -> float:
     got = number(call(
         function, model, batches, explain=lambda error:
         "the last batch has fewer rows, so its state has fewer too: "
-        "begin_state(X.shape[0], device)"
-        if fewer and "size" in error else ""))
+        "begin_state(X.shape[0], device)" if fewer and "size" in error
+        else "no backward() while measuring"
+        if "does not require grad" in error else ""))
     require(torch.is_grad_enabled(), "gradients are switched off for all that "
             "follows", "only while measuring", "`with torch.no_grad():` ends "
             "with its block, torch.set_grad_enabled(False) does not")
@@ -747,7 +750,10 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         name: lost,
         attached + slips.NOT_DETACHED: {"carry": "not detached"},
         **SLIPS,
-        "no clipping, or only after the step": {"clip": math.inf},
+        "gradients longer than 1 in the step: no clipping, or only after the "
+        "step, or to another norm": {"clip": math.inf},
+        **{f"clipping to the norm {norm}; expected to 1": {"clip": norm}
+           for norm in (0.01, 0.1, 0.25, 0.5, 1.5, 2, 3, 5, 10)},
         slips.CLIP_EACH: {"clip": "each"},
         slips.CLIP_VALUE: {"clip": "value"},
         slips.NOT_ZEROED: {"zero": False},

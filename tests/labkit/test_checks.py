@@ -93,6 +93,17 @@ def test_a_wrong_solution_is_explained(name, solution, unusual):
     assert solution.slip in message
 
 
+def test_what_was_got_is_not_what_was_expected():
+    """The row that is shown is one that differs."""
+    from solutions.seq_data_iter_random import wrong_targets_of_the_last_row
+
+    message = refused("seq_data_iter_random", wrong_targets_of_the_last_row)
+    got, expected = (part.partition("]")[0].rpartition("[")[2] for part in (
+        message.partition("have targets at ")[2],
+        message.partition("expected: targets at ")[2]))
+    assert got and expected and got != expected
+
+
 def test_every_exercise_has_a_check_and_solutions():
     assert sorted(MODULES) == sorted(EXERCISES)
     for name, module in MODULES.items():

@@ -292,3 +292,21 @@ def wrong_parameters_frozen(model, data_iter):
 @slip("no `return`")
 def wrong_printed(model, data_iter):
     print(right_as_in_the_notebook(model, data_iter))
+
+
+wrong_base_two = measured(
+    "2 to the power of nats", result=lambda nats, tokens, n: 2 ** (
+        nats / tokens))
+wrong_base_two_of_batches = measured(
+    "2 to the power of nats in place of exp, and",
+    result=lambda nats, tokens, n: 2 ** (nats / n),
+    sum=lambda loss, X, Y: (loss, 1))
+
+
+@slip("no backward() while measuring")
+@torch.no_grad()
+def wrong_backward_without_gradients(model, data_iter):
+    for X, Y in data_iter:
+        logits, _ = model(
+            X.to(device), model.begin_state(len(X), device))
+        F.cross_entropy(logits, Y.T.reshape(-1).to(device)).backward()
