@@ -226,7 +226,7 @@ def _state(function, number: int, form: str) -> None:
                 "a tuple is needed, so that every model's state looks alike"
                 if isinstance(state, torch.Tensor) else
                 "the memory cell needs its zeros as well"
-                if number == 2 else "")
+                if number == 2 and kind(state).endswith(" of 1") else "")
             require(isinstance(state, (tuple, list)) and len(state) == number,
                     kind(state), form, likely)
             for part in state:
@@ -356,9 +356,10 @@ def _same_state(after: Any, start, expected) -> list[torch.Tensor]:
             likely = slips.OLD_STATE
         elif k and alike(got, right.tanh()):
             likely = "C itself is carried on, not tanh(C)"
-        elif k:
-            likely = slips.CELL_LOST + (
-                " (this is H)" if alike(got, expected[0]) else "")
+        elif k and alike(got, expected[0]):
+            likely = slips.CELL_LOST + " (this is H)"
+        elif old[k] or (k and not got.any()):
+            likely = slips.CELL_LOST
         same_tensor(f"state {'HC'[k]}", got, right, likely)
     return after
 
