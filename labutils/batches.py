@@ -45,7 +45,7 @@ def seq_data_iter_random(
     offset = _offset(corpus, batch_size, num_steps, offset, generator)
     # One row a subsequence, with the token after it: a view, nothing copied.
     windows = corpus[offset:].unfold(0, num_steps + 1, num_steps)
-    order = torch.randperm(len(windows), generator=generator)
+    order = torch.randperm(len(windows), generator=generator, device="cpu")
     num_batches = len(windows) // batch_size
     chosen = order[: num_batches * batch_size].split(batch_size)
     # Gathered batch by batch: so small a gather starts no threads, and inputs
@@ -79,7 +79,8 @@ def _check(corpus, batch_size, num_steps, offset) -> torch.Tensor:
     settings.whole_number("batch_size", batch_size)
     settings.whole_number("num_steps", num_steps)
     settings.whole_number("offset", offset or 0, least=0)
-    corpus = torch.as_tensor(corpus)
+    # The CPU, whatever the default device: a model takes a batch at a time.
+    corpus = torch.as_tensor(corpus, device="cpu")
     if corpus.dim() != 1:
         raise ValueError(
             f"The corpus has shape {tuple(corpus.shape)}: expected one "
@@ -102,7 +103,8 @@ def _offset(corpus, batch_size, num_steps, offset, generator) -> int:
         return offset
     spare = len(corpus) - batch_size * num_steps - 1
     below = min(num_steps, spare + 1)
-    return int(torch.randint(below, (1,), generator=generator))
+    drawn = torch.randint(below, (1,), generator=generator, device="cpu")
+    return int(drawn)
 
 
 class SeqDataLoader:

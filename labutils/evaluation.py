@@ -23,7 +23,7 @@ from labutils.models import (
 
 def perplexity(nats: float) -> float:
     """exp of a mean loss in nats; infinite where that is out of range."""
-    return float(torch.tensor(nats, dtype=torch.float64).exp())
+    return float(torch.tensor(nats, dtype=torch.float64, device="cpu").exp())
 
 
 def bits_per_character(perplexity: float) -> float:

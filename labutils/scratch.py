@@ -59,7 +59,9 @@ class RNNModelScratch:
         """The state at the beginning of a text."""
         settings.whole_number("begin_state's batch_size", batch_size)
         device = self.params[0].device if device is None else device
-        return self.init_state(batch_size, self.num_hiddens, device)
+        state = self.init_state(batch_size, self.num_hiddens, device)
+        # The default dtype may be another one than when the model was made.
+        return tuple(part.to(self.params[0].dtype) for part in state)
 
     def parameters(self) -> list[torch.Tensor]:
         """The tensors to train, in the order of `get_params`."""

@@ -168,6 +168,10 @@ def _forms(case: _Case) -> dict[str, object]:
         "the last character of the prefix is there twice":
             prefix + prefix[-1] + "".join(new),
         "the last character is there twice": expected + expected[-1],
+        "the first character of the prefix is read twice, and written twice":
+            _text(prefix[0] + prefix, num_preds, *rest),
+        "the last character of the prefix is read twice, and written twice":
+            _text(prefix + prefix[-1], num_preds, *rest),
         "predictions stand in the place of the prefix: read its characters, "
         "and keep them": _text(
             prefix[:1], len(prefix) - 1 + num_preds, *rest),
@@ -209,6 +213,9 @@ READ: Slips = {
     "the first character of the prefix is not read": lambda p: p[1:] or p,
     "the last character of the prefix is not read": lambda p: p[:-1] or p,
     "the last character of the prefix is read twice": lambda p: [*p, p[-1]],
+    "the first character of the prefix is read twice": lambda p: [p[0], *p],
+    "each character of the prefix is read twice":
+        lambda p: [c for c in p for _ in range(2)],
     "the prefix is read backwards": lambda p: p[::-1],
 }
 # Which state a step starts from.
@@ -218,12 +225,16 @@ STATES: Slips = {
     slips.NOT_CARRIED + " (here it stays as the prefix has left it)": "stuck",
     slips.NOT_CARRIED + " (here it stays as it was before the prefix's last "
     "character)": "warm",
+    slips.NOT_CARRIED + " (here it is lost when the prefix has been read)":
+        "late",
 }
 # What is read next: of what was read last and of the text so far.
 NEXT: Slips = {
     "": lambda seen, text: text[-1:],
     "the whole text is read again at every step, with the state carried on: "
     "one of the two": lambda seen, text: text,
+    "each prediction is read twice: one call gives both, scores and state":
+        lambda seen, text: text[-1:] * 2,
     _FEED: lambda seen, text: seen[-1:],
     f"{_FEED} (here it is always the first character)":
         lambda seen, text: text[:1],
@@ -248,7 +259,7 @@ def _text(
     for step in range(num_preds):
         if seen:
             logits, after = model(torch.tensor([seen], device=device), before)
-        if state == "last" or (state == "stuck" and step == 0):
+        if state == "last" or state == ("late" if step else "stuck"):
             before = after
         text = [*text, int(pick(logits))]
         seen = next_of(seen, text)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import inspect
 import os
 import random
 import sys
@@ -31,6 +32,10 @@ MOST = 100  # of the values in a list that are looked at
 OURS = tuple(
     str(Path(file).resolve().parent) for file in (
         Path(__file__).parent, labutils.__file__ or "", traceback.__file__))
+# Where a product may be made of rounded numbers, and a right one be wrong.
+_backends: Any = torch.backends  # in which mypy finds no attributes
+PRECISIONS = (_backends.cuda.matmul, _backends.cudnn.rnn,
+              _backends.mkldnn.matmul, _backends.mkldnn.rnn)
 _seed = 0
 
 
@@ -73,7 +78,8 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
     @functools.wraps(function)
     def run(solution: Any) -> None:
         try:
-            with unchanged(getattr(solution, "__globals__", {})):
+            with unchanged(names_of(solution)):
+                _load(settings.device())
                 proven = _in_time(function, solution)
         except CheckFailed as failed:
             failed.check = function.__name__
@@ -81,6 +87,12 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
         say(textwrap.fill(f"{function.__name__}: passed. {proven}", 75))
 
     return run
+
+
+def names_of(function: Any) -> Mapping[str, Any]:
+    """The names of the notebook in which a function was written."""
+    # A decorator's are another module's.
+    return getattr(inspect.unwrap(function), "__globals__", {})
 
 
 @contextlib.contextmanager
@@ -134,6 +146,14 @@ def where(error: BaseException) -> tuple[str, str]:
     frame = frames[-1]
     text = f", in line {frame.lineno} of your cell"
     return frame.name, text + (f": {frame.line}" if frame.line else "")
+
+
+@functools.cache
+def _load(device: torch.device) -> None:
+    """Let a GPU's libraries be read now: that can take as long as a check."""
+    if device.type != "cpu":
+        layer = torch.nn.LSTM(1, 1, device=device)
+        layer(torch.ones(1, 1, 1, device=device))[0].sum().backward()
 
 
 # ---- in time
@@ -243,21 +263,30 @@ def _stop(thread: threading.Thread) -> None:
 
 @contextlib.contextmanager
 def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
-    """Random numbers, default dtype and the notebook's models stay.
+    """Random numbers, torch's settings and the notebook's models stay.
 
     A solution may use the notebook's `model`, one of its `names`, where it
     should use its argument: nobody shall lose a trained network to a check.
+    Inside, torch computes as it does in a new process, whatever the notebook
+    has set, and without cuDNN's rounding to TF32.
     """
     python, arrays = random.getstate(), numpy.random.get_state()
     dtype = torch.get_default_dtype()
+    deterministic = torch.get_deterministic_debug_mode()
+    precisions = [products.fp32_precision for products in PRECISIONS]
     kept = [(p, p.detach().clone(), None if p.grad is None else p.grad.clone())
             for p in _parameters(names)]
     cuda = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
     try:
-        with (torch.random.fork_rng(devices=range(cuda)),
+        # A check's thread has no default device; a grader's call may.
+        with (torch.device("cpu"), torch.random.fork_rng(devices=range(cuda)),
               warnings.catch_warnings()):
             # What PyTorch warns of is no judgement on a solution.
             warnings.simplefilter("ignore")
+            torch.set_default_dtype(torch.float32)
+            torch.set_deterministic_debug_mode("default")
+            for products in PRECISIONS:
+                products.fp32_precision = "ieee"
             # The same judgement whenever the same solution is checked.
             random.seed(_seed)
             numpy.random.seed(_seed)
@@ -267,6 +296,9 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
         random.setstate(python)
         numpy.random.set_state(arrays)
         torch.set_default_dtype(dtype)
+        torch.set_deterministic_debug_mode(deterministic)
+        for products, precision in zip(PRECISIONS, precisions, strict=True):
+            products.fp32_precision = precision
         for parameter, value, grad in kept:
             parameter.data.copy_(value)
             parameter.grad = grad

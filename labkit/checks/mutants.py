@@ -68,18 +68,23 @@ RNN: Slips = {
 def gated_step(
     X, state, first, params, *, carried=True, bias=True, order=(0, 1, 2, 3),
     cell="C", shown=torch.tanh, candidate=torch.tanh, gate=torch.sigmoid,
-    open_gate="", old_shown=False, turned=False, added=True, kept=same,
+    open_gate="", bare="", odd=same, old_shown=False, turned=False, added=True,
+    kept=same,
 ) -> tuple[torch.Tensor, ...]:
-    """A step of the LSTM, right or with one slip."""
+    """A step of the LSTM, right or with one slip.
+
+    `odd` is what the gate called `bare` takes in place of a sigmoid.
+    """
     H, C = state[0] if carried else first[0], state[1]
     pre = [X @ W_x + H @ (W_h.T if turned else W_h) + bias * b
            for W_x, W_h, b in (params[3 * k:3 * k + 3] for k in order)]
-    I, F_, O = (1 if name == open_gate else gate(p)
+    I, F_, O = (1 if name == open_gate else (odd if name == bare else gate)(p)
                 for name, p in zip("IFO", pre[:3], strict=True))
     past = {"C": C, "H": H, "lost": first[1], "none": 0 * C}[cell]
     new = candidate(pre[3])
     after = F_ * past + (I if added else 1 - F_) * new
-    return O * shown(C if old_shown else after), kept(after)
+    # What else may be shown comes third.
+    return O * shown(C if old_shown else after), kept(after), after.tanh()
 
 
 LSTM: Slips = {
@@ -113,6 +118,13 @@ LSTM: Slips = {
     "the old cell is shown: C has to be computed anew before H":
         {"old_shown": True},
     "the scores are read off the cell C; they come from H": {"read": 1},
+    "the scores are read off tanh(C); they come from H = O * tanh(C)":
+        {"read": 2},
+    "H and C are swapped where the state is taken apart: it is (H, C)":
+        {"swapped": True},
+    **{f"no sigmoid around the gate {gate} (here {words})":
+       {"bare": gate, "odd": odd} for gate in "IFO" for words, odd in (
+        ("it is taken as it is", same), ("a tanh", torch.tanh))},
     "the W_h are transposed": {"turned": True},
     **{
         _order("ifoc", order, "the parameters"): {"order": order}
@@ -137,12 +149,14 @@ AROUND: Slips = {
 @torch.no_grad()
 def logits(
     step, inputs, state, params, *, start=True, ones=0, output_bias=True,
-    late=False, read=0, scores=same, backwards=False, **slip: Any,
+    late=False, read=0, scores=same, backwards=False, swapped=False,
+    **slip: Any,
 ) -> torch.Tensor:
     """Scores of every step, right or with one slip, here or in `step`."""
     *blocks, W_hq, b_q = params
     first = state if start else [torch.zeros_like(s) + ones for s in state]
-    state, made = first, []
+    state = first = first[::-1] if swapped else first
+    made = []
     for X in inputs.flip(0) if backwards else inputs:
         old, state = state, step(X, state, first, blocks, **slip)
         shown = (old if late else state)[read]
@@ -191,7 +205,8 @@ def of_logits(got, network: str, inputs, start, params, shape) -> str:
 def gru_step(
     X, H, params, *, order=(0, 1, 2), reset="after", flipped=False,
     input_bias=True, state_bias=True, candidate=torch.tanh,
-    gate=torch.sigmoid, update="both", rows=False, ends=False,
+    gate=torch.sigmoid, bare="", odd=same, update="both", rows=False,
+    ends=False,
 ) -> torch.Tensor:
     """The GRU's next state, right or with one slip."""
     W_x, W_h, b_x, b_h = params
@@ -204,7 +219,8 @@ def gru_step(
     b_x, b_h = input_bias * b_x, state_bias * b_h
     x, h = (X @ W_x + b_x).chunk(3, 1), (H @ W_h + b_h).chunk(3, 1)
     r, z, n = order
-    R, Z = gate(x[r] + h[r]), gate(x[z] + h[z])
+    R, Z = ((odd if name == bare else gate)(x[k] + h[k])
+            for name, k in (("R", r), ("Z", z)))
     W_n, b_n = W_h.chunk(3, 1)[n], b_h.chunk(3)[n]
     sums = {
         "after": lambda: x[n] + R * h[n],
@@ -247,6 +263,9 @@ GRU: Slips = {
     "no sigmoid around the gates": {"gate": same},
     "the gates take a sigmoid, the candidate alone a tanh":
         {"gate": torch.tanh},
+    **{f"no sigmoid around the gate {gate} (here {words})":
+       {"bare": gate, "odd": odd} for gate in "RZ" for words, odd in (
+        ("it is taken as it is", same), ("a tanh", torch.tanh))},
     "the blocks stand side by side, H columns each: a reshape mixes them":
         {"rows": True},
     "the blocks stand side by side, H columns each: no column between":

@@ -137,6 +137,7 @@ def _parameters(function, names: Sequence[str]) -> None:
             for name, param in zip(names, params, strict=True):
                 _numbers(name, param.detach().double())
             _different(params, names)
+    _elsewhere(lambda meta: function(3, 2, meta))
 
 
 def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
@@ -154,15 +155,26 @@ def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
     expected = [_shape(name, V, H) for name in names]
     if found == expected:
         return
-    biases = [sum(len(shape) == 1 for shape in s) for s in (found, expected)]
-    likely = "rows and columns are swapped: (inputs, outputs)"
-    if biases[0] < biases[1]:
+    weights = [[shape for shape in s if len(shape) > 1]
+               for s in (found, expected)]
+    pairs = list(zip(names, found, expected, strict=False))
+    other = [name for name, a, b in pairs if a != b]
+    turned = [name for name, a, b in pairs if a != b and a == b[::-1]]
+    few = len(found) < len(expected)
+    likely = ""
+    if few and weights[0] == weights[1]:
         likely = slips.MISSING_BIAS
     elif len(found) != len(expected):
-        likely = "one block for each gate and for the candidate, in full"
-    elif found != [shape[::-1] for shape in expected] and (
-            sorted(found) == sorted(expected)):
+        likely = ("one block for each gate and for the candidate, in full"
+                  if len(names) > 5 else "all of " + ", ".join(names)
+                  if few else "no more than " + ", ".join(names))
+    elif other == turned:
+        likely = ("rows and columns are swapped: (inputs, outputs), in "
+                  + ", ".join(turned))
+    elif sorted(found) == sorted(expected):
         likely = "the order is another one: " + ", ".join(names)
+    else:
+        likely = f"look at the shape of {', '.join(other)}"
     raise CheckFailed(f"{len(found)} tensors of the shapes {found}",
                       f"{len(expected)}: {expected}", likely)
 
@@ -214,7 +226,7 @@ def _state(function, number: int, form: str) -> None:
                 "a tuple is needed, so that every model's state looks alike"
                 if isinstance(state, torch.Tensor) else
                 "the memory cell needs its zeros as well"
-                if number == 2 else "")
+                if number == 2 and kind(state).endswith(" of 1") else "")
             require(isinstance(state, (tuple, list)) and len(state) == number,
                     kind(state), form, likely)
             for part in state:
@@ -222,6 +234,22 @@ def _state(function, number: int, form: str) -> None:
                     (H, B): "rows and units are swapped",
                     (1, B, H): "the axis of layers is torch.nn's; here a "
                     "state is (B, H)"})
+    _elsewhere(lambda meta: function(2, 3, meta))
+
+
+def _elsewhere(make: Callable[[torch.device], Any]) -> None:
+    """Ask for tensors on a device that none is on by default."""
+    meta = torch.device("meta")
+    try:
+        made = make(meta)
+        found = {t.device.type for t in (
+            [made] if isinstance(made, torch.Tensor) else made)}
+    except Exception:  # on this device numbers cannot be looked at
+        return
+    with trying("another device than the CPU"):
+        require(found == {"meta"}, f"a tensor on {min(found)}",
+                "all of them on the device asked for",
+                "the argument device is not used")
 
 
 @check
@@ -298,8 +326,9 @@ def _by_torch(layer: nn.RNNBase, inputs, start, params):
     if isinstance(layer, nn.LSTM):  # torch's order: i, f, c, o
         W_x, W_h, b = ([x[0], x[1], x[3], x[2]] for x in (W_x, W_h, b))
     weights = {
-        "weight_ih_l0": torch.cat(W_x, 1).T,
-        "weight_hh_l0": torch.cat(W_h, 1).T,
+        # cuDNN wants its weights in one piece.
+        "weight_ih_l0": torch.cat(W_x, 1).T.contiguous(),
+        "weight_hh_l0": torch.cat(W_h, 1).T.contiguous(),
         "bias_ih_l0": torch.cat(b),
         "bias_hh_l0": torch.zeros_like(torch.cat(b)),
     }
@@ -327,9 +356,10 @@ def _same_state(after: Any, start, expected) -> list[torch.Tensor]:
             likely = slips.OLD_STATE
         elif k and alike(got, right.tanh()):
             likely = "C itself is carried on, not tanh(C)"
-        elif k:
-            likely = slips.CELL_LOST + (
-                " (this is H)" if alike(got, expected[0]) else "")
+        elif k and alike(got, expected[0]):
+            likely = slips.CELL_LOST + " (this is H)"
+        elif old[k] or (k and not got.any()):
+            likely = slips.CELL_LOST
         same_tensor(f"state {'HC'[k]}", got, right, likely)
     return after
 
@@ -401,7 +431,7 @@ def _gru(function, B: int, V: int, H: int, device: torch.device) -> None:
     got = tensor("the new state", got)
     weights = dict(zip(
         ("weight_ih", "weight_hh", "bias_ih", "bias_hh"),
-        (p.t() for p in right[2:]), strict=True))
+        (p.t().contiguous() for p in right[2:]), strict=True))
     expected = torch.func.functional_call(
         nn.GRUCell(V, H).to(device), weights, tuple(right[:2]))
     if not alike(got, expected):
@@ -470,7 +500,9 @@ def RNNModel(model_class) -> str:  # noqa: N802, named after the exercise
                     "class RNNModel(nn.Module): its parameters and .to come "
                     "from there")
             _model(model.to(device), layer, (T, B, V), device)
-    _on_device(model_class)
+    with trying("begin_state"):
+        _elsewhere(lambda meta: model_class(nn.RNN(3, 2), 3).to(meta)
+                   .begin_state(2, meta))
     return ("Logits and state are those of the layer and a linear layer with "
             "the same weights, gradients reach every parameter, and "
             "begin_state fits, for one to three layers.")
@@ -525,19 +557,6 @@ def _first_state(state, L: int, B: int, H: int, V: int, device) -> None:
         (L, B, V): "the last axis is the layer's hidden_size, no vocabulary",
         (L, H, B): "rows and units are swapped: (L, B, H)",
     }, "(L, B, H)")
-
-
-def _on_device(model_class) -> None:
-    """Ask for a state on a device that no tensor is on by default."""
-    meta = torch.device("meta")
-    model = model_class(nn.RNN(3, 2), 3)
-    try:
-        state = model.to(meta).begin_state(2, meta)
-    except Exception:  # on this device numbers cannot be looked at
-        return
-    with trying("begin_state for another device"):
-        require(state.device.type == meta.type, "begin_state on the CPU",
-                "on the device asked for", "the argument device is not used")
 
 
 def _output_layer(model, layer, V: int, H: int):

@@ -77,7 +77,8 @@ ERRORS = (
      r"only 0-dimensional arrays can be converted", "one number is expected "
      "where a tensor has several: torch.tanh works on tensors, math.tanh does "
      "not; torch.stack or torch.cat joins tensors, torch.tensor does not"),
-    (r"numpy\(\) on Tensor that requires grad", NO_GRADIENT),
+    (r"numpy\(\) on Tensor that requires grad", "no numpy where gradients "
+     "have to pass; elsewhere .detach() comes before it, or torch.no_grad()"),
     (r"invalid for input of size", "a reshape to sizes that do not fit: read "
      "them off a tensor (.shape) instead of writing numbers"),
     (r"one_hot is only applicable to index",

@@ -32,6 +32,7 @@ from labkit.checks.harness import (
     check,
     devices,
     generator,
+    names_of,
     trying,
 )
 from labutils import scratch, settings
@@ -252,14 +253,19 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
         "exp is missing: this is the loss in nats": mean,
     } | {
         f"exp is missing, and {name}": nats
-        for name, nats in means_of.items() if name}
+        for name, nats in means_of.items() if name} | {
+        f"2 to the power of nats in place of exp, and {name}":
+            2 ** min(nats, 1000) for name, nats in means_of.items() if name}
     return named(values, partial(math.isclose, got, rel_tol=2e-5))
 
 
 @check
 def evaluate_perplexity(function) -> str:
     """A mean over tokens."""
-    device = settings.device()  # the function takes the notebook's
+    # The function takes the notebook's, which may be another one.
+    device = names_of(function).get("device")
+    if not isinstance(device, torch.device):
+        device = settings.device()
     for use_random_iter, sizes, size_words in (
         (False, EQUAL_ROWS, ", the last one shorter"),
         (True, EQUAL_ROWS, ", the last one shorter"),
@@ -286,8 +292,9 @@ def _measured(function: Callable, model: Model, batches: Batches) -> float:
     got = number(call(
         function, model, batches, explain=lambda error:
         "the last batch has fewer rows, so its state has fewer too: "
-        "begin_state(X.shape[0], device)"
-        if fewer and "size" in error else ""))
+        "begin_state(X.shape[0], device)" if fewer and "size" in error
+        else "no backward() while measuring"
+        if "does not require grad" in error else ""))
     require(torch.is_grad_enabled(), "gradients are switched off for all that "
             "follows", "only while measuring", "`with torch.no_grad():` ends "
             "with its block, torch.set_grad_enabled(False) does not")
@@ -573,23 +580,28 @@ class _Step:  # what a solution has made of parameters
 @check
 def sgd(function) -> str:
     """A step downhill, and no gradients afterwards."""
-    steps = [step for device in devices() for lr in (0.5, 1, 0.01)
-             for step in _two_steps(function, device, lr)]
-    for step in steps:
-        if not all_alike(step.after, step.right):
-            rows = torch.stack([_flat(tensors) for tensors in (
-                step.old, step.grads, step.after, step.right)], 1).tolist()
-            old, grad, new, right = next(
-                row for row in rows if not alike(*row[2:]))
-            raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
-                              f"to {right:.3g} (its gradient is {grad:.3g})",
-                              _step_slip(steps), step.tried)
-    for step in steps:
-        with trying(step.tried):
-            require(step.cleared, "gradients are still there",
-                    "zero, or None", slips.NOT_ZEROED)
+    for device in devices():
+        steps = [step for lr in (0.5, 1, 0.01)
+                 for step in _two_steps(function, device, lr)]
+        for step in steps:
+            _judged(step, steps)
+        for step in steps:
+            with trying(step.tried):
+                require(step.cleared, "gradients are still there",
+                        "zero, or None", slips.NOT_ZEROED)
     return ("Each parameter moves by lr times its gradient, in place, and the "
             "gradients are zero afterwards.")
+
+
+def _judged(step: _Step, steps: list[_Step]) -> None:
+    if all_alike(step.after, step.right):
+        return
+    rows = torch.stack([_flat(tensors) for tensors in (
+        step.old, step.grads, step.after, step.right)], 1).tolist()
+    old, grad, new, right = next(row for row in rows if not alike(*row[2:]))
+    raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
+                      f"to {right:.3g} (its gradient is {grad:.3g})",
+                      _step_slip(steps), step.tried)
 
 
 def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
@@ -738,7 +750,10 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         name: lost,
         attached + slips.NOT_DETACHED: {"carry": "not detached"},
         **SLIPS,
-        "no clipping, or only after the step": {"clip": math.inf},
+        "gradients longer than 1 in the step: no clipping, or only after the "
+        "step, or to another norm": {"clip": math.inf},
+        **{f"clipping to the norm {norm}; expected to 1": {"clip": norm}
+           for norm in (0.01, 0.1, 0.25, 0.5, 1.5, 2, 3, 5, 10)},
         slips.CLIP_EACH: {"clip": "each"},
         slips.CLIP_VALUE: {"clip": "value"},
         slips.NOT_ZEROED: {"zero": False},

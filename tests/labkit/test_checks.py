@@ -16,6 +16,7 @@ import numpy
 import pytest
 import solutions
 import torch
+from standin import stand_in  # noqa: F401, a fixture
 
 import labutils
 from labkit import checks
@@ -50,16 +51,57 @@ def refused(name, solution):
     return " ".join(str(caught.value).split())
 
 
+@pytest.fixture
+def unusual():
+    """A notebook that has set all that torch lets it set."""
+    dtype, precision = torch.float64, torch.get_float32_matmul_precision()
+    torch.set_default_dtype(dtype)
+    torch.set_default_device("meta")
+    torch.set_deterministic_debug_mode("error")
+    torch.set_float32_matmul_precision("medium")
+    yield
+    after = (torch.get_default_dtype(), torch.get_default_device().type,
+             torch.get_deterministic_debug_mode(),
+             torch.get_float32_matmul_precision())
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_deterministic_debug_mode("default")
+    torch.set_float32_matmul_precision(precision)
+    assert after == (dtype, "meta", 2, "medium"), "a check has changed them"
+
+
+@pytest.mark.device
 @pytest.mark.parametrize(("name", "solution"), made("right"))
 def test_a_right_solution_passes(name, solution):
     assert f"{name}: passed. " in passed(name, solution)
 
 
+@pytest.mark.slow
+@pytest.mark.device
+def test_a_right_solution_passes_whatever_is_set(unusual):
+    for name, module in MODULES.items():
+        for label, solution in list(vars(module).items()):
+            if label.startswith("right"):
+                assert "passed" in passed(name, solution), label
+
+
+@pytest.mark.device
 @pytest.mark.parametrize(("name", "solution"), made("wrong"))
-def test_a_wrong_solution_is_explained(name, solution):
+def test_a_wrong_solution_is_explained(name, solution, unusual):
     message = refused(name, solution)
     assert message.startswith(f"{name}: not right yet.")
     assert solution.slip in message
+
+
+def test_what_was_got_is_not_what_was_expected():
+    """The row that is shown is one that differs."""
+    from solutions.seq_data_iter_random import wrong_targets_of_the_last_row
+
+    message = refused("seq_data_iter_random", wrong_targets_of_the_last_row)
+    got, expected = (part.partition("]")[0].rpartition("[")[2] for part in (
+        message.partition("have targets at ")[2],
+        message.partition("expected: targets at ")[2]))
+    assert got and expected and got != expected
 
 
 def test_every_exercise_has_a_check_and_solutions():
@@ -151,6 +193,56 @@ def test_a_verdict_is_said_on_any_terminal():
     assert b"f\\xfcr jedes" in terminal.buffer.getvalue()
 
 
+# ---- on a second device
+
+# What the stand-in cannot do: a gradient through indices, views that are
+# turned in place.
+BEYOND = ("right_state_from_the_loader", "right_row_by_row",
+          "right_as_an_embedding")
+
+
+@pytest.mark.parametrize(("name", "label"), [
+    ("lstm", "right_as_in_the_notebook"), ("rnn", "right_as_a_class"),
+    ("RNNModel", "right_as_in_the_book"), ("gru_cell", "right_by_torch")])
+def test_a_layer_like_cudnns_is_no_reason_to_refuse(
+        name, label, second_device):
+    """One that rounds to TF32 and wants its weights in one piece."""
+    passed(name, getattr(MODULES[name], label))
+
+
+def test_the_layers_of_the_stand_in_round(second_device):
+    layer = torch.nn.RNN(2, 3)
+    inputs, weights = torch.randn(1, 1, 2), dict(layer.named_parameters())
+    far = torch.nn.RNN(2, 3).to(second_device)
+    far.load_state_dict(layer.state_dict())
+    got, exact = far(inputs.to(second_device))[0].cpu(), layer(inputs)[0]
+    assert not torch.allclose(got, exact, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(got, exact, rtol=1e-2, atol=1e-2)
+    weights["weight_ih_l0"] = torch.randn(2, 3).T
+    with pytest.raises(RuntimeError, match="contiguous"):
+        torch.func.functional_call(
+            far, {n: w.to(second_device) for n, w in weights.items()},
+            inputs.to(second_device))
+
+
+@pytest.mark.slow
+def test_right_solutions_pass_on_a_second_device(second_device):
+    for name, module in MODULES.items():
+        labels = [x for x in vars(module)
+                  if x.startswith("right") and x not in BEYOND]
+        for label in labels[:2]:
+            passed(name, getattr(module, label))
+
+
+def test_the_notebooks_device_counts(second_device):
+    """It need not be that of the settings."""
+    solution = MODULES["evaluate_perplexity"].right_as_in_the_notebook
+    names = inspect.unwrap(solution).__globals__
+    MODULES["evaluate_perplexity"].device = torch.device("cpu")
+    assert names["device"].type == "cpu"
+    passed("evaluate_perplexity", solution)
+
+
 # ---- nothing is left behind
 
 
@@ -193,6 +285,7 @@ def test_random_numbers_and_settings_stay(name):
         torch.manual_seed(9)
         torch.set_default_dtype(torch.float64)
         torch.set_grad_enabled(False)
+        torch.set_deterministic_debug_mode("error")
         raise RuntimeError("enough")
 
     random.seed(1)
@@ -206,6 +299,10 @@ def test_random_numbers_and_settings_stay(name):
         torch.get_rng_state().tolist())
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
+    assert torch.get_deterministic_debug_mode() == 0
+    # Read in the older way, as long as that is how they are set.
+    assert torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_a_judgement_does_not_depend_on_the_random_state():

@@ -19,6 +19,7 @@ from labutils import (
     seq_data_iter_random,
     seq_data_iter_sequential,
 )
+from labutils.evaluation import baselines
 
 both = pytest.mark.parametrize(
     "sample", [seq_data_iter_random, seq_data_iter_sequential]
@@ -419,3 +420,25 @@ def test_that_nothing_is_held_out_is_said(tmp_path, capsys):
     assert "Nothing is held out: after 90 tokens" in capsys.readouterr().out
     load_data_text(path, 2, 5, held_out_tokens=0)
     assert "Nothing" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("data", ["tensor", "list"])
+def test_the_default_device_and_dtype_do_not_count(data):
+    """What is drawn and what is read stay on the CPU."""
+    corpus = torch.arange(40) % 5
+    corpus = corpus if data == "tensor" else corpus.tolist()
+
+    def epoch(random):
+        return positions(SeqDataLoader(corpus, 2, 4, random, seed=3)).tolist()
+
+    expected = [epoch(False), epoch(True)]
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            assert [epoch(False), epoch(True)] == expected
+            loader, vocab = load_data_time_machine(2, 4)
+            figures = baselines(loader, len(vocab))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    loader, vocab = load_data_time_machine(2, 4)
+    assert figures == baselines(loader, len(vocab))

@@ -14,7 +14,8 @@ from . import slip
 class right_as_in_the_notebook:
     def __init__(self, tokens, min_freq=0, reserved_tokens=()):
         self.token_freqs = self.count(tokens)
-        frequent = [t for t, freq in self.token_freqs if freq >= min_freq]
+        frequent = [t for t, freq in self.token_freqs
+                    if freq >= min_freq and t not in reserved_tokens]
         self.idx_to_token = ["<unk>", *reserved_tokens, *frequent]
         self.token_to_idx = {t: i for i, t in enumerate(self.idx_to_token)}
 
@@ -79,6 +80,7 @@ class right_with_keywords_alone:
             ([t, n] for t, n in counts.items()), key=lambda pair: -pair[1])
         names = ["<unk>", *reserved_tokens]
         names += [t for t, n in self.token_freqs if not n < min_freq]
+        names = list(dict.fromkeys(names))
         self.idx_to_token = dict(enumerate(names))
         self.index = defaultdict(int, {t: i for i, t in enumerate(names)})
 
@@ -298,3 +300,12 @@ def wrong_no_counts(tokens, min_freq=0, reserved_tokens=()):
     vocab = Notebook(tokens, min_freq, reserved_tokens)
     del vocab.token_freqs
     return vocab
+
+
+@slip("a reserved one that is also in the text")
+class wrong_reserved_twice(Notebook):
+    def __init__(self, tokens, min_freq=0, reserved_tokens=()):
+        self.token_freqs = self.count(tokens)
+        frequent = [t for t, freq in self.token_freqs if freq >= min_freq]
+        self.idx_to_token = ["<unk>", *reserved_tokens, *frequent]
+        self.token_to_idx = {t: i for i, t in enumerate(self.idx_to_token)}

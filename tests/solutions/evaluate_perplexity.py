@@ -241,7 +241,7 @@ def wrong_product_of_probabilities(model, data_iter):
         if state is None or data_iter.use_random_iter:
             state = model.begin_state(len(X), device)
         with torch.no_grad():
-            logits, state = model(X, state)
+            logits, state = model(X.to(device), state)
         p = logits.softmax(1)[torch.arange(Y.numel()), Y.T.reshape(-1)]
         product, tokens = product * p.double().prod(), tokens + Y.numel()
     return (1 / product) ** (1 / tokens)
@@ -250,15 +250,17 @@ def wrong_product_of_probabilities(model, data_iter):
 @slip("only the first batch is measured")
 def wrong_returned_in_the_loop(model, data_iter):
     for X, Y in data_iter:
-        logits, _ = model(X, model.begin_state(len(X), device))
-        return F.cross_entropy(logits, Y.T.reshape(-1)).exp()
+        logits, _ = model(
+            X.to(device), model.begin_state(len(X), device))
+        return F.cross_entropy(logits, Y.T.reshape(-1).to(device)).exp()
 
 
 @slip("measuring must not train")
 def wrong_trains(model, data_iter):
     for X, Y in data_iter:
-        logits, _ = model(X, model.begin_state(len(X), device))
-        F.cross_entropy(logits, Y.T.reshape(-1)).backward()
+        logits, _ = model(
+            X.to(device), model.begin_state(len(X), device))
+        F.cross_entropy(logits, Y.T.reshape(-1).to(device)).backward()
         for p in model.parameters():
             p.data -= 0.1 * p.grad
             p.grad = None
@@ -268,8 +270,9 @@ def wrong_trains(model, data_iter):
 @slip("no backward() while measuring")
 def wrong_backward(model, data_iter):
     for X, Y in data_iter:
-        logits, _ = model(X, model.begin_state(len(X), device))
-        F.cross_entropy(logits, Y.T.reshape(-1)).backward()
+        logits, _ = model(
+            X.to(device), model.begin_state(len(X), device))
+        F.cross_entropy(logits, Y.T.reshape(-1).to(device)).backward()
     return right_as_in_the_notebook(model, data_iter)
 
 
@@ -289,3 +292,21 @@ def wrong_parameters_frozen(model, data_iter):
 @slip("no `return`")
 def wrong_printed(model, data_iter):
     print(right_as_in_the_notebook(model, data_iter))
+
+
+wrong_base_two = measured(
+    "2 to the power of nats", result=lambda nats, tokens, n: 2 ** (
+        nats / tokens))
+wrong_base_two_of_batches = measured(
+    "2 to the power of nats in place of exp, and",
+    result=lambda nats, tokens, n: 2 ** (nats / n),
+    sum=lambda loss, X, Y: (loss, 1))
+
+
+@slip("no backward() while measuring")
+@torch.no_grad()
+def wrong_backward_without_gradients(model, data_iter):
+    for X, Y in data_iter:
+        logits, _ = model(
+            X.to(device), model.begin_state(len(X), device))
+        F.cross_entropy(logits, Y.T.reshape(-1).to(device)).backward()

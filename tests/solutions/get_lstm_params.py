@@ -64,7 +64,7 @@ def wrong_no_candidate(V, H, device):
     return learning(params)
 
 
-@slip("a missing bias")
+@slip("one block for each gate and for the candidate")
 def wrong_a_gate_too_few(V, H, device):
     return right_as_in_the_notebook(V, H, device)[3:]
 
@@ -120,3 +120,34 @@ def wrong_prints(V, H, device):
 def wrong_zeros(V, H, device):
     return learning([torch.zeros_like(p)
                      for p in right_as_in_the_notebook(V, H, device)])
+
+
+@slip("the argument device is not used")
+def wrong_device(V, H, device):
+    return right_as_in_the_notebook(V, H, None)
+
+
+@slip("the argument device is not used")
+def wrong_device_of_the_output_layer(V, H, device):
+    params = [p for _ in range(4) for p in block(V, H, device)]
+    return learning(params + output(V, H, "cpu"))
+
+
+@slip("look at the shape of b_i, b_f, b_o, b_c")
+def wrong_biases_as_rows(V, H, device):
+    params = right_as_in_the_notebook(V, H, device)
+    for k in range(2, 12, 3):
+        params[k] = torch.zeros(1, H, device=device)
+    return learning(params)
+
+
+@slip("look at the shape of W_xi, W_xf, W_xo, W_xc")
+def wrong_square_weights(V, H, device):
+    params = [p for _ in range(4) for p in block(H, H, device)]
+    return learning(params + output(V, H, device))
+
+
+@slip("one block for each gate")
+def wrong_a_bias_too_many(V, H, device):
+    return learning([*right_as_in_the_notebook(V, H, device),
+                     torch.zeros(V, device=device)])

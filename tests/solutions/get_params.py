@@ -148,3 +148,19 @@ def wrong_a_dictionary(V, H, device):
     names = ("W_xh", "W_hh", "b_h", "W_hq", "b_q")
     return dict(zip(names, right_as_in_the_notebook(V, H, device),
                     strict=True))
+
+
+@slip("the argument device is not used")
+def wrong_device(V, H, device):
+    return right_as_in_the_notebook(V, H, None)
+
+
+@slip("rows and columns are swapped: (inputs, outputs), in W_hq")
+def wrong_one_turned(V, H, device):
+    *params, W_hq, b_q = right_as_in_the_notebook(V, H, device)
+    return [*params, W_hq.detach().T.contiguous().requires_grad_(), b_q]
+
+
+@slip("all of W_xh, W_hh, b_h, W_hq, b_q")
+def wrong_no_output_layer(V, H, device):
+    return right_as_in_the_notebook(V, H, device)[:3]

@@ -294,3 +294,13 @@ def wrong_state_multiplied(X, H, W_x, W_h, b_x, b_h):
 @slip("not used: H")
 def wrong_state_not_used(X, H, W_x, W_h, b_x, b_h):
     return right_as_in_the_notebook(X, 0 * H, W_x, W_h, b_x, b_h)
+
+
+wrong_reset_gate_as_it_is = variant(
+    "no sigmoid around the gate R", lambda x, h, H: mix(
+        torch.sigmoid(x[1] + h[1]), torch.tanh(x[2] + (x[0] + h[0]) * h[2]),
+        H))
+wrong_update_gate_with_tanh = variant(
+    "no sigmoid around the gate Z (here a tanh)", lambda x, h, H: mix(
+        torch.tanh(x[1] + h[1]),
+        torch.tanh(x[2] + torch.sigmoid(x[0] + h[0]) * h[2]), H))

@@ -76,3 +76,13 @@ def wrong_nested(B, H, device):
 @slip("a floating dtype")
 def wrong_whole_numbers(B, H, device):
     return tuple(torch.zeros(2, B, H, device=device).long())
+
+
+@slip("the argument device is not used")
+def wrong_device(B, H, device):
+    return tuple(torch.zeros(2, B, H))
+
+
+@slip("the argument device is not used")
+def wrong_device_of_the_cell(B, H, device):
+    return torch.zeros(B, H, device=device), torch.zeros(B, H)

@@ -71,3 +71,8 @@ def wrong_with_a_layer(batch_size, num_hiddens, device):
 def wrong_whole_numbers(batch_size, num_hiddens, device):
     return (torch.zeros(batch_size, num_hiddens, device=device,
                         dtype=torch.int64),)
+
+
+@slip("the argument device is not used")
+def wrong_device(B, H, device):
+    return tuple(torch.zeros(1, B, H))

@@ -42,8 +42,8 @@ def right_by_torch(inputs, state, params):
     order = (0, 1, 3, 2)
     layer = nn.LSTM(inputs.shape[2], state[0].shape[1])
     weights = {
-        "weight_ih_l0": torch.cat([g[3 * k] for k in order], 1).T,
-        "weight_hh_l0": torch.cat([g[3 * k + 1] for k in order], 1).T,
+        "weight_ih_l0": torch.cat([g[3 * k].T for k in order]),
+        "weight_hh_l0": torch.cat([g[3 * k + 1].T for k in order]),
         "bias_ih_l0": torch.cat([g[3 * k + 2] for k in order]),
         "bias_hh_l0": inputs.new_zeros(4 * state[0].shape[1]),
     }
@@ -61,8 +61,10 @@ def right_in_double_precision(inputs, state, params):
 def variant(gate=torch.sigmoid, candidate=torch.tanh, shown=torch.tanh,
             order=(0, 1, 2, 3), keep=lambda old, new: new, bias=1,
             give=lambda logits, H, C: (torch.cat(logits), (H, C)),
-            first=lambda state: state, step=None):
+            first=lambda state: state, step=None, forget=None, output=None,
+            read=None):
     """The recurrence with one thing done in another way."""
+    forget, output = forget or gate, output or gate
 
     def run(inputs, state, params):
         *g, W_hq, b_q = params
@@ -73,10 +75,10 @@ def variant(gate=torch.sigmoid, candidate=torch.tanh, shown=torch.tanh,
                 X @ g[3 * k] + H @ g[3 * k + 1] + bias * g[3 * k + 2]
                 for k in order)
             old_C = C
-            C = gate(f) * C + gate(i) * candidate(c)
-            H = gate(o) * shown(C)
+            C = forget(f) * C + gate(i) * candidate(c)
+            H = output(o) * shown(C)
             C = keep(old_C, C)
-            logits.append(H @ W_hq + b_q)
+            logits.append((read(C) if read else H) @ W_hq + b_q)
         return give(logits, H, C)
 
     return run
@@ -292,3 +294,17 @@ wrong_twice_cell_and_bias = slip("a missing bias: b_i")(
 @slip("batch and time swapped")
 def wrong_loop_over_rows(inputs, state, params):
     return right_as_in_the_notebook(inputs.transpose(0, 1), state, params)
+
+
+wrong_forget_gate_as_it_is = slip("no sigmoid around the gate F")(
+    variant(forget=lambda f: f))
+wrong_output_gate_with_tanh = slip("around the gate O (here a tanh)")(
+    variant(output=torch.tanh))
+wrong_input_gate_as_it_is = slip("no sigmoid around the gate I")(
+    variant(gate=lambda i: i, forget=torch.sigmoid, output=torch.sigmoid))
+wrong_states_swapped_on_the_way_in = slip("where the state is taken apart")(
+    variant(first=lambda state: state[::-1]))
+wrong_scores_of_the_cell = slip("read off the cell C")(
+    variant(read=lambda C: C))
+wrong_scores_of_the_shown_cell = slip("read off tanh(C)")(
+    variant(read=torch.tanh))

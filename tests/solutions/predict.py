@@ -286,3 +286,93 @@ def wrong_prefix_alone(prefix, num_preds, model, vocab, device):
     text = prefix
     right_as_in_the_book(prefix, num_preds, model, vocab, device)
     return text
+
+
+@slip("the first character of the prefix is read twice, and written twice")
+def wrong_first_character_twice(prefix, num_preds, model, vocab, device):
+    outputs, state = [vocab[prefix[0]]], model.begin_state(1, device)
+    for char in prefix:
+        _, state = model(torch.tensor([outputs[-1:]]), state)
+        outputs.append(vocab[char])
+    for _ in range(num_preds):
+        logits, state = model(torch.tensor([outputs[-1:]]), state)
+        outputs.append(int(logits.argmax(1)))
+    return "".join(vocab.to_tokens(outputs))
+
+
+@slip("each character of the prefix is read twice")
+def wrong_prefix_read_twice(prefix, num_preds, model, vocab, device):
+    text, state = prefix, model.begin_state(1, device)
+    for char in prefix:
+        _, state = model(torch.tensor([[vocab[char]]]), state)
+        logits, state = model(torch.tensor([[vocab[char]]]), state)
+    for _ in range(num_preds):
+        text += vocab.to_tokens(int(logits.argmax(1)))
+        logits, state = model(torch.tensor([[vocab[text[-1]]]]), state)
+    return text
+
+
+@slip("each prediction is read twice")
+def wrong_predictions_read_twice(prefix, num_preds, model, vocab, device):
+    text, state = prefix, model.begin_state(1, device)
+    for char in prefix:
+        logits, state = model(torch.tensor([[vocab[char]]]), state)
+    for _ in range(num_preds):
+        text += vocab.to_tokens(int(logits.argmax(1)))
+        X = torch.tensor([[vocab[text[-1]]]])
+        _, state = model(X, state)
+        logits, state = model(X, state)
+    return text
+
+
+@slip("state not carried from step to step")
+def wrong_state_lost_in_both_loops(prefix, num_preds, model, vocab, device):
+    text, state = prefix, model.begin_state(1, device)
+    for char in prefix:
+        logits, _ = model(torch.tensor([[vocab[char]]]), state)
+    for _ in range(num_preds):
+        text += vocab.to_tokens(int(logits.argmax(1)))
+        logits, _ = model(torch.tensor([[vocab[text[-1]]]]), state)
+    return text
+
+
+@slip("the prefix is not read in")
+def wrong_state_lost_in_the_first_loop(p, num_preds, model, vocab, device):
+    text, state = p, model.begin_state(1, device)
+    for char in p:
+        logits, _ = model(torch.tensor([[vocab[char]]]), state)
+    for _ in range(num_preds):
+        text += vocab.to_tokens(int(logits.argmax(1)))
+        logits, state = model(torch.tensor([[vocab[text[-1]]]]), state)
+    return text
+
+
+@slip("it is lost when the prefix has been read")
+def wrong_state_lost_between_the_loops(p, num_preds, model, vocab, device):
+    text, state = p, model.begin_state(1, device)
+    for char in p:
+        logits, state = model(torch.tensor([[vocab[char]]]), state)
+    state = model.begin_state(1, device)
+    for _ in range(num_preds):
+        text += vocab.to_tokens(int(logits.argmax(1)))
+        logits, state = model(torch.tensor([[vocab[text[-1]]]]), state)
+    return text
+
+
+@slip("state not carried from step to step")
+def wrong_state_anew_at_each_step(prefix, num_preds, model, vocab, device):
+    text, state = prefix, model.begin_state(1, device)
+    for char in prefix:
+        logits, state = model(torch.tensor([[vocab[char]]]), state)
+    for _ in range(num_preds):
+        text += vocab.to_tokens(int(logits.argmax(1)))
+        logits, _ = model(torch.tensor([[vocab[text[-1]]]]),
+                          model.begin_state(1, device))
+    return text
+
+
+@slip(".detach() comes before it, or torch.no_grad()")
+def wrong_numpy(prefix, num_preds, model, vocab, device):
+    logits, _ = model(torch.tensor([vocab[list(prefix)]]),
+                      model.begin_state(1, device))
+    return logits.numpy()

@@ -297,3 +297,12 @@ def wrong_targets_right_for_the_toy(corpus, B, T, offset=None):
 def wrong_twice_time_first_and_same_targets(corpus, B, T, offset=None):
     for X, _ in right_as_in_the_book(corpus, B, T, offset):
         yield X.T, X.T
+
+
+@slip("here it is the token itself")
+def wrong_targets_of_the_last_row(corpus, batch_size, num_steps, offset=None):
+    offset = 0 if offset is None else offset
+    for X, Y in right_with_other_words(corpus, batch_size, num_steps, offset):
+        Y = Y.clone()
+        Y[-1] = X[-1]
+        yield X, Y

@@ -297,3 +297,20 @@ def wrong_without_gradients(model, train_iter, lr, device, use_random_iter):
     with torch.no_grad():
         return right_as_in_the_notebook(
             model, train_iter, lr, device, use_random_iter)
+
+
+wrong_threshold = epoch(
+    "clipping to the norm 5", learn=lambda loss, model, lr: (
+        loss.backward(), clips.right_as_in_the_notebook(model, 5),
+        sgd(model.parameters(), lr)))
+wrong_threshold_out_of_reach = epoch(
+    "or to another norm", learn=lambda loss, model, lr: (
+        loss.backward(), clips.right_as_in_the_notebook(model, 1000),
+        sgd(model.parameters(), lr)))
+wrong_small_threshold = epoch(
+    "clipping to the norm 0.5", learn=lambda loss, model, lr: (
+        loss.backward(), clips.right_as_in_the_notebook(model, 0.5),
+        sgd(model.parameters(), lr)))
+wrong_base_two = epoch(
+    "2 to the power of nats",
+    result=lambda nats, tokens, n: 2 ** (nats / tokens))
