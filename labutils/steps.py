@@ -12,13 +12,14 @@ Source: PyTorch's notes on CUDA semantics, "CUDA Graphs".
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from labutils import settings
+from labutils.checkpoint import Snapshot
 from labutils.files import say
 from labutils.models import LanguageModel, State
 
@@ -28,17 +29,23 @@ Step = Callable[..., tuple[torch.Tensor, State]]
 
 @contextmanager
 def fastest(
-    take_step: Step, device: torch.device, verbose: bool = True
-) -> Iterator["PacedStep | RecordedStep | OneByOne"]:
-    """The same step as this device takes it best; its `taken` counts how."""
+    take_step: Step, device: torch.device, verbose: bool = True,
+    before: Mapping[str, int] | None = None,
+) -> Iterator["OneByOne"]:
+    """The same step as this device takes it best; its `taken` counts how.
+
+    Args:
+        before: what `taken` was in the training's earlier parts.
+    """
     if device.type == "cuda":
         yield RecordedStep(take_step, verbose)
     elif device.type == "cpu":
-        before = torch.get_num_threads()
+        threads = torch.get_num_threads()
+        most = min(threads, settings.processors())
         try:
-            yield PacedStep(take_step, min(before, settings.processors()))
+            yield PacedStep(take_step, most, before or {})
         finally:
-            torch.set_num_threads(before)
+            torch.set_num_threads(threads)
     else:
         yield OneByOne(take_step)
 
@@ -58,30 +65,60 @@ class OneByOne:
 class PacedStep(OneByOne):
     """A step on as many threads as are the fastest now, `most` at most.
 
-    The weights do not depend on it: however many threads share an operation,
-    its result is the same to the last bit.
+    The weights do not depend on it: only numbers of threads that lead to the
+    very bits of one thread are used. Where no other does, which happens with
+    odd sizes, the one that is the fastest at the start is kept.
+
+    Args:
+        before: `taken` of the training's earlier parts.
     """
 
-    def __init__(self, take_step: Step, most: int) -> None:
+    def __init__(
+        self, take_step: Step, most: int, before: Mapping[str, int]
+    ) -> None:
         super().__init__(take_step)
-        numbers = sorted({min(most, number) for number in (1, 2, 4, 8, 16)})
-        self.pace = fastest_number(numbers)
-        self.threads = next(self.pace)
+        self.numbers = sorted({min(most, n) for n in (1, 2, 4, 8, 16)})
+        self.before = before
+        self.pace: Generator[int, float, None] | None = None
 
     def __call__(self, *args: Any) -> tuple[torch.Tensor, State]:
-        torch.set_num_threads(self.threads)
-        start = time.perf_counter()
-        result = self.take_step(*args)
-        seconds = time.perf_counter() - start
+        if self.pace is None:
+            self.pace = fastest_number(self.usable(*args))
+            self.threads = next(self.pace)
+        result, seconds = self.timed(self.threads, args)
         self.taken[f"threads: {self.threads}"] += 1
         self.threads = self.pace.send(seconds)
         return result
+
+    def timed(self, threads: int, args: Sequence[Any]) -> tuple[Any, float]:
+        torch.set_num_threads(threads)
+        start = time.perf_counter()
+        return self.take_step(*args), time.perf_counter() - start
+
+    def usable(self, *args: Any) -> list[int]:
+        """Take a step on each number of threads, and take it back."""
+        model, *_, optimizer, _ = args
+        snapshot, random = Snapshot.of(model, optimizer), torch.get_rng_state()
+        ends, seconds = {}, {}
+        for number in self.numbers:
+            _, seconds[number] = self.timed(number, args)
+            ends[number] = Snapshot.of(model, optimizer).fingerprint()
+            snapshot.restore(model, optimizer)
+            torch.set_rng_state(random)
+        same = [n for n in self.numbers if ends[n] == ends[1]]
+        if len(same) > 1:
+            return same
+        kept = max(self.before, key=self.before.__getitem__, default="")
+        return [next(
+            (n for n in self.numbers if f"threads: {n}" == kept),
+            min(seconds, key=seconds.__getitem__),
+        )]
 
 
 def fastest_number(numbers: Sequence[int]) -> Generator[int, float, None]:
     """The number of threads for each step; it is sent the step's seconds.
 
-    Each is tried for two steps, for as long as more are faster. They are
+    Each is tried for two steps, for as long as more are faster. All are
     tried again when steps suddenly take twice as long, and when the last
     trials are but a fiftieth of the time: that a busy machine is free again
     shows in no other way.
@@ -90,7 +127,10 @@ def fastest_number(numbers: Sequence[int]) -> Generator[int, float, None]:
         pace: dict[int, float] = {}
         begin = time.perf_counter()
         for number in numbers:
-            pace[number] = min((yield number), (yield number))
+            pace[number] = yield number
+            # Several threads can take a hundred times as long as one.
+            if pace[number] <= 3 * min(pace.values()):
+                pace[number] = min(pace[number], (yield number))
             best = min(pace, key=pace.__getitem__)
             if best != number:
                 break
@@ -194,6 +234,7 @@ def obstacle(model: LanguageModel, optimizer: torch.optim.Optimizer) -> str:
         *(getattr(module, f"_{kind}_hooks") for module in modules
           for kind in ("forward_pre", "forward", "backward_pre", "backward")),
         *(p._backward_hooks for p in model.parameters()),
+        *(p._post_accumulate_grad_hooks for p in model.parameters()),
     ]
     return "there are hooks that run at each step" if any(hooks) else ""
 

@@ -201,7 +201,9 @@ def train(
     deadline = now + history.time_limit[0]
     with (
         Interrupts() as interrupts,
-        fastest(train_step, device_of(model), verbose) as take_step,
+        fastest(
+            train_step, device_of(model), verbose, history.steps
+        ) as take_step,
     ):
         while history.num_epochs < history.last_epoch and not history.stopped:
             try:

@@ -271,7 +271,7 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
     has set, and without cuDNN's rounding to TF32.
     """
     python, arrays = random.getstate(), numpy.random.get_state()
-    dtype = torch.get_default_dtype()
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     deterministic = torch.get_deterministic_debug_mode()
     precisions = [products.fp32_precision for products in PRECISIONS]
     kept = [(p, p.detach().clone(), None if p.grad is None else p.grad.clone())
@@ -283,6 +283,7 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
               warnings.catch_warnings()):
             # What PyTorch warns of is no judgement on a solution.
             warnings.simplefilter("ignore")
+            torch.set_num_threads(1)  # several wait on a busy machine
             torch.set_default_dtype(torch.float32)
             torch.set_deterministic_debug_mode("default")
             for products in PRECISIONS:
@@ -295,6 +296,7 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
     finally:
         random.setstate(python)
         numpy.random.set_state(arrays)
+        torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
         torch.set_deterministic_debug_mode(deterministic)
         for products, precision in zip(PRECISIONS, precisions, strict=True):

@@ -192,8 +192,9 @@ def _weights(
     rnn = model.rnn if isinstance(model, RNNModel) else None
     if not isinstance(rnn, nn.LSTM | nn.GRU):
         raise ValueError("This model has no gates: expected an LSTM or a GRU.")
+    zero = torch.zeros((), device="cpu")  # in a bias's place; for any device
     W_x, W_h, b_x, b_h = (
-        getattr(rnn, f"{name}_l{layer}", torch.zeros(()))  # bias=False: none
+        getattr(rnn, f"{name}_l{layer}", zero)
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     names = LSTM_BLOCKS if isinstance(rnn, nn.LSTM) else GRU_BLOCKS

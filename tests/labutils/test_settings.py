@@ -211,7 +211,7 @@ def machine(monkeypatch):
 
 @pytest.mark.parametrize(
     ("cuda", "mps", "expected"),
-    [(2, True, "cuda"), (1, False, "cuda"), (0, True, "mps"),
+    [(2, True, "cuda"), (1, False, "cuda"), (0, True, "cpu"),
      (0, False, "cpu")],
 )
 def test_device_by_default_is_the_fastest(machine, cuda, mps, expected):
