@@ -1,6 +1,7 @@
 # make lab       install what a lesson needs, open JupyterLab on the notebooks
 # make test      install what is missing, re-run the notebooks, quick tests
 # make test-all  these and the slow tests: browsers, sandboxes, a whole class
+# make test-device  what depends on the device, on the best one found here
 #
 # On Linux the package registry's torch brings gigabytes of CUDA libraries;
 # on a machine without an NVIDIA GPU say: make lab TORCH=cpu
@@ -28,7 +29,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 OUT ?= results/bundle
 BUNDLE_ARGS ?=
 
-.PHONY: lab teach run demo slides test test-all check bench bundle notebooks clean
+.PHONY: lab teach run demo slides test test-all test-device check bench bundle notebooks clean
 
 lab: $(VENV)/ready-lab
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
@@ -54,6 +55,11 @@ test: $(VENV)/ready-test
 # of time, for browsers, for kernels.
 test-all: $(VENV)/ready-dev test
 	$(PYTEST) -n 3 -m slow --durations=25
+
+# With a GPU, run this first. The header says which device it is.
+test-device: $(VENV)/ready-test
+	LABUTILS_DEVICE=$$($(BIN)/python -c "from labutils import settings; print(settings.device())") \
+	    $(PYTEST) -n 2 -m device
 
 # Re-execute the notebooks where they stand, at full epochs, for committing.
 notebooks: $(VENV)/ready-teach

@@ -69,8 +69,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _outputs_compared() -> bool:
-    """The committed outputs are those of The Time Machine."""
-    return settings.text() != settings.PRACTICE
+    """The committed outputs are those of The Time Machine on a CPU."""
+    on_cpu = os.environ["LABUTILS_DEVICE"] == "cpu"
+    return on_cpu and settings.text() != settings.PRACTICE
 
 
 def pytest_report_header() -> list[str]:
@@ -80,6 +81,11 @@ def pytest_report_header() -> list[str]:
     ]
     if _outputs_compared():
         lines.append("labutils: The Time Machine; notebook outputs compared")
+    elif settings.text() != settings.PRACTICE:
+        lines.append(
+            f"labutils: on {os.environ['LABUTILS_DEVICE']} the notebooks run, "
+            "their outputs, a CPU's, are NOT compared"
+        )
     else:
         lines.append(
             "labutils: PRACTICE TEXT, The Time Machine is not at hand; the "
@@ -122,7 +128,8 @@ def _rank(item: pytest.Item) -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
-    if not _outputs_compared():
-        for item in items:
-            if item.path.suffix == ".ipynb":
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker("device")
+            if not _outputs_compared():
                 item.options["check"] = False  # type: ignore[attr-defined]

@@ -4,18 +4,18 @@ Run it with:  make bench  or  python benchmarks/on_cuda.py [--rounds N]
 Writes results/benchmarks/cuda.txt; without a CUDA device it says so and
 writes nothing.
 
-A step of a scratch model is hundreds of small kernels, and launching them
-takes longer than running them. In the rows "captured" the whole step was
-recorded once as a CUDA graph, which is launched as one.
+In the rows "graph" the kit's step is recorded once and replayed, as `train`
+does it; in the rows "kit" it is not. Then whole trainings of 500 epochs, by
+the wall clock, from the call of `train` to its end, against a bare loop.
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from typing import Any
 
 import loading
 import torch
-from torch.nn import functional as F
 from trainings import Timings, alternate, measured_rate, table
 from variants import (
     BATCH_SIZE,
@@ -37,8 +37,9 @@ from variants import (
 import labutils
 from labutils import settings
 from labutils.corpus import find_corpus
-from labutils.models import as_targets
 from labutils.results import save_text
+from labutils.steps import RecordedStep
+from labutils.training import train_step
 
 SIZE = 4096  # of the square matrices whose product is timed
 
@@ -61,71 +62,19 @@ def kit_on(training: Training, device: torch.device) -> Any:
     return trainable(kit_model(training, weights))
 
 
-class Captured:
-    """The kit's training step of a scratch model, recorded and replayed.
-
-    A graph reads and writes the same memory each time: the batch is copied
-    to where it reads, and the last state to where it finds the first one.
-
-    Source: PyTorch's notes on CUDA semantics, "CUDA Graphs".
-    """
-
-    def __init__(self, training: Training, device: torch.device) -> None:
-        self.training = training
-        self.model = kit_on(training, device)
-        self.optimizer = torch.optim.SGD(self.model.params, training.lr)
-        shape = (BATCH_SIZE, NUM_STEPS)
-        self.X = torch.zeros(shape, dtype=torch.int64, device=device)
-        self.Y = torch.zeros_like(self.X)
-        self.state = self.model.begin_state(BATCH_SIZE)
-        self.graph = self.capture()
-
-    def step(self) -> None:
-        """One training step on the batch and the state that are there."""
-        logits, state = self.model(self.X, self.state)
-        F.cross_entropy(logits, as_targets(self.Y)).backward()
-        labutils.grad_clipping(self.model, GRAD_CLIP)
-        self.optimizer.step()
-        if not self.training.use_random_iter:  # there it stays zero
-            self.carry_on(state)
-
-    @torch.no_grad()
-    def carry_on(self, state: tuple[torch.Tensor, ...]) -> None:
-        """Put a state where the next step looks for it."""
-        for place, tensor in zip(self.state, state, strict=True):
-            place.copy_(tensor)
-
-    def capture(self) -> torch.cuda.CUDAGraph:
-        """Warm up on a side stream, as capturing requires; then record."""
-        before = [param.detach().clone() for param in self.model.params]
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self.optimizer.zero_grad()
-                self.step()
-        torch.cuda.current_stream().wait_stream(side)
-        # Without gradients the recorded backward allocates them itself, and
-        # each replay writes them anew: nothing needs to be set to zero.
-        self.optimizer.zero_grad()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.step()
-        with torch.no_grad():
-            for param, value in zip(self.model.params, before, strict=True):
-                param.copy_(value)
-        return graph
-
-    def train_epoch(self, loader: labutils.SeqDataLoader) -> None:
-        """Replay the step for each batch."""
-        self.carry_on(self.model.begin_state(BATCH_SIZE))
-        for X, Y in loader:
-            self.X.copy_(X)
-            self.Y.copy_(Y)
-            self.graph.replay()
+def graph_epoch(
+    training: Training, loader: labutils.SeqDataLoader, device: torch.device
+) -> tuple[Any, Callable[[], object]]:
+    """A model, and what trains it for an epoch of recorded steps."""
+    model = kit_on(training, device)
+    optimizer = torch.optim.SGD(model.parameters(), training.lr)
+    step = RecordedStep(train_step, verbose=True)
+    return model, lambda: labutils.train_epoch(
+        model, loader, optimizer, GRAD_CLIP, step
+    )
 
 
-def check_captured(
+def check_graph(
     training: Training, corpus: torch.Tensor, device: torch.device
 ) -> None:
     """An epoch replayed must leave the weights of an epoch of the kit's.
@@ -133,16 +82,45 @@ def check_captured(
     Raises:
         AssertionError: it does not.
     """
-    captured = Captured(training, device)
-    captured.train_epoch(new_loader(training, corpus))
+    recorded, epoch = graph_epoch(
+        training, new_loader(training, corpus), device
+    )
+    epoch()
     model = kit_on(training, device)
     labutils.train_epoch(
         model, new_loader(training, corpus),
-        torch.optim.SGD(model.params, training.lr), GRAD_CLIP,
+        torch.optim.SGD(model.parameters(), training.lr), GRAD_CLIP,
     )
     torch.testing.assert_close(
-        captured.model.params, model.params, rtol=1e-3, atol=1e-4
+        list(recorded.parameters()), list(model.parameters()),
+        rtol=1e-3, atol=1e-4,
     )
+
+
+def clock() -> float:
+    """Seconds, once the device has done all that it was given."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def whole_trainings(device: torch.device, epochs: int) -> str:
+    """`train` from its call to its end, and a bare loop of torch.nn."""
+    lines = [f"{epochs} epochs: `train`, a bare loop of torch.nn; seconds"]
+    for name, training in TRAININGS.items():
+        loader, vocab = labutils.load_data_time_machine(
+            BATCH_SIZE, NUM_STEPS, training.use_random_iter)
+        bare = epoch_of(training, "torch.nn", loader, device)
+        model = kit_on(training, device)
+        start = clock()
+        labutils.train(model, loader, vocab, training.lr, epochs,
+                       verbose=False)
+        own, start = clock() - start, clock()
+        for _ in range(epochs):
+            bare()
+        other = clock() - start
+        lines.append(f"{name:22s}  {own:6.1f}  {other:6.1f}  "
+                     f"{other / own:5.1f} times as fast")
+    return "\n".join(lines) + "\n"
 
 
 def peak_mb(epoch: Callable[[], object]) -> float:
@@ -166,9 +144,7 @@ def measure(
         for variant in VARIANTS
     }
     mb = {variant: peak_mb(epoch) for variant, epoch in epochs.items()}
-    if training.from_tensors:
-        captured, batches = Captured(training, device), loader()
-        epochs["captured"] = lambda: captured.train_epoch(batches)
+    epochs["graph"] = graph_epoch(training, loader(), device)[1]
     A, B = torch.randn(2, SIZE, SIZE, device=device)
     timings = alternate(
         floating_point_operations(training), epochs, len([*loader()]),
@@ -195,8 +171,7 @@ def tables(corpus: torch.Tensor, device: torch.device, rounds: int) -> str:
         if not tf32:  # which rounds products to ten bits
             for training in TRAININGS.values():
                 check(training, corpus, device)
-                if training.from_tensors:
-                    check_captured(training, corpus, device)
+                check_graph(training, corpus, device)
         found = {
             name: measure(training, corpus, device, rounds)
             for name, training in TRAININGS.items()
@@ -211,14 +186,17 @@ def tables(corpus: torch.Tensor, device: torch.device, rounds: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The trainings with CUDA.")
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--epochs", type=int, default=500)
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     device = settings.device()
     if device.type != "cuda":
         print(f"Nothing is measured with CUDA: the device here is {device}.")
         return
     corpus = loading.encoded(find_corpus().text)[:TOKENS]
     with torch.cuda.device(device):
-        text = tables(corpus, device, rounds)
+        text = f"{tables(corpus, device, rounds)}\n" + whole_trainings(
+            device, arguments.epochs)
     print(text)
     print(save_text("benchmarks", "cuda.txt", text))
 
