@@ -172,7 +172,10 @@ def parse_notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
     if not content.strip():
         raise NotebookError("the file is empty")
     try:
-        raw = json.loads(_text(content))
+        raw = json.loads(text := _text(content))
+        if "\\ud" in text.lower():  # half a character cannot be written
+            raw = json.loads(json.dumps(raw, ensure_ascii=False).encode(
+                "utf-8", "replace"))
     except (ValueError, RecursionError):
         raise NotebookError(
             "it is no JSON: cut off, or another kind of file") from None
@@ -279,14 +282,15 @@ def _mended_cell(
         made["outputs"] = [
             output for output in _part(cell, "outputs", list)
             if isinstance(output, dict) and not _fault(output, "output")]
-    else:
-        made["attachments"] = cell.get("attachments", {})
-        if _fault(made, f"{kind}_cell"):
-            del made["attachments"]
-    made["metadata"] = {
-        name: value for name, value in _part(cell, "metadata", dict).items()
-        if not _fault(made | {"metadata": {name: value}}, f"{kind}_cell")}
-    return made
+    # What else it has is kept where the schema lets it.
+    meta, ref = _part(cell, "metadata", dict), f"{kind}_cell"
+    if kind != "code" and "attachments" in cell and not _fault(
+            made | {"attachments": cell["attachments"]}, ref):
+        made["attachments"] = cell["attachments"]
+    if _fault(made | {"metadata": meta}, ref):
+        meta = {name: value for name, value in meta.items()
+                if not _fault(made | {"metadata": {name: value}}, ref)}
+    return made | {"metadata": meta}
 
 
 def _part(holder: dict[str, Any], name: str, kind: type) -> Any:

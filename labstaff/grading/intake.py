@@ -304,9 +304,10 @@ def _students(
         elif len([n for n in others if not DATE.match(n)]) > 0:
             said.append(f"{entry.name}: several numbers; {key} was taken.")
         if named and named != key:
-            if key in roster:
-                said.append(f"{entry.name}: the number is {roster[key]}'s; "
-                            f"taken for {roster[named]}'s, by the name.")
+            if NUMBER.search(key):
+                whose = roster.get(key, "nobody") + "'s on the roster"
+                said.append(f"{entry.name}: the number is {whose}; taken for "
+                            f"{roster[named]}'s, by the name.")
             key = named
         elif roster and key not in roster:
             doubts.setdefault(key, []).append(
@@ -423,7 +424,7 @@ def _choose(student: Submission, stem: str, some: list[Found]) -> None:
                 f"date; {path} counts. Remove the others if it should not.")
     elif len(some) > 1:
         words += f" ({len(some)} versions, all equal)"
-    if path.stem != stem:
+    if stem not in path.stem:
         student.notes.append(f"{stem}: handed in as {path.name}.")
     student.files[stem], student.chosen[stem] = newest, words
 
