@@ -40,6 +40,8 @@ class Lesson:
     texts: tuple[str, ...] = ()  # other summaries
     pictures: tuple[str, ...] = ()  # other pictures
     optional: tuple[str, ...] = ()  # histories of those who trained more
+    exercises: tuple[str, ...] = ()  # in code, each with a check
+    answers: tuple[str, ...] = ()  # in words
 
     @property
     def number(self) -> str:
@@ -60,23 +62,33 @@ SEEDS = tuple(
 PARTS = {
     "text": (
         Lesson("01_text_preprocessing", texts=("summary",),
-               pictures=("frequencies",)),
-        Lesson("02_long_sequence_sampling"),
+               pictures=("frequencies",), exercises=(
+                   "tokenize", "Vocab", "load_corpus_time_machine")),
+        Lesson("02_long_sequence_sampling", exercises=(
+            "seq_data_iter_random", "seq_data_iter_sequential")),
     ),
     "scratch": (
         Lesson("03_rnn_from_scratch",
-               ("rnn_scratch_sequential", "rnn_scratch_random")),
+               ("rnn_scratch_sequential", "rnn_scratch_random"),
+               exercises=("one_hot", "get_params", "init_rnn_state", "rnn",
+                          "predict", "grad_clipping", "sgd", "train_epoch")),
     ),
     "concise": (
         Lesson("04_rnn_concise",
                ("rnn_concise", "rnn_concise_2_layers",
-                "rnn_concise_3_layers", "rnn_concise_4_layers")),
+                "rnn_concise_3_layers", "rnn_concise_4_layers"),
+               exercises=("RNNModel", "deep_rnn"), answers=("depth",)),
     ),
-    "lstm": (Lesson("05_lstm_from_scratch", ("lstm_scratch",)),),
+    "lstm": (
+        Lesson("05_lstm_from_scratch", ("lstm_scratch",), exercises=(
+            "get_lstm_params", "init_lstm_state", "lstm",
+            "evaluate_perplexity")),
+    ),
     "deep": (
         Lesson("06_deep_lstm_vs_gru", ("deep_lstm", "deep_gru"),
                ("deep_gru_adam", *SEEDS), ("comparison",), ("comparison",),
-               ("whole_book",)),
+               ("whole_book",), exercises=("gru_cell", "interval"),
+               answers=("lstm_or_gru",)),
     ),
 }
 LESSONS = tuple(lesson for part in PARTS.values() for lesson in part)
@@ -237,8 +249,11 @@ def _fault(node: dict[str, Any], kind: str | None = None) -> str:
                if isinstance(cell, dict)]
         if len({*map(str, ids)}) < len(ids):
             return "ids of cells that occur twice"
-    error = next(iter_validate(node, kind, 4, 5), None)
-    words = str(error).splitlines() if error else []
+    try:
+        error = next(iter_validate(node, kind, 4, 5), None)
+    except Exception as failed:  # it stumbles over what it should name
+        error = failed
+    words = (str(error) or repr(error)).splitlines() if error else []
     return words[0][:100] if words else ""
 
 
