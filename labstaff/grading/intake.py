@@ -366,6 +366,7 @@ def _take(
     """Take the newest version of each notebook."""
     versions: dict[str, list[Found]] = {}
     others: list[Found] = []
+    strange: list[tuple[str, str]] = []
     for one in found:
         if one.other:
             others.append(one)
@@ -375,8 +376,8 @@ def _take(
         elif stem := _which(one.notebook, one.path, course):
             versions.setdefault(stem, []).append(one)
         else:
-            student.notes.append(
-                f"{one.path}: not recognised as a notebook of the course.")
+            strange.append(
+                (one.path, "not recognised as a notebook of the course"))
     for stem, some in sorted(versions.items()):
         # `labutils run` writes copies among the results.
         own = [one for one in some
@@ -389,10 +390,12 @@ def _take(
                 (".html", ".pdf", ".png")):
             student.refused.setdefault(stem, f"{one.path}: {one.refused}")
     if not student.files:
-        if others and not student.refused:
-            for one in others[:5]:
-                student.refused[one.path] = one.refused
+        if not student.refused:
+            student.refused |= dict(strange)
+            student.refused |= {one.path: one.refused for one in others[:5]}
         student.notes.append("No notebook of the course was found.")
+    else:
+        student.notes += [f"{path}: {reason}." for path, reason in strange]
     student.notes += [f"{path}: {reason}." for path, reason in
                       sorted(student.refused.items()) if path not in course]
 

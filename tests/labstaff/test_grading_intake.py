@@ -386,6 +386,7 @@ def test_other_archives_are_opened(tmp_path, kind):
     ("A.rar", b"Rar!\x1a\x07", "RAR archive"),
     ("A.py", b"x = 1", "no notebook, but a .py file"),
     ("A.html", b"<p>", "no notebook, but a .html file"),
+    ("A.ipynb", b'{"nbformat": 4, "cells": []}', "not recognised"),
     ("A/essay.docx", b"x", "no notebook, but a .docx file"),
     ("A.zip", b"PK\x03\x04 no zip", "no archive that can be read"),
     ("A/deep.zip", b"", "no archive that can be read"),
