@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +15,12 @@ from labutils import settings
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
+
+# IPython's magics above a whole cell that run what stands below as Python.
+MAGIC = re.compile(r"%%(\w+)[^\n]*(?:\n|$)")
+PYTHON_BELOW = ("time", "timeit", "capture", "prun", "python", "python3")
+# IPython goes through the whole source once for each of them.
+LONGEST_SOURCE, MOST_MARKS = 20_000, 100
 
 
 class NotebookError(RuntimeError):
@@ -30,6 +40,8 @@ class Lesson:
     texts: tuple[str, ...] = ()  # other summaries
     pictures: tuple[str, ...] = ()  # other pictures
     optional: tuple[str, ...] = ()  # histories of those who trained more
+    exercises: tuple[str, ...] = ()  # in code, each with a check
+    answers: tuple[str, ...] = ()  # in words
 
     @property
     def number(self) -> str:
@@ -50,23 +62,33 @@ SEEDS = tuple(
 PARTS = {
     "text": (
         Lesson("01_text_preprocessing", texts=("summary",),
-               pictures=("frequencies",)),
-        Lesson("02_long_sequence_sampling"),
+               pictures=("frequencies",), exercises=(
+                   "tokenize", "Vocab", "load_corpus_time_machine")),
+        Lesson("02_long_sequence_sampling", exercises=(
+            "seq_data_iter_random", "seq_data_iter_sequential")),
     ),
     "scratch": (
         Lesson("03_rnn_from_scratch",
-               ("rnn_scratch_sequential", "rnn_scratch_random")),
+               ("rnn_scratch_sequential", "rnn_scratch_random"),
+               exercises=("one_hot", "get_params", "init_rnn_state", "rnn",
+                          "predict", "grad_clipping", "sgd", "train_epoch")),
     ),
     "concise": (
         Lesson("04_rnn_concise",
                ("rnn_concise", "rnn_concise_2_layers",
-                "rnn_concise_3_layers", "rnn_concise_4_layers")),
+                "rnn_concise_3_layers", "rnn_concise_4_layers"),
+               exercises=("RNNModel", "deep_rnn"), answers=("depth",)),
     ),
-    "lstm": (Lesson("05_lstm_from_scratch", ("lstm_scratch",)),),
+    "lstm": (
+        Lesson("05_lstm_from_scratch", ("lstm_scratch",), exercises=(
+            "get_lstm_params", "init_lstm_state", "lstm",
+            "evaluate_perplexity")),
+    ),
     "deep": (
         Lesson("06_deep_lstm_vs_gru", ("deep_lstm", "deep_gru"),
                ("deep_gru_adam", *SEEDS), ("comparison",), ("comparison",),
-               ("whole_book",)),
+               ("whole_book",), exercises=("gru_cell", "interval"),
+               answers=("lstm_or_gru",)),
     ),
 }
 LESSONS = tuple(lesson for part in PARTS.values() for lesson in part)
@@ -129,30 +151,191 @@ def without_copies(names: Iterable[str]) -> list[str]:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """A notebook of nbformat 4; one of an older format is converted.
+    """A notebook of nbformat 4, as `parse_notebook` makes it.
 
     Raises:
-        NotebookError: there is no such file, or no sound notebook is in it.
+        NotebookError: there is no such file, or no notebook is in it.
     """
-    import nbformat
-
     try:
-        # By steps: nbformat.read only logs what is wrong with a notebook.
-        notebook = nbformat.reader.reads(path.read_text(encoding="utf-8"))
-        notebook = nbformat.convert(notebook, 4)
-        nbformat.validate(notebook)
+        return parse_notebook(path.read_bytes())[0]
     except FileNotFoundError:
         raise NotebookError(
             f"There is no notebook {path}. Look at the name and the folder."
         ) from None
-    except Exception as error:  # a file that is no notebook fails in many ways
-        reason = (str(error).splitlines() or [""])[0][:200]
+    except (NotebookError, OSError) as error:
         raise NotebookError(
-            f"{path.name} cannot be read as a notebook "
-            f"({type(error).__name__}: {reason}). Repair it, or take it from "
-            "the last commit (`labutils reset`)."
+            f"{path.name} cannot be read as a notebook ({error}). Repair it, "
+            "or take it from the last commit (`labutils reset`)."
         ) from error
-    return notebook
+
+
+def parse_notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
+    """The notebook in a file's bytes, and in words what had to be mended.
+
+    Older formats are converted. What the schema of nbformat 4.5 forbids is
+    left out or repaired, always in the same way: only a file without a list
+    of cells is none.
+
+    Raises:
+        NotebookError: it is no notebook; the message is the reason alone.
+    """
+    import nbformat
+
+    if not content.strip():
+        raise NotebookError("the file is empty")
+    try:
+        raw = json.loads(text := _text(content))
+        if "\\ud" in text.lower():  # half a character cannot be written
+            raw = json.loads(json.dumps(raw, ensure_ascii=False).encode(
+                "utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise NotebookError(
+            "it is no JSON: cut off, or another kind of file") from None
+    if not isinstance(raw, dict):
+        raise NotebookError("it is JSON, and no notebook")
+    notes = []
+    try:
+        if "worksheets" in raw and "cells" not in raw:
+            notes.append("an old format, converted to nbformat 4")
+            raw = _converted(raw)
+        if not isinstance(raw.get("cells"), list):
+            raise NotebookError("it is JSON, and no notebook: it has no cells")
+        if fault := _fault(raw):
+            raw = _mended(raw)
+            notes.append(f"not quite in the format, mended ({fault})")
+        if fault := _fault(raw):
+            raise NotebookError(f"it is a damaged notebook ({fault})")
+        notebook = nbformat.versions[4].to_notebook_json(raw)
+    except NotebookError:
+        raise
+    except Exception as error:  # nbformat and jsonschema fail in many ways
+        raise NotebookError("it is a damaged notebook "
+                            f"({type(error).__name__})") from error
+    return notebook, notes
+
+
+def _text(content: bytes) -> str:
+    """JSON is UTF-8; some editors write UTF-16, and in China GBK."""
+    for encoding in (json.detect_encoding(content), "gb18030"):
+        with contextlib.suppress(UnicodeError):
+            return content.decode(encoding)
+    raise NotebookError("it is not in UTF-8")
+
+
+def _converted(raw: dict[str, Any]) -> dict[str, Any]:
+    """What formats 2 and 3 have, in the terms of format 4."""
+    import nbformat
+
+    with contextlib.suppress(Exception):  # it fails in many ways
+        old = nbformat.versions[3].to_notebook_json(raw)
+        return dict(nbformat.convert(old, 4))
+    sheets = raw["worksheets"] if isinstance(raw["worksheets"], list) else []
+    cells = [cell for sheet in sheets if isinstance(sheet, dict)
+             for cell in sheet.get("cells") or ()]
+    return {"cells": [
+        {"source": cell["input"], **cell} if isinstance(cell, dict)
+        and "input" in cell else cell for cell in cells]}
+
+
+def _fault(node: dict[str, Any], kind: str | None = None) -> str:
+    """What the schema of 4.5 says against a notebook, or a part of one."""
+    from nbformat.validator import iter_validate
+
+    if kind is None:
+        if node.get("nbformat") != 4 or type(
+                minor := node.get("nbformat_minor")) is not int or minor < 5:
+            return "its version"
+        ids = [cell.get("id") for cell in node["cells"]
+               if isinstance(cell, dict)]
+        if len({*map(str, ids)}) < len(ids):
+            return "ids of cells that occur twice"
+    try:
+        error = next(iter_validate(node, kind, 4, 5), None)
+    except Exception as failed:  # it stumbles over what it should name
+        error = failed
+    words = (str(error) or repr(error)).splitlines() if error else []
+    return words[0][:100] if words else ""
+
+
+def _mended(raw: dict[str, Any]) -> dict[str, Any]:
+    """The same in the format 4.5, without what that forbids."""
+    meta = _part(raw, "metadata", dict)
+    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
+    kept = {name: value for name, value in meta.items()
+            if not _fault(book | {"metadata": {name: value}})}
+    cells: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for number, cell in enumerate(raw["cells"]):
+        if isinstance(cell, dict):
+            cells.append(_mended_cell(cell, number, taken))
+    return book | {"metadata": kept, "cells": cells}
+
+
+def _mended_cell(
+    cell: dict[str, Any], number: int, taken: set[str]
+) -> dict[str, Any]:
+    runs = {"outputs", "execution_count", "prompt_number"} & cell.keys()
+    kind = cell.get("cell_type")
+    if kind not in ("code", "markdown", "raw"):
+        kind = "code" if runs else "markdown"
+    source = cell.get("source")
+    lines = source if isinstance(source, list) else [source]
+    # Its own id where it has one, or else the same at each reading.
+    name = re.sub(r"[^\w-]+", "-", _part(cell, "id", str).strip(), flags=re.A)
+    name = name[:60] or f"cell-{number}"
+    while name in taken:
+        name = f"{name[:50]}-{number}"
+    taken.add(name)
+    made: dict[str, Any] = {
+        "id": name, "cell_type": kind, "metadata": {},
+        "source": "".join(line for line in lines if isinstance(line, str)),
+    }
+    if kind == "code":
+        count = cell.get("execution_count")
+        made["execution_count"] = (
+            count if type(count) is int and count >= 0 else None)
+        made["outputs"] = [
+            output for output in _part(cell, "outputs", list)
+            if isinstance(output, dict) and not _fault(output, "output")]
+    # What else it has is kept where the schema lets it.
+    meta, ref = _part(cell, "metadata", dict), f"{kind}_cell"
+    if kind != "code" and "attachments" in cell and not _fault(
+            made | {"attachments": cell["attachments"]}, ref):
+        made["attachments"] = cell["attachments"]
+    if _fault(made | {"metadata": meta}, ref):
+        meta = {name: value for name, value in meta.items()
+                if not _fault(made | {"metadata": {name: value}}, ref)}
+    return made | {"metadata": meta}
+
+
+def _part(holder: dict[str, Any], name: str, kind: type) -> Any:
+    """A part of that kind, or an empty one."""
+    found = holder.get(name)
+    return found if isinstance(found, kind) else kind()
+
+
+def python(source: str) -> str:
+    """A code cell as Python, with IPython's % and ! turned into calls.
+
+    A magic above a whole cell, such as %%time, is taken off: what stands
+    below it is run all the same.
+    """
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError,
+                             MemoryError):
+        ast.parse(source)
+        return source
+    marks = sum(source.count(mark) for mark in "!%?")
+    if len(source) > LONGEST_SOURCE or marks > MOST_MARKS:
+        return source
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    code = source.lstrip()
+    while (found := MAGIC.match(code)) and found[1] in PYTHON_BELOW:
+        code = code[found.end():].lstrip("\n")
+    try:
+        return TransformerManager().transform_cell(code)
+    except Exception:  # it fails in many ways
+        return source
 
 
 def title(notebook: NotebookNode) -> str:

@@ -5,6 +5,7 @@ What a command needs it imports when it runs, so that the others do without.
 
 import argparse
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,15 @@ def _add_grade(commands: Any) -> None:
                        "notebooks, one for each student")
     grade.add_argument("--out", type=Path, metavar="DIR", required=True,
                        help="folder of the results")
+    grade.add_argument("--notebook", action="append", default=[],
+                       metavar="NAME", help="the beginning of the name of one "
+                       "to grade, such as 03; can be repeated; default: all")
+    grade.add_argument("--roster", type=Path, metavar="FILE",
+                       help="the class, a number and a name in each line; it "
+                       "settles whose a file is, and who is missing")
+    grade.add_argument("--deadline", type=_time, metavar="TIME",
+                       help="such as '2026-11-30 23:59'; what was saved later "
+                       "is marked as late")
     grade.add_argument("--epochs", type=count, metavar="N", default=1,
                        help="cap on every training's epochs; default: 1")
     grade.add_argument("--jobs", type=count, metavar="N",
@@ -177,6 +187,14 @@ def _add_grade(commands: Any) -> None:
     grade.set_defaults(command=_grade)
 
 
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time such as '2026-11-30 23:59'") from None
+
+
 def _grade(options: argparse.Namespace) -> int:
     from labstaff.grading.classroom import Settings, grade_class
     from labstaff.grading.sandbox import Limits
@@ -187,7 +205,8 @@ def _grade(options: argparse.Namespace) -> int:
             options.cell_seconds, options.notebook_seconds,
             options.memory * 2**30)),
         processes=options.jobs, scheduler=options.scheduler,
-        again=options.again,
+        again=options.again, only=options.notebook,
+        deadline=options.deadline, roster=options.roster,
     )
     students = {one.student for one in graded}
     print(f"{len(students)} students. Open {options.out / 'index.html'}")

@@ -3,12 +3,12 @@
 import ast
 import symtable
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from nbformat import NotebookNode
 
-from labkit.course import grader
+from labkit.course import grader, python
 from labkit.pages import Shown, is_png, shown
 
 STUB = "raise NotImplementedError()"
@@ -63,12 +63,10 @@ class Cell:
 
     @cached_property
     def functions(self) -> set[str]:
-        """Names of the functions that it defines."""
+        """Names of the functions and classes that it defines."""
         _, table = self._parsed
         return self.defines & {
-            inner.get_name() for inner in table.get_children()
-            if inner.get_type() == "function"
-        }
+            inner.get_name() for inner in table.get_children()}
 
     @cached_property
     def uses(self) -> set[str]:
@@ -83,16 +81,22 @@ class Cell:
 
     @cached_property
     def _parsed(self) -> tuple[ast.Module, symtable.SymbolTable]:
-        """Empty where it is no plain Python: a slip, or IPython's % and !."""
-        source = self.source
+        """Empty where it is no Python, even without IPython's % and !."""
+        source = python(self.source)
         try:
             return ast.parse(source), symtable.symtable(source, "", "exec")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return ast.parse(""), symtable.symtable("", "", "exec")
 
 
-def read(notebook: NotebookNode) -> tuple[Cell, ...]:
-    """The cells of a notebook, in order; empty ones with code are left out."""
+def read(
+    notebook: NotebookNode, exercises: Sequence[str] = ()
+) -> tuple[Cell, ...]:
+    """The cells of a notebook, in order; empty ones with code are left out.
+
+    Those of the exercises that have lost their mark are known by what they
+    define, and their checks by what they call.
+    """
     found, heading, prompt = [], "", ""
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type == "code" and not cell.source.strip():
@@ -116,6 +120,15 @@ def read(notebook: NotebookNode) -> tuple[Cell, ...]:
             for line in prompt.splitlines():
                 if line.startswith("## "):
                     heading = line.lstrip("# ")
+    marked = {(cell.kind, cell.name) for cell in found}
+    for place, cell in enumerate(found):
+        for name in exercises:
+            if cell.kind != "code":
+                break
+            for kind, has in (("exercise", name in cell.functions),
+                              ("check", f"checks.{name}(" in cell.source)):
+                if has and (kind, name) not in marked:
+                    found[place] = replace(cell, kind=kind, name=name)
     return tuple(found)
 
 

@@ -68,7 +68,8 @@ def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
         if (path := folder / f"{lesson.stem}.ipynb").is_file():
             inside = None
             with contextlib.suppress(NotebookError):
-                inside = cells.read(read_notebook(path))
+                inside = cells.read(
+                    read_notebook(path), lesson.exercises)
             found.append(Gathered(lesson, path, inside))
     # One that was executed before one that was not; then the newer one.
     used = max(found, key=lambda one: (one.executed, one.saved),

@@ -77,8 +77,9 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
     cells = one.cells or ()
     code = [c for c in cells if c.is_code or c.kind == "check"]
     run = [(cell, cell.count) for cell in code if cell.count]
-    exercises = [cell for cell in cells if cell.kind == "exercise"]
-    stubs = [cell.name for cell in exercises if STUB in cell.source]
+    written = {cell.name: STUB not in cell.source for cell in cells
+               if cell.kind == "exercise"}
+    answers = {cell.name for cell in cells if cell.kind == "answer"}
     passed = [c.name for c in code if c.kind == "check"
               and f"{c.name}: passed" in c.text]
     # A notebook that was not executed at all is said to be that alone.
@@ -87,11 +88,15 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
         "order": [f"{b.number}" for (_, before), (b, after) in pairwise(run)
                   if after <= before],
         "error": [f"{c.number}: {e}" for c, _ in run for e in c.errors],
-        "exercise": stubs,
-        "check": [c.name for c in exercises
-                  if run and c.name not in [*passed, *stubs]],
+        # What the course asks for, whatever has become of the cells.
+        "exercise": [name for name in one.lesson.exercises
+                     if one.cells and not written.get(name)],
+        "check": [name for name in one.lesson.exercises
+                  if run and written.get(name) and name not in passed],
         "answer": [c.heading for c in cells
-                   if c.kind == "answer" and not c.written],
+                   if c.kind == "answer" and not c.written] + [
+            name for name in one.lesson.answers
+            if one.cells and name not in answers],
         "changed": ["/".join(path.parts[-2:]) for path in one.newer],
     }
 

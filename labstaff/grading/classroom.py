@@ -3,13 +3,16 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from labstaff.grading import pool, sandbox
-from labstaff.grading.intake import Submission, find
+from labkit.course import matching
+from labstaff.grading import pool, sandbox, written
+from labstaff.grading.archives import Limited
+from labstaff.grading.intake import Submission, find, read_roster
 from labstaff.grading.matching import CourseNotebook, course
 from labstaff.grading.pages import write_reports
 from labstaff.grading.results import Graded, Job, Settings, Status
@@ -27,7 +30,9 @@ class GradeError(RuntimeError):
 def grade_class(
     submissions: Path, out: Path, settings: Settings, *,
     processes: int | None = None, scheduler: str | None = None,
-    again: Sequence[str] = (), say: Callable[[str], None] = print,
+    again: Sequence[str] = (), only: Sequence[str] = (),
+    deadline: datetime | None = None, roster: Path | None = None,
+    say: Callable[[str], None] = print,
 ) -> list[Graded]:
     """Grade what is not graded yet, write the reports, return all results.
 
@@ -38,10 +43,13 @@ def grade_class(
         processes: notebooks at the same time; None: as many as cores.
         scheduler: address of a Dask scheduler; None: this machine alone.
         again: students (key, number or name) to grade once more.
+        only: beginnings of the names of notebooks to grade; all for none.
+        deadline: what was saved later is marked as late.
+        roster: file with the class's numbers and names.
         say: shows a line of progress.
 
     Raises:
-        GradeError, IntakeError, ClusterError: with what to do.
+        GradeError, IntakeError, ClusterError, NotebookError: with what to do.
     """
     out = out.expanduser().resolve()
     submissions = submissions.expanduser().resolve()
@@ -57,16 +65,29 @@ def grade_class(
             "end, or name another folder.") from None
     with lock, pool.workers(processes, scheduler) as executor:
         _keep_settings(out, settings)
-        notebooks = course()
-        students = find(submissions, [notebook.stem for notebook in notebooks])
+        every = course()
+        wanted = {file for name in only for file in matching(
+            name, [notebook.stem for notebook in every])}
+        notebooks = [n for n in every if not only or n.stem in wanted]
+        students = _find(submissions, every, roster)
+        said = [doubt for student in students for doubt in student.doubts]
         _forget(out, students, again)
         if sandbox.describe() == "none":
             say("labutils: there is NO SANDBOX on this machine: what students "
                 "have written runs as you. On Linux install bubblewrap.")
-        jobs, others = _jobs(students, notebooks, settings)
+        if (text := find_corpus().path) is None:
+            said.insert(0, "The Time Machine was not found: all notebooks ran "
+                        "on the practice text.")
+        for line in said:
+            say(f"LOOK: {line}")
+        jobs, others = _jobs(students, notebooks, settings, text)
         graded = [*pool.run(jobs, out, executor, say), *others]
         names = {student.key: student.name for student in students}
-        write_reports(out, names, graded, notebooks)
+        graded, problems = written.enter(out, names, graded)
+        for line in problems:
+            say(f"LOOK: {line}")
+        write_reports(out, names, _told(graded, students, deadline),
+                      notebooks, [*said, *problems])
     return graded
 
 
@@ -105,12 +126,24 @@ def _forget(
         shutil.rmtree(out / "graded" / found[0].key, ignore_errors=True)
 
 
+def _find(
+    submissions: Path, notebooks: Sequence[CourseNotebook],
+    roster: Path | None,
+) -> list[Submission]:
+    """Read what was handed in, in a process that can use only so much."""
+    reader = Limited(pool.CONTEXT)
+    try:
+        return find(submissions, [notebook.stem for notebook in notebooks],
+                    read_roster(roster) if roster else None, call=reader)
+    finally:
+        reader.close()
+
+
 def _jobs(
     students: list[Submission], notebooks: list[CourseNotebook],
-    settings: Settings,
+    settings: Settings, text: Path | None,
 ) -> tuple[list[Job], list[Graded]]:
     """What is to be run, and the results of what cannot be."""
-    text = find_corpus().path
     jobs: list[Job] = []
     others = []
     for student in students:
@@ -118,15 +151,32 @@ def _jobs(
             if found := student.files.get(notebook.stem):
                 jobs.append(Job(
                     student.key, notebook, found.notebook, found.digest,
-                    settings, text, slot=len(jobs),
-                    notes=tuple(student.notes)))
+                    settings, text, slot=len(jobs), notes=tuple(found.notes)))
                 continue
             # Not handed in, or not in a form to be read.
-            refused = student.refused.get(notebook.stem)
+            refused = student.why_not(notebook.stem)
             others.append(Graded.without_points(
                 student.key, notebook, Status.NOT_ATTEMPTED,
-                refused or "It was not handed in.",
-                [*student.notes, *(f"{name}: {reason}" for name, reason
-                                   in sorted(student.refused.items()))],
+                refused or "It was not handed in.", [],
                 "refused" if refused else "missing"))
     return jobs, others
+
+
+def _told(
+    graded: Sequence[Graded], students: Sequence[Submission],
+    deadline: datetime | None,
+) -> list[Graded]:
+    """The results with what is known of the files by now."""
+    own = {student.key: student for student in students}
+    found = []
+    for one in graded:
+        student = own[one.student]
+        late, file = "", student.files.get(one.notebook)
+        if deadline and file and file.times and (
+                after := file.times[-1] - deadline.timestamp()) > 0:
+            late = f"{after / 86400:.1f} days" if after > 86400 else (
+                f"{after / 3600:.1f} hours")
+        found.append(replace(
+            one, file=student.chosen.get(one.notebook, ""), late=late,
+            notes=[*student.notes, *student.doubts, *one.notes]))
+    return found

@@ -1,73 +1,52 @@
-"""Who has handed in what: from a folder as it comes to a list of students.
+"""Who has handed in what: from a folder as it comes to a list of students."""
 
-What is handed in may be hostile: nothing is unpacked to disk, no link is
-followed, and no header is believed: members of zip files are read up to a
-limit.
-"""
-
-import contextlib
 import hashlib
-import io
-import json
 import os
 import re
-import stat
-import time
 import unicodedata
-import warnings
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import IO
 
-import nbformat
 from nbformat import NotebookNode
 
 from labkit.course import title
+from labstaff.grading import archives
+from labstaff.grading.archives import (
+    ARCHIVE,
+    NOTEBOOK,
+    Call,
+    Found,
+    is_ignored,
+    readable,
+)
 
-# ---- limits of a submission
-LARGEST = {".ipynb": 20 * 2**20, ".zip": 200 * 2**20}  # bytes of a file
-MOST_FILES = 5_000
-MOST_BYTES = 500 * 2**20  # that one zip file may unfold to, as it says
-DEEPEST = 2  # zip files inside zip files
-IGNORED = {".ipynb_checkpoints", "__MACOSX", "__pycache__", ".git", "results",
-           ".venv"}
-UTF8_NAMES = 0x800  # flag bit: the member's name is in UTF-8
+MOST_PATHS = 500_000  # of a class
 
 # ---- names
-NUMBER = re.compile(r"^(\d{6,12})(?:[\W_]+(.*))?$", re.DOTALL)
+# Some universities begin their numbers with a letter or two.
+NUMBER = re.compile(
+    r"(?<![0-9])((?:(?<![A-Za-z])[A-Za-z]{1,2})?[0-9]{6,12})(?![0-9])")
+DATE = re.compile(r"20[0-3]\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$")
 # What follows a name in the files that learning platforms export.
-TAIL = re.compile(r"[-_\s]*(lab|hw|homework|assignment|实验|作业)\b.*$",
-                  re.IGNORECASE | re.DOTALL)
+TAIL = re.compile(
+    r"(?<![a-z])(lab|hw|homework|assign\w*|attempt|submission|report|final|"
+    r"copy|new|last|实验|作业|提交|最终|报告)(?![a-z]).*$",
+    re.IGNORECASE | re.DOTALL)
+EDGES = " -_.,;()[]【】—、"
+CHINESE = re.compile(r"[\u3400-\u9fff·]+")
 LONGEST = 60  # characters of a key
 
 # ---- which notebook it is
 CELL = re.compile(r"nb(\d\d)-\d\d$")
 SHARED = 3  # of the cells known: so many make a notebook the course's
-FORMATS = (2, 3, 4)  # of notebooks that can be converted
+SAME = 120  # seconds: what was downloaded together has dates so close
 
 
 class IntakeError(RuntimeError):
     """There is nothing to grade; the message says what was found."""
-
-
-class RefusedError(ValueError):
-    """A file is not taken; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file of a submission."""
-
-    path: str  # inside the submission, with slashes
-    time: float = 0  # of its last change, in seconds since 1970
-    refused: str = ""  # why it was not taken; empty where it was
-    digest: str = ""  # SHA-256 of its bytes
-    # In the present format; empty where it was refused.
-    notebook: NotebookNode = field(default_factory=NotebookNode)
-    notes: Sequence[str] = ()  # what had to be done to it
 
 
 @dataclass
@@ -78,18 +57,46 @@ class Submission:
     name: str  # as it is shown
     # For each notebook of the course the newest version.
     files: dict[str, Found] = field(default_factory=dict)
+    # For each of these which file it is and why it counts, in words.
+    chosen: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     # Why a file, or a notebook of the course, was not taken.
     refused: dict[str, str] = field(default_factory=dict)
+    # What a person should look at before the grading.
+    doubts: list[str] = field(default_factory=list)
+
+    def why_not(self, stem: str) -> str:
+        """Why a notebook is refused; empty where none was handed in."""
+        if stem in self.refused:
+            return self.refused[stem]
+        # It may be in one of these.
+        return "; ".join(f"{path}: {reason}" for path, reason in
+                         sorted(self.refused.items()) if "/" in path
+                         or "." in path)[:500]
 
 
-def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
-    """Read a folder, or a zip file, of submissions, and change nothing in it.
+@dataclass(frozen=True)
+class _Entry:
+    """A student's file or folder; in an archive of the class, inside it."""
+
+    name: str
+    place: Path
+    inside: str = ""
+
+
+def find(
+    submissions: Path, course: Sequence[str],
+    roster: Mapping[str, str] | None = None, *,
+    call: Call = lambda function, *args: function(*args),
+) -> list[Submission]:
+    """Read a folder, or an archive, of submissions, and change nothing in it.
 
     Args:
-        submissions: holds a folder or zip file for each student, or loose
-            notebooks that are named after them.
+        submissions: holds a folder, an archive or loose notebooks for each
+            student; these may stand in folders of classes.
         course: the stems of the course's notebooks.
+        roster: the class's names by their numbers.
+        call: calls what reads archives, as `archives.Limited` does.
 
     Raises:
         IntakeError: it is not there, or empty.
@@ -98,260 +105,331 @@ def find(submissions: Path, course: Sequence[str]) -> list[Submission]:
         raise IntakeError(
             f"There is no {submissions}. Name the folder, or the zip file, "
             "with what the students have handed in.")
-    sources = (_in_folder(submissions) if submissions.is_dir()
-               else _in_one_zip(submissions))
-    names: dict[str, list[str]] = {}
-    found: dict[str, list[Found]] = {}
-    for source, some in sources:
-        key, name = _student(source)
-        names.setdefault(key, []).append(name)
-        found.setdefault(key, []).extend(some)
-    if not found:
+    try:
+        paths = (_on_disk(submissions) if submissions.is_dir()
+                 else call(archives.names, submissions))
+    except Exception as error:  # archives fail in many ways
+        raise IntakeError(f"{submissions} is no folder, and no zip file that "
+                          f"can be read ({error}).") from None
+    entries = [*_entries(submissions, paths, call)]
+    if not entries:
         raise IntakeError(f"{submissions} holds no folder, zip file or "
                           "notebook. Expected one for each student.")
-    # The plainest of a student's names that says more than the number.
-    shown = {key: min(some, key=lambda name: (name == key, len(name), name))
-             for key, some in names.items()}
-    return [_submission(Submission(key, shown[key]), some, course)
-            for key, some in sorted(found.items())]
+    students = _students(entries, course, roster or {})
+    for student, own in students:
+        found: list[Found] = []
+        for entry in own:
+            try:
+                found += call(archives.read, entry.place, entry.inside)
+            except Exception as error:  # and the others are graded
+                found.append(Found(entry.name, refused=str(error)))
+        _take(student, found, course)
+    return [student for student, _ in students]
+
+
+def read_roster(path: Path) -> dict[str, str]:
+    """The class's names by their numbers: a line for each, number and name.
+
+    Raises:
+        IntakeError: it is not there, or holds none.
+    """
+    try:
+        text = archives.decoded(path.read_bytes())
+    except OSError as error:
+        raise IntakeError(f"The roster cannot be read: {error}") from None
+    found: dict[str, str] = {}
+    for line in unicodedata.normalize("NFKC", text).splitlines():
+        parts = [part.strip(' "') for part in re.split(r"[,;\t]", line)]
+        if len(parts) == 1:
+            parts = line.split(maxsplit=1)
+        numbers = [p for p in parts if re.fullmatch(r"\w*\d{4,12}", p)]
+        others = [p for p in parts if p and p not in numbers]
+        if numbers and others:
+            found[numbers[0].upper()] = others[0]
+    if not found:
+        raise IntakeError(f"{path} holds no line with a number and a name, "
+                          "such as 20231234,张三.")
+    return found
+
+
+# ---- entries
+
+
+def _on_disk(place: Path) -> list[str]:
+    """All the paths below a folder; a folder without files ends in a slash."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(place):
+        folders.sort()
+        inside = Path(folder).relative_to(place).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        links = [f for f in folders if Path(folder, f).is_symlink()]
+        found += [f"{prefix}{name}" for name in sorted([*names, *links])]
+        if prefix and not names and not folders:
+            found.append(prefix)
+        if len(found) > MOST_PATHS:
+            raise IntakeError(f"{place} holds more than {MOST_PATHS} files.")
+    return found
+
+
+def _entries(
+    place: Path, paths: Iterable[str], call: Call, inside: str = ""
+) -> Iterator[_Entry]:
+    """Each student's; folders and archives of a class are looked into."""
+    children = _children(paths)
+    for name, below in sorted(children.items()):
+        path = place / inside / name if place.is_dir() else place
+        alone = len(children) == 1
+        if place.is_dir() and path.is_file() and ARCHIVE.search(name) and (
+                not _number(readable(name)) or alone):
+            try:
+                members = call(archives.names, path)
+            except Exception:  # it is refused when it is read
+                members = []
+            if _is_class(readable(name), members, alone):
+                yield from _entries(path, members, call)
+                continue
+        if _is_class(readable(name), below, alone):
+            yield from _entries(place, below, call, f"{inside}{name}/")
+        elif place.is_dir():
+            yield _Entry(readable(name), path)
+        else:
+            yield _Entry(name, place, f"{inside}{name}")
+
+
+def _children(paths: Iterable[str]) -> dict[str, list[str]]:
+    """By the first part of the paths, what comes below."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        first, slash, rest = path.partition("/")
+        if not first.startswith(".") and first and not is_ignored(
+                PurePosixPath(first)):
+            found.setdefault(first, []).extend([rest] * bool(slash))
+    return found
+
+
+def _is_class(name: str, paths: Iterable[str], alone: bool) -> bool:
+    """Whether what is below these names belongs to several students."""
+    children = _children(paths)
+    numbers = {number for child in children
+               if (number := _number(readable(child)))}
+    if len(numbers - {_number(name)}) > 1 or any(
+            _is_class(readable(child), below, False)
+            for child, below in children.items() if below):
+        return True
+    if not alone or _number(name):
+        return False
+    if len(children) == 1 and any(
+            _is_class(readable(c), below, True)
+            for c, below in children.items()):
+        return True
+    holders = [c for c, below in children.items()
+               if (any(below) or ARCHIVE.search(c)) and c.lower() not in (
+                   "notebooks", "data", "results")]
+    return bool(numbers) or 1 < len(holders) == len(children)
 
 
 # ---- students
 
 
-def _in_folder(place: Path) -> Iterator[tuple[str, Iterable[Found]]]:
-    """Each entry's name without its suffix, and the files in it."""
-    for entry in sorted(place.iterdir()):
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        if entry.is_dir() or entry.suffix.lower() in LARGEST:
-            yield _stem(entry.name), files(entry)
-
-
-def _in_one_zip(place: Path) -> Iterator[tuple[str, Iterable[Found]]]:
-    """The same of a zip file of all: its first level names the students."""
-    try:
-        with zipfile.ZipFile(place) as archive:
-            first = {_path(info).parts[:1] for info in archive.infolist()}
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise IntakeError(f"{place} is no folder, and no zip file that can be "
-                          f"read ({error}).") from None
-    groups: dict[str, list[Found]] = {
-        _stem(part[0]): [] for part in first
-        if part and part[0] not in ("__MACOSX", "..", "/")}
-    for one in files(place):
-        inside = one.path.removeprefix(f"{place.name}/")
-        groups.setdefault(_stem(inside.split("/")[0]), []).append(one)
-    yield from sorted(groups.items())
+def _number(text: str) -> str:
+    """The student number in a name; of several the first that is no date."""
+    numbers = NUMBER.findall(unicodedata.normalize("NFKC", text))
+    likely = [one for one in numbers if not DATE.match(one)] or numbers
+    return likely[0].upper() if likely else ""
 
 
 def _stem(name: str) -> str:
-    path = PurePosixPath(name)
-    return path.stem if path.suffix.lower() in LARGEST else name
+    for ending in (NOTEBOOK, ARCHIVE):
+        name = ending.sub("", name)
+    return name
 
 
-def _student(name: str) -> tuple[str, str]:
+def _shown(name: str, course: Sequence[str] = ()) -> str:
+    """What in a name is neither number nor notebook nor assignment."""
+    text = unicodedata.normalize("NFKC", _stem(name))
+    text = "".join(c if c.isprintable() else " " for c in text)
+    for stem in course:
+        text = text.replace(stem, "")
+    match = re.search(re.escape(_number(text)), text, re.I)
+    parts = [text[:match.start()], text[match.end():]] if match else [text]
+    cut = [TAIL.sub("", part).strip(EDGES) for part in parts]
+    return " ".join(part for part in cut if part)
+
+
+def _student(name: str, course: Sequence[str] = ()) -> tuple[str, str]:
     """Key and shown name, from the name of a folder or file."""
-    clean = unicodedata.normalize("NFC", name).strip()
-    clean = "".join(c if c.isprintable() else " " for c in clean)
-    if match := NUMBER.match(clean):
-        number, rest = match[1], TAIL.sub("", match[2] or "").strip(" -_")
+    rest = _shown(name, course)
+    if number := _number(_stem(name)):
         return number, f"{number} {rest}".strip()
-    shown = clean or "nameless"
+    clean = "".join(c if c.isprintable() else " " for c in _stem(name))
+    return _key(rest or clean, clean), rest or clean.strip() or "nameless"
+
+
+def _key(shown: str, name: str) -> str:
     safe = re.sub(r"[^\w.-]+", "-", shown).strip("-.") or "nameless"
     if safe != shown or len(safe) > LONGEST:  # two must not become one
         mark = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:6]
         safe = f"{safe[:LONGEST]}-{mark}"
-    return safe, shown
+    return safe
 
 
-# ---- files
+def _differ(one: str, other: str) -> bool:
+    """Whether two names are surely not the same person's."""
+    chinese = [{*CHINESE.findall(name)} for name in (one, other)]
+    if any(chinese):  # one may be in Pinyin
+        return all(chinese) and not any(
+            a in b or b in a for a in chinese[0] for b in chinese[1])
+    words = [{*re.findall(r"[^\W\d_]+", name.casefold())}
+             for name in (one, other)]
+    return all(words) and not words[0] & words[1]
 
 
-def files(place: Path) -> Iterator[Found]:
-    """The notebooks in a folder, and in the zip files in it, or in a file."""
-    if place.is_symlink():
-        yield Found(place.name, refused="a link is not followed")
-    elif not place.is_dir():
-        yield from _file(place, place.name)
-    else:
-        count = 0
-        for folder, folders, names in os.walk(place, followlinks=False):
-            folders[:] = sorted(set(folders) - IGNORED)
-            for name in sorted(names):
-                path = Path(folder, name)
-                inside = path.relative_to(place).as_posix()
-                if _ignored(PurePosixPath(inside)):
-                    continue
-                count += 1
-                if count > MOST_FILES:
-                    yield Found(inside, refused=f"more than {MOST_FILES} "
-                                "files: the rest is not read")
-                    return
-                yield from _file(path, inside)
+def _students(
+    entries: Iterable[_Entry], course: Sequence[str], roster: Mapping[str, str]
+) -> list[tuple[Submission, list[_Entry]]]:
+    """Whose each entry is; those of the roster who have none come, too."""
+    groups: dict[str, list[tuple[str, str, _Entry]]] = {
+        number: [] for number in roster}
+    doubts: dict[str, list[str]] = {}
+    names = Counter(roster.values())
+    for entry in entries:
+        key, name = _student(entry.name, course)
+        named = max((n for n, own in roster.items() if own in entry.name
+                     and names[own] == 1), key=lambda n: len(roster[n]),
+                    default="")
+        said = doubts.setdefault(named or key, [])
+        others = {*NUMBER.findall(_stem(entry.name))} - {key}
+        if known := [n for n in (key, *others) if n.upper() in roster]:
+            key = known[0].upper()
+        elif len([n for n in others if not DATE.match(n)]) > 0:
+            said.append(f"{entry.name}: several numbers; {key} was taken.")
+        if named and named != key:
+            if NUMBER.search(key):
+                whose = roster.get(key, "nobody") + "'s on the roster"
+                said.append(f"{entry.name}: the number is {whose}; taken for "
+                            f"{roster[named]}'s, by the name.")
+            key = named
+        elif roster and key not in roster:
+            doubts.setdefault(key, []).append(
+                f"{entry.name}: not on the roster.")
+        groups.setdefault(key, []).append(
+            (_shown(entry.name, course), name, entry))
+    found = []
+    for key, some in sorted(groups.items()):
+        for own, people in _people(roster.get(key, ""), some):
+            number, plain = key, own or min(
+                (name for _, name, _ in people), key=lambda name: (
+                    name == key, len(name), name), default=key)
+            if own and own != roster.get(key):
+                number = _key(f"{key}-{own}", f"{key}-{own}")
+            shown = f"{key} {own}" if own else plain
+            found.append((Submission(
+                number, shown, doubts=doubts.get(key, []) + (
+                    [f"{shown}: another name has the number {key}, too: each "
+                     "has a row. If they are one person, say so with "
+                     "--roster."] if number != key else [])),
+                [entry for _, _, entry in people]))
+    return found
 
 
-def _ignored(path: PurePosixPath) -> bool:
-    return path.suffix.lower() not in LARGEST or any(
-        part in IGNORED or part.startswith("._") for part in path.parts)
-
-
-def _file(path: Path, inside: str) -> Iterator[Found]:
-    info = path.lstat()
-    ordinary = stat.S_ISREG(info.st_mode)  # a pipe would wait for ever
-    problem = "" if ordinary else "it is no ordinary file"
-    return _read(inside, info.st_mtime, problem, lambda: path.open("rb"), 0)
-
-
-def _member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, inside: str, depth: int
-) -> Iterator[Found]:
-    path = _path(info)
-    if info.is_dir() or _ignored(path):
-        return
-    problem = ""
-    if path.is_absolute() or ".." in path.parts or path.parts[0][1:2] == ":":
-        problem = "its path climbs out of the zip file"
-    elif stat.S_ISLNK(info.external_attr >> 16):
-        problem = "a link is not followed"
-    elif info.flag_bits & 1:
-        problem = "it is encrypted"
-    when = time.mktime((*info.date_time, 0, 0, -1))
-    yield from _read(f"{inside}/{readable_name(info)}", when, problem,
-                     lambda: archive.open(info), depth)
-
-
-def _read(
-    path: str, when: float, problem: str, opened: Callable[[], IO[bytes]],
-    depth: int,
-) -> Iterator[Found]:
-    """A notebook, or those in a zip file and in the zip files in it."""
-    suffix = PurePosixPath(path).suffix.lower()
-    try:
-        if problem:
-            raise RefusedError(problem)
-        with opened() as file:  # a header may lie about the size
-            content = file.read(LARGEST[suffix] + 1)
-        if len(content) > LARGEST[suffix]:
-            raise RefusedError(
-                f"it has more than {LARGEST[suffix] / 2**20:.0f} MB")
-        if suffix == ".zip":
-            yield from _unfolded(content, path, depth + 1)
-            return
-        notebook, notes = _notebook(content)
-    except RefusedError as reason:
-        yield Found(path, when, str(reason))
-    except OSError as error:
-        yield Found(path, when, f"it cannot be read: {error}")
-    else:
-        digest = hashlib.sha256(content).hexdigest()
-        yield Found(path, when, "", digest, notebook, notes)
-
-
-def _unfolded(content: bytes, path: str, depth: int) -> Iterator[Found]:
-    if depth > DEEPEST:
-        raise RefusedError("a zip file in a zip file in one")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            infos = archive.infolist()
-            total = sum(info.file_size for info in infos)
-            if len(infos) > MOST_FILES or total > MOST_BYTES:
-                raise RefusedError(
-                    f"it would unfold to {len(infos)} files of "
-                    f"{total / 2**20:.0f} MB: a zip bomb is not opened")
-            for info in infos:
-                yield from _member(archive, info, path, depth)
-    except RefusedError:
-        raise
-    except Exception as error:  # zipfile fails in many ways
-        raise RefusedError(
-            f"it is no zip file that can be read ({error})") from None
-
-
-def _path(info: zipfile.ZipInfo) -> PurePosixPath:
-    return PurePosixPath(readable_name(info).replace("\\", "/"))
-
-
-def readable_name(info: zipfile.ZipInfo) -> str:
-    """A member's name; programs in China write GBK without saying so."""
-    if not info.flag_bits & UTF8_NAMES:
-        for encoding in ("utf-8", "gbk"):
-            with contextlib.suppress(UnicodeError):
-                return info.filename.encode("cp437").decode(encoding)
-    return info.filename
+def _people(
+    known: str, some: list[tuple[str, str, _Entry]]
+) -> list[tuple[str, list[tuple[str, str, _Entry]]]]:
+    """Those with one number; several where their names surely differ."""
+    people: list[tuple[str, list[tuple[str, str, _Entry]]]] = []
+    if known:
+        people.append((known, []))
+    for one in sorted(some, key=lambda one: (len(one[0]), one[0])):
+        if not one[0]:
+            continue
+        for own, entries in people:
+            if not _differ(own, one[0]):
+                entries.append(one)
+                break
+        else:
+            people.append((one[0], [one]))
+    nameless = [one for one in some if not one[0]]
+    if len(people) > 1 and not known:
+        return people + [("", nameless)] * bool(nameless)
+    if not known:
+        return [("", [*(e for _, own in people for e in own), *nameless])]
+    people[0][1].extend(nameless)
+    return people
 
 
 # ---- notebooks
 
 
-def _submission(
-    student: Submission, found: Iterable[Found], course: Sequence[str]
-) -> Submission:
+def _take(
+    student: Submission, found: Sequence[Found], course: Sequence[str]
+) -> None:
     """Take the newest version of each notebook."""
     versions: dict[str, list[Found]] = {}
+    others: list[Found] = []
+    strange: list[tuple[str, str]] = []
     for one in found:
-        if one.refused:
+        if one.other:
+            others.append(one)
+        elif one.refused:
             name = _named(one.path, course) or one.path
             student.refused[name] = one.refused
         elif stem := _which(one.notebook, one.path, course):
             versions.setdefault(stem, []).append(one)
-            student.notes += [f"{one.path}: {note}" for note in one.notes]
         else:
-            student.notes.append(
-                f"{one.path}: not recognised as a notebook of the course.")
+            strange.append(
+                (one.path, "not recognised as a notebook of the course"))
     for stem, some in sorted(versions.items()):
-        newest = max(some, key=lambda one: (one.time, one.path))
-        path = PurePosixPath(newest.path)
-        if len(some) > 1:
-            student.notes.append(
-                f"{stem}: {len(some)} versions; {path}, the newest, counts.")
-        if path.stem != stem:
-            student.notes.append(f"{stem}: handed in as {path.name}.")
+        # `labutils run` writes copies among the results.
+        own = [one for one in some
+               if "results" not in PurePosixPath(one.path).parts]
+        _choose(student, stem, own or some)
         student.refused.pop(stem, None)
-        student.files[stem] = newest
+    for one in others:
+        stem = _named(one.path, course)
+        if stem and stem not in versions and not one.path.endswith(
+                (".html", ".pdf", ".png")):
+            student.refused.setdefault(stem, f"{one.path}: {one.refused}")
     if not student.files:
+        if not student.refused:
+            student.refused |= dict(strange)
+            student.refused |= {one.path: one.refused for one in others[:5]}
         student.notes.append("No notebook of the course was found.")
-    return student
+    else:
+        student.notes += [f"{path}: {reason}." for path, reason in strange]
+    student.notes += [f"{path}: {reason}." for path, reason in
+                      sorted(student.refused.items()) if path not in course]
 
 
-def _notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
-    """A notebook of the present format, and what had to be done to it.
+def _choose(student: Submission, stem: str, some: list[Found]) -> None:
+    """Take the newest; the dates of the files handed in come first."""
+    def age(one: Found) -> list[int]:
+        return [round(when / SAME) for when in one.times]
 
-    Raises:
-        RefusedError: it is none.
-    """
-    if not content.strip():
-        raise RefusedError("the file is empty")
-    try:
-        raw = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise RefusedError("it is not in UTF-8") from None
-    except (ValueError, RecursionError):
-        raise RefusedError(
-            "it is no JSON: cut off, or another kind of file") from None
-    if not isinstance(raw, dict) or "nbformat" not in raw:
-        raise RefusedError("it is JSON, and no notebook")
-    version = raw["nbformat"]
-    if version not in FORMATS:
-        raise RefusedError(f"format {version!r}; expected 4")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            reader = nbformat.versions[version]
-            notebook = nbformat.convert(reader.to_notebook_json(raw), 4)
-            # From version 4.5 on each cell has an id.
-            notebook.nbformat_minor = max(5, int(notebook.nbformat_minor))
-            _, notebook = nbformat.validator.normalize(notebook)
-            nbformat.validate(notebook)
-    except Exception as error:  # nbformat and jsonschema fail in many ways
-        words = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise RefusedError(f"it is a damaged notebook ({words})") from None
-    notes = []
-    if version < 4:
-        notes.append(f"format {version}, converted to 4")
-    if "kernelspec" not in notebook.metadata:
-        notes.append("without a kernel in its metadata; Python was taken")
-    return notebook, notes
+    def natural(one: Found) -> list[str]:
+        return [part.zfill(9) for part in re.findall(r"\d+|\D+", one.path)]
+
+    newest = max(some, key=lambda one: (age(one), one.times[1:],
+                                        natural(one)))
+    path = PurePosixPath(newest.path)
+    words = newest.path
+    if len({one.digest for one in some}) > 1:
+        same = [one for one in some if one.digest != newest.digest
+                and age(one) == age(newest) and one.times[1:]
+                == newest.times[1:]]
+        why = "by its name: the dates are equal" if same else "the newest"
+        when = f"{datetime.fromtimestamp(newest.times[0]):%Y-%m-%d %H:%M}"
+        words += f" ({why} of {len(some)} versions, {when})"
+        student.notes.append(f"{stem}: {len(some)} versions; {path}, "
+                             f"{why}, counts.")
+        if same:
+            student.doubts.append(
+                f"{student.name}, {stem}: {len(some)} versions with the same "
+                f"date; {path} counts. Remove the others if it should not.")
+    elif len(some) > 1:
+        words += f" ({len(some)} versions, all equal)"
+    if stem not in path.stem:
+        student.notes.append(f"{stem}: handed in as {path.name}.")
+    student.files[stem], student.chosen[stem] = newest, words
 
 
 def _which(book: NotebookNode, path: str, course: Sequence[str]) -> str:
@@ -369,5 +447,5 @@ def _which(book: NotebookNode, path: str, course: Sequence[str]) -> str:
 
 def _named(path: str, course: Sequence[str]) -> str:
     """The course's notebook whose name is in that of a file."""
-    name = PurePosixPath(path).stem
+    name = PurePosixPath(path).name
     return next((stem for stem in course if stem in name), "")

@@ -2,13 +2,24 @@
 
 import ast
 import copy
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from nbformat import NotebookNode
 
-from labkit.course import grader, notebook_paths, read_notebook, title
+from labkit.course import (
+    grader,
+    notebook_paths,
+    python,
+    read_notebook,
+    title,
+)
 from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
+
+PACKAGES = ("labutils", "labkit", "labstaff")
 
 # ---- the course
 
@@ -21,6 +32,7 @@ class Exercise:
     points: float  # that it can earn
     written: bool  # an answer in words
     stub: str  # what students find in the cell
+    borrows: str = ""  # what the course's own solution takes of the package
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class CourseNotebook:
     checks: dict[str, str] = field(default_factory=dict)
     # For each cell's id its name: the grade_id or else the id.
     cells: dict[str, str] = field(default_factory=dict)
+    # The same by a cell's text, where that occurs once.
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 def course() -> list[CourseNotebook]:
@@ -47,11 +61,15 @@ def course() -> list[CourseNotebook]:
     for path in notebook_paths():
         source = read_notebook(path)
         exercises(source, path.name)
-        found.append(_asked(path.stem, student_notebook(source)))
+        solutions = {grader(cell).get("grade_id"): cell.source
+                     for cell in source.cells}
+        found.append(_asked(path.stem, student_notebook(source), solutions))
     return found
 
 
-def _asked(stem: str, released: NotebookNode) -> CourseNotebook:
+def _asked(
+    stem: str, released: NotebookNode, solutions: dict[Any, str]
+) -> CourseNotebook:
     """What the student edition of a notebook asks for."""
     named = {
         meta["grade_id"]: cell for cell in released.cells
@@ -64,13 +82,21 @@ def _asked(stem: str, released: NotebookNode) -> CourseNotebook:
             written = meta["grade"]
             graded = cell if written else named[f"check_{name}"]
             points = float(grader(graded)["points"])
-            found.append(Exercise(name, points, written, cell.source))
+            others = [c.source for c in released.cells
+                      if c.cell_type == "code"]
+            found.append(Exercise(
+                name, points, written, cell.source,
+                "" if written else borrowed(name, solutions[name], others)))
         elif meta["grade"]:
             checks[name] = cell.source
+    cells = {cell.id: grader(cell).get("grade_id", cell.id)
+             for cell in released.cells}
+    texts = Counter(_plain(cell.source) for cell in released.cells)
     return CourseNotebook(
-        stem, title(released), tuple(found), checks,
-        {cell.id: grader(cell).get("grade_id", cell.id)
-         for cell in released.cells})
+        stem, title(released), tuple(found), checks, cells,
+        {text: cells[cell.id] for cell in released.cells
+         if texts[text := _plain(cell.source)] == 1 and text
+         and text != "YOUR ANSWER HERE"})
 
 
 # ---- a submission
@@ -82,53 +108,153 @@ class Matched:
 
     # The student's cells in the student's order, with the course's checks.
     notebook: NotebookNode
-    places: dict[str, int]  # index of each exercise's cell, if there is one
+    # Index of each exercise's cell that counts, if there is one.
+    places: dict[str, int]
     notes: list[str]  # what was missing, doubled, moved or changed, in words
+    # Before which cells an exercise in code is judged until it has passed:
+    # after its own, at its check, and after what was written below that.
+    judged: dict[str, list[int]] = field(default_factory=dict)
+    # For each exercise all that was written for it, and by index of cells.
+    sources: dict[str, str] = field(default_factory=dict)
+    attempts: dict[str, list[int]] = field(default_factory=dict)
+    # Why an exercise has no cell that counts.
+    lost: dict[str, str] = field(default_factory=dict)
 
 
 def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     """Find the exercises and put the official checks in, in a copy.
 
-    A cell is known by its grade_id, or else by its cell id, or else, an
-    exercise in code, by the function that it defines.
+    A cell is known by its grade_id, or else by its cell id, or else by its
+    text; an exercise in code also by the function that a cell defines, a
+    written one by the place where its answer belongs.
     """
     notebook = copy.deepcopy(submitted)
-    names = [_name(cell, course) for cell in notebook.cells]
-    places: dict[str, int] = {}
-    notes: list[str] = []
+    cells = notebook.cells
+    names = [_name(cell, course) for cell in cells]
+    found = Matched(notebook, {}, [])
     for exercise in course.exercises:
-        kind = "markdown" if exercise.written else "code"
-        cells = [(i, cell) for i, cell in enumerate(notebook.cells)
-                 if cell.cell_type == kind]
-        found = [i for i, _ in cells if names[i] == exercise.name]
-        if not found and not exercise.written:
-            found = [i for i, cell in cells
-                     if exercise.name in defined(cell.source)]
-            if found:
-                notes.append(
-                    f"{exercise.name}: its cell has lost its mark; found by "
-                    "what it defines.")
-        if len(found) > 1:
-            notes.append(
-                f"{exercise.name}: {len(found)} cells have this name; the "
-                "last one counts.")
-        if found:
-            places[exercise.name] = found[-1]
-        else:
-            notes.append(f"{exercise.name}: its cell is missing.")
-    notes += _put_checks(notebook, names, course)
+        find = _find_answer if exercise.written else _find_code
+        find(exercise, course, names, found)
+        if len(attempts := found.attempts.get(exercise.name, [])) > 1:
+            found.notes.append(
+                f"{exercise.name}: written in cells "
+                f"{', '.join(str(i + 1) for i in attempts)}.")
+        if exercise.name not in found.places:
+            found.notes.append(f"{exercise.name}: "
+                               f"{found.lost[exercise.name]}")
+    found.notes += _put_checks(notebook, names, course)
     expected = list(course.cells.values())
     order = [expected.index(n) for n in dict.fromkeys(names) if n in expected]
     if order != sorted(order):
-        notes.append("The course's cells stand in another order; they were "
-                     "run in the student's.")
+        found.notes.append("The course's cells stand in another order; they "
+                           "were run in the student's.")
     # Without old outputs, and with the course's kernel.
-    for cell in notebook.cells:
+    for cell in cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     notebook.metadata = NotebookNode(kernelspec={
         "name": "python3", "display_name": "Python 3", "language": "python"})
-    return Matched(notebook, places, notes)
+    return found
+
+
+def _find_code(
+    exercise: Exercise, course: CourseNotebook, names: list[str],
+    found: Matched,
+) -> None:
+    """The cells in which an exercise is written, and where it is judged."""
+    cells, name = found.notebook.cells, exercise.name
+    marked = [i for i, own in enumerate(names) if own == name]
+    code = [i for i in marked if cells[i].cell_type == "code"]
+    own = [(i, defined(cell.source)) for i, cell in enumerate(cells)
+           if cell.cell_type == "code" and names[i] not in course.checks
+           and course.texts.get(_plain(cell.source)) in (None, name)]
+    # A value of that name may be an experiment.
+    written = {i for i, found in own if found.get(name)
+               and not _same(cells[i].source, exercise.stub)}
+    defining = [i for i, found in own
+                if name in found and (found[name] or not written)]
+    both = sorted({*code, *defining})
+    attempts = [i for i in both if cells[i].source.strip()
+                and not _same(cells[i].source, exercise.stub)]
+    # A half of a split cell may define nothing; it never counts alone.
+    if set(attempts) & set(defining):
+        counted = [i for i in attempts if i in defining]
+    else:
+        counted = attempts or both
+    if not counted:
+        text = [i for i in marked if cells[i].cell_type != "code"]
+        found.lost[name] = (
+            f"Its cell, {text[0] + 1}, is a {cells[text[0]].cell_type} cell "
+            "and not code; it was not run." if text
+            else "Its cell is missing.")
+        if text:
+            found.sources[name] = cells[text[0]].source
+        return
+    if not code:
+        found.notes.append(
+            f"{name}: its cell has lost its mark; found by what it defines.")
+    if attempts:
+        for i in set(both) - set(attempts):
+            if cells[i].source.strip():
+                # It would take the place of the solution.
+                cells[i].source = "# (the stub, not run: it is solved above" \
+                    " or below)"
+                found.notes.append(f"{name}: cell {i + 1} is an untouched "
+                                   "copy of the stub and was not run.")
+    checks = [i for i, own in enumerate(names) if own == f"check_{name}"]
+    above = [i for i in counted if checks and i < checks[-1]]
+    below = [i for i in counted if i not in above]
+    ends = []
+    if above:
+        ends = [above[-1] + 1]
+        if any(cell.cell_type == "code"
+               for cell in cells[ends[0]:checks[-1]]):
+            ends.append(checks[-1])
+    if below:
+        # With the helpers below it, up to the course's next cell.
+        end = below[-1] + 1
+        while end < len(cells) and not names[end]:
+            end += 1
+        ends.append(end)
+    found.judged[name] = ends
+    found.places[name] = (above or below)[-1]
+    found.attempts[name] = counted if attempts else []
+    found.sources[name] = "\n\n".join(
+        cells[i].source for i in attempts or counted)
+
+
+def _find_answer(
+    exercise: Exercise, course: CourseNotebook, names: list[str],
+    found: Matched,
+) -> None:
+    """All that was written where an answer belongs, or else anywhere."""
+    cells, name = found.notebook.cells, exercise.name
+    order = list(course.cells.values())
+    place = order.index(name) if name in order else len(order)
+    marked = [i for i, own in enumerate(names) if own == name]
+    own = [i for i, cell in enumerate(cells)
+           if not names[i] and cell.cell_type != "code"]
+    before = {*order[:place]}
+    start = marked[0] if marked else max(
+        (i for i, n in enumerate(names) if n in before), default=-1)
+    end = next((i for i in range(start + 1, len(cells))
+                if names[i] not in ("", name)), len(cells))
+    near = sorted({*marked, *(i for i in own if start <= i < end)})
+    written = [i for i in near if not _same(cells[i].source, exercise.stub)
+               and cells[i].source.strip()]
+    if not written and (elsewhere := [
+            i for i in own if cells[i].source.strip()
+            and not _same(cells[i].source, exercise.stub)]):
+        written = elsewhere
+        found.notes.append(
+            f"{name}: nothing stands at its place; all the student's own "
+            "text cells are shown.")
+    counted = written or marked
+    if not counted:
+        found.lost[name] = "Its cell is missing."
+        return
+    found.places[name], found.attempts[name] = counted[0], written
+    found.sources[name] = "\n\n".join(cells[i].source for i in counted)
 
 
 def _name(cell: NotebookNode, course: CourseNotebook) -> str:
@@ -136,17 +262,87 @@ def _name(cell: NotebookNode, course: CourseNotebook) -> str:
     name = grader(cell).get("grade_id")
     if isinstance(name, str) and name in course.cells.values():
         return name
-    return course.cells.get(cell.id, "")
+    return course.cells.get(cell.id) or course.texts.get(
+        _plain(cell.source), "")
 
 
-def defined(source: str) -> set[str]:
-    """Names of the functions and classes that a cell's source defines."""
+def _plain(source: str) -> str:
+    return " ".join(source.split())
+
+
+def _same(source: str, stub: str) -> bool:
+    """Whether there is nothing in it but the stub, however it is laid out."""
+    if _plain(source) == _plain(stub):
+        return True
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return ast.dump(_tree(source)) == ast.dump(_tree(stub)) != ast.dump(
+            ast.parse(""))
+    except ERRORS:
+        return False
+
+
+ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
+def _tree(source: str) -> ast.Module:
+    return ast.parse(python(source))
+
+
+def defined(source: str) -> dict[str, bool]:
+    """Names that a cell's source defines; whether as a function or class."""
+    try:
+        body = _tree(source).body
+    except ERRORS:
+        return {}
+    found: dict[str, bool] = {}
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {a.asname or a.name: False for a in node.names}
+        elif isinstance(node, ast.Assign):
+            found |= {target.id: False for target in node.targets
+                      if isinstance(target, ast.Name)}
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return {node.name for node in tree.body if isinstance(node, kinds)}
+    return found | {n.name: True for n in body if isinstance(n, kinds)}
+
+
+def borrowed(name: str, source: str, others: Iterable[str]) -> str:
+    """The part of the package that a solution is made of; empty for none.
+
+    Args:
+        name: of the exercise.
+        source: of its cells.
+        others: sources of the student's other cells, where it may be imported.
+    """
+    packages: set[str] = set()
+    for text in (*others, source):
+        try:
+            nodes = [*ast.walk(_tree(text))]
+        except ERRORS:
+            continue
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and (
+                    node.module or "").split(".")[0] in PACKAGES:
+                for alias in node.names:
+                    if (alias.asname or alias.name) == name:
+                        return f"{node.module}.{alias.name}"
+                    packages.add(alias.asname or alias.name)
+            elif isinstance(node, ast.Import):
+                packages |= {(a.asname or a.name).split(".")[0]
+                             for a in node.names
+                             if a.name.split(".")[0] in PACKAGES}
+    try:
+        nodes = [*ast.walk(_tree(source))]
+    except ERRORS:
+        return ""
+    for node in nodes:
+        root = node
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if isinstance(root, ast.Name) and root.id in packages and (
+                isinstance(node, ast.Attribute) or name.lower()
+                in root.id.lower()):
+            return ast.unparse(node)
+    return ""
 
 
 def _put_checks(

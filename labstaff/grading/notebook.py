@@ -6,11 +6,10 @@ import time
 from dataclasses import replace
 
 import nbformat
-from nbformat import NotebookNode
 
 from labstaff.grading import sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
-from labstaff.grading.matching import Exercise, Matched, match
+from labstaff.grading.matching import Exercise, Matched, borrowed, match
 from labstaff.grading.remote import judge
 from labstaff.grading.results import Graded, Job, Status, Verdict
 
@@ -32,10 +31,15 @@ def grade(job: Job) -> tuple[Graded, bytes]:
     found = match(job.notebook, job.course)
     verdicts, notes = _run(job, found)
     code, words = ({
-        x.name: found.notebook.cells[found.places[x.name]].source
-        for x in job.course.exercises
-        if x.written is written and x.name in found.places
+        x.name: found.sources[x.name] for x in job.course.exercises
+        if x.written is written and x.name in found.sources
     } for written in (False, True))
+    sources = [c.source for c in found.notebook.cells if c.cell_type == "code"]
+    for x in job.course.exercises:
+        if verdicts[x.name].points and (
+                taken := borrowed(x.name, code[x.name], sources)) != x.borrows:
+            notes.append(f"{x.name}: LOOK AT IT, it is made of {taken}, which "
+                         "the course's package holds.")
     graded = Graded(
         job.student, job.course.stem, job.digest, "graded",
         [verdicts[x.name] for x in job.course.exercises],
@@ -45,31 +49,39 @@ def grade(job: Job) -> tuple[Graded, bytes]:
 
 
 def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
-    """Execute cell by cell; each exercise is judged after its cell."""
+    """Execute cell by cell; an exercise is judged when its check is due."""
     verdicts = _before(job, found)
-    due = {found.places[x.name]: x for x in job.course.exercises
-           if x.name not in verdicts}
+    due: dict[int, list[Exercise]] = {}
+    for exercise in job.course.exercises:
+        if exercise.name not in verdicts:
+            for index in found.judged[exercise.name]:
+                due.setdefault(index, []).append(exercise)
     notes: list[str] = []
+    late: set[int] = set()
     kernel = StudentKernel(
         found.notebook, job.settings.limits, job.text, job.slot)
     try:
         with kernel.running():
-            for index, cell in enumerate(found.notebook.cells):
+            for index in range(len(found.notebook.cells) + 1):
+                for exercise in due.get(index, ()):
+                    before = verdicts.get(exercise.name)
+                    if before is None or not before.points:
+                        verdicts[exercise.name] = _judged(
+                            job, kernel, exercise, found, index, late)
+                if index == len(found.notebook.cells):
+                    break
+                cell = found.notebook.cells[index]
                 if cell.cell_type != "code":
                     continue
-                late = False
                 try:
                     kernel.run(cell, index)
                 except TimeoutError as error:
                     notes.append(f"Cell {index + 1}: {error}.")
-                    late = True
-                if exercise := due.get(index):
-                    verdicts[exercise.name] = _judged(
-                        job, kernel, exercise, cell, index, late)
+                    late.add(index)
     except KernelLostError as lost:
         status, reason = LOST[lost.reason]
         notes.append(f"The run ended early: {reason}.")
-        for exercise in due.values():
+        for exercise in job.course.exercises:
             verdicts.setdefault(exercise.name, Verdict.without_points(
                 exercise, status, f"Not judged: {reason}."))
     return verdicts, notes
@@ -79,39 +91,45 @@ def _before(job: Job, found: Matched) -> dict[str, Verdict]:
     """Verdicts that need no run: written answers, and what is missing."""
     verdicts = {}
     for exercise in job.course.exercises:
-        place = found.places.get(exercise.name)
-        source = "" if place is None else found.notebook.cells[place].source
-        if place is None:
-            end = Status.NOT_ATTEMPTED, "Its cell is missing."
-        elif source.strip() in ("", exercise.stub.strip()):
+        if exercise.name not in found.places:
+            end = Status.NOT_ATTEMPTED, found.lost[exercise.name]
+        elif not found.attempts[exercise.name]:
             end = Status.NOT_ATTEMPTED, "Nothing was written."
         elif exercise.written:
             end = Status.WRITTEN, "An answer in words, to be read."
         else:
             continue
-        verdicts[exercise.name] = Verdict.without_points(exercise, *end)
+        cells = [i + 1 for i in found.attempts.get(exercise.name, [])]
+        verdicts[exercise.name] = replace(
+            Verdict.without_points(exercise, *end),
+            cell=", ".join(f"cell {i}" for i in cells))
     return verdicts
 
 
 def _judged(
-    job: Job, kernel: StudentKernel, exercise: Exercise, cell: NotebookNode,
-    index: int, late: bool,
+    job: Job, kernel: StudentKernel, exercise: Exercise, found: Matched,
+    index: int, late: set[int],
 ) -> Verdict:
-    """The verdict on an exercise whose cell has just been run."""
-    if late:
-        return Verdict.without_points(
-            exercise, Status.TIMED_OUT, "Its cell was stopped after "
-            f"{job.settings.limits.cell:.0f} s.")
-    place = f"cell {index + 1}"
-    for error in cell.outputs:
-        if error.output_type == "error":
-            name = error.get("ename")
-            return Verdict.without_points(
-                exercise, Status.OUT_OF_MEMORY if name == "MemoryError"
-                else Status.ERROR, "Its cell ends with an error.",
-                f"{name}: {error.get('evalue')}"[:500], place)
+    """The verdict on what the cells above have left for an exercise."""
+    counted = max(i for i in found.attempts[exercise.name] if i < index)
+    place = f"cell {counted + 1}"
+    words = f"{place}, as it stands before cell {index + 1}"
     text = f"{job.settings.seed} {job.digest} {exercise.name}"
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4])
     with kernel.probing():
-        found = judge(exercise.name, kernel.request, seed, exercise.points)
-    return replace(found, where=found.where and f"{place}, {found.where}")
+        verdict = judge(exercise.name, kernel.request, seed, exercise.points)
+    if not verdict.points:  # its own end may say why
+        if counted in late:
+            verdict = Verdict.without_points(
+                exercise, Status.TIMED_OUT, "Its cell was stopped after "
+                f"{job.settings.limits.cell:.0f} s.")
+        for error in found.notebook.cells[counted].outputs:
+            if error.output_type == "error" and counted not in late:
+                name = error.get("ename")
+                verdict = Verdict.without_points(
+                    exercise, Status.OUT_OF_MEMORY if name == "MemoryError"
+                    else Status.ERROR, "Its cell ends with an error.",
+                    f"{name}: {error.get('evalue')}"[:500], place)
+    if verdict.where.startswith("line"):
+        verdict = replace(verdict, where=f"{place}, {verdict.where}")
+    return replace(verdict, cell=words)

@@ -25,6 +25,8 @@ from labutils.files import write_atomically
 
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What the machine has ended is nothing that a student has got wrong.
+LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
 SLOWEST = 10
 GROUPS = 10  # of totals
 TEMPLATES = jinja2.Environment(
@@ -37,7 +39,7 @@ TEMPLATES.filters["short"] = short
 
 def write_reports(
     out: Path, students: Mapping[str, str], graded: Sequence[Graded],
-    course: Sequence[CourseNotebook],
+    course: Sequence[CourseNotebook], warnings: Sequence[str] = (),
 ) -> None:
     """Write the table and all the pages, from the results alone.
 
@@ -46,6 +48,7 @@ def write_reports(
         students: shown name for each key.
         graded: every notebook of every student.
         course: the notebooks, in order.
+        warnings: what the grader should look at first.
     """
     lines = rows(students, graded, course)
     _write(out / "grades.csv", as_csv(lines, course))
@@ -58,7 +61,8 @@ def write_reports(
             graded=one, name=students[one.student],
             title=titles[one.notebook], outputs=_outputs(executed))
         _write(out / "feedback" / one.student / f"{one.notebook}.html", page)
-    _write(out / "index.html", _index(lines, course, students))
+    _write(out / "index.html", _index(
+        lines, course, students, warnings))
 
 
 def _write(path: Path, text: str) -> None:
@@ -103,14 +107,18 @@ def rows(
 
 def _state(graded: Iterable[Graded]) -> str:
     """What a grader has to know about a student's line."""
-    words = []
-    for state in ("missing", "refused"):
-        if some := [g.notebook[:2] for g in graded if g.state == state]:
-            words.append(f"{state}: {', '.join(some)}")
-    written = [
-        v for g in graded for v in g.verdicts if v.status is Status.WRITTEN]
-    if written:
-        words.append(f"to be read: {len(written)}")
+    graded = [*graded]
+    said = {state: [g.notebook[:2] for g in graded if g.state == state]
+            for state in ("missing", "refused")}
+    for end in LOST:
+        said[end] = [g.notebook[:2] for g in graded
+                     if any(v.status is end for v in g.verdicts)]
+    said["late"] = [f"{g.notebook[:2]} ({g.late})" for g in graded if g.late]
+    words = [f"{state}: {', '.join(some)}"
+             for state, some in said.items() if some]
+    if written := sum(v.status is Status.WRITTEN
+                      for g in graded for v in g.verdicts):
+        words.append(f"to be read: {written}")
     return "; ".join(words) or "complete"
 
 
@@ -121,13 +129,15 @@ def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
     writer.writerow([
         "key", "name",
         *(f"{n.stem[:2]} {x.name}" for n in course for x in n.exercises),
-        "total", "possible", "state",
+        "total", "possible", "state", "files",
     ])
     for line in lines:
         writer.writerow([
             harmless(line.key), harmless(line.name),
             *("" if p is None else f"{p:g}" for p in line.points.values()),
             f"{line.total:g}", f"{line.possible:g}", line.state,
+            harmless("; ".join(f"{g.notebook[:2]}: {g.file}"
+                               for g in line.notebooks if g.file)),
         ])
     return "\ufeff" + buffer.getvalue()
 
@@ -167,7 +177,7 @@ def _outputs(executed: Path) -> dict[str, list[Shown]]:
 
 def _index(
     lines: Sequence[Row], course: Sequence[CourseNotebook],
-    students: Mapping[str, str],
+    students: Mapping[str, str], warnings: Sequence[str],
 ) -> str:
     """The grader's page."""
     graded = [g for line in lines for g in line.notebooks]
@@ -175,7 +185,7 @@ def _index(
     slowest = enumerate(sorted(run, key=lambda g: -g.seconds))
     stubs = {x.name: x.stub for n in course for x in n.exercises}
     return TEMPLATES.get_template("index.html").render(
-        course=course, rows=lines, names=students,
+        course=course, rows=lines, names=students, warnings=warnings,
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
         exercises=_exercises(graded, course),

@@ -53,6 +53,7 @@ class Status(StrEnum):
     KERNEL_DIED = "kernel died"
     NOT_ATTEMPTED = "not attempted"
     WRITTEN = "to be read"
+    READ = "read"  # by a person, who has given the points
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Verdict:
     likely: str = ""
     where: str = ""  # cell and line of an error, in words
     seed: int | None = None  # the same one gives a probe the same inputs
+    cell: str = ""  # which cell counted, in words
 
     @classmethod
     def without_points(
@@ -100,6 +102,10 @@ class Graded:
     sandbox: str = "none"  # in which it ran, in words; "none" says so plainly
     sources: dict[str, str] = field(default_factory=dict)  # of each exercise
     answers: dict[str, str] = field(default_factory=dict)  # those in words
+    # Known when the table is made: which file counts, and why, in words; how
+    # long after the deadline it was saved, empty for in time.
+    file: str = ""
+    late: str = ""
 
     @classmethod
     def without_points(

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from labkit.course import python
 from labstaff.grading.results import Graded
 
 RUN = 6  # tokens
@@ -73,7 +74,7 @@ def fingerprints(source: str) -> set[str]:
     What is no Python has none.
     """
     try:
-        nodes = list(ast.walk(ast.parse(source[:MOST])))
+        nodes = list(ast.walk(ast.parse(python(source[:MOST]))))
         own = {n.arg for n in nodes if isinstance(n, ast.arg)} | {
             n.id for n in nodes
             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}

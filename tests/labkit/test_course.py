@@ -1,12 +1,17 @@
 """What is known of the course: its notebooks, and how one is read."""
 
+import json
+
 import pytest
-from nbformat import v4, writes
+from nbformat import v4, validate, writes
 
 from labkit.course import (
     LESSONS,
     NotebookError,
+    grader,
     notebook_paths,
+    parse_notebook,
+    python,
     read_notebook,
     title,
     without_copies,
@@ -61,10 +66,8 @@ def test_copies_are_known_by_their_names():
 
 
 @pytest.mark.parametrize("content", [
-    "", "not JSON", "[]", '{"nbformat": 9, "cells": []}',
+    "", "not JSON", "[]", '{"nbformat": 4, "metadata": {}}',
     '{"nbformat": 4, "nbformat_minor": 5, "cells": 7, "metadata": {}}',
-    '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": ['
-    '{"id": "a", "cell_type": "markdown", "metadata": {}, "source": 7}]}',
 ])
 def test_what_is_no_notebook_is_named(tmp_path, content, caplog, capfd):
     path = tmp_path / "03_x.ipynb"
@@ -100,3 +103,74 @@ def test_the_lessons_are_the_notebooks_and_their_runs_are_recorded():
     runs = {run for lesson in LESSONS for run in lesson.runs}
     optional = {name for lesson in LESSONS for name in lesson.optional}
     assert runs == set(recorded.names()) - optional
+
+
+def test_the_lessons_know_all_the_exercises():
+    for lesson, path in zip(LESSONS, notebook_paths(), strict=True):
+        found = {"code": [], "markdown": []}
+        for cell in read_notebook(path).cells:
+            if grader(cell).get("solution"):
+                found[cell.cell_type].append(grader(cell)["grade_id"])
+        assert lesson.exercises == tuple(found["code"])
+        # The discussion is known by its tag.
+        assert [*lesson.answers] == [
+            name for name in found["markdown"] if name != "discussion"]
+
+
+# ---- what the format forbids
+
+
+def book(**changes):
+    """The JSON of a small notebook with changes, for its one code cell."""
+    cell = {"id": "a", "cell_type": "code", "metadata": {}, "source": "x = 1",
+            "outputs": [], "execution_count": 1} | changes
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [
+        {name: v for name, v in cell.items() if v != "gone"}]}
+
+
+@pytest.mark.parametrize("raw", [
+    book(), book(execution_count="gone"), book(outputs="gone"),
+    book(metadata="gone"), book(id="gone"), book(attachments={}),
+    book(id=" a b "), book(id=7), book(source=["x =", " 1"]),
+    book(metadata={"tags": 7}), book(outputs=[{"output_type": "what"}, 7]),
+    book(cell_type="gone"), book() | {"nbformat": "4"},
+    book() | {"nbformat_minor": "x"}, book() | {"metadata": 7},
+    book() | {"metadata": {"kernelspec": 7, "title": "t"}}, book() | {"x": 1},
+    {"cells": [*book()["cells"], "text", None]},
+    {"nbformat": 3, "worksheets": [{"cells": [
+        {"cell_type": "code", "input": "x = 1"}]}]},
+], ids=range(19))
+def test_harmless_faults_are_mended_always_alike(raw):
+    data = json.dumps(raw).encode()
+    made, notes = parse_notebook(data)
+    validate(made)
+    [cell] = made.cells
+    assert (cell.cell_type, cell.source) == ("code", "x = 1")
+    assert parse_notebook(data)[0] == made
+    assert parse_notebook(writes(made).encode())[1] == []
+    assert bool(notes) == (raw not in (
+        book(), book(source=["x =", " 1"])))
+
+
+def test_ids_that_occur_twice_become_two_and_the_first_stays():
+    raw = book() | {"cells": 3 * book()["cells"]}
+    made, _ = parse_notebook(json.dumps(raw).encode())
+    assert [cell.id for cell in made.cells] == ["a", "a-1", "a-2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+def test_what_an_editor_has_saved_in_its_own_way(encoding):
+    text = json.dumps(book(source="李雷"), ensure_ascii=False)
+    made, _ = parse_notebook(text.encode(encoding))
+    assert made.cells[0].source == "李雷"
+
+
+@pytest.mark.parametrize(("source", "code"), [
+    ("x = 1", "x = 1"), ("def f(", "def f(\n"),
+    ("%%time\nx = 1", "x = 1\n"), ("\n%%capture out\n%%time\nx", "x\n"),
+    ("%matplotlib inline",
+     "get_ipython().run_line_magic('matplotlib', 'inline')\n"),
+    ("!ls\n" * 200, "!ls\n" * 200),  # it would take seconds
+])
+def test_ipythons_own_words_become_python(source, code):
+    assert python(source) == code

@@ -243,6 +243,11 @@ def unsay(notebook):
     cell_with(notebook, "check_tokenize").outputs = []
 
 
+def unmark(notebook):
+    for cell in notebook.cells:
+        cell.metadata.pop("nbgrader", None)
+
+
 def practice(notebook):
     first_code(notebook, 2).outputs[0].text = (
         "Corpus: the practice text (not The Time Machine), from the package")
@@ -272,6 +277,21 @@ SPOILT = {
                  "error", NB2, ("2: KeyError",)),
     "a stub": (lambda f: edit(f / f"{NB1}.ipynb", stub),
                "exercise", NB1, ("tokenize",)),
+    "a deleted exercise": (
+        lambda f: edit(f / f"{NB1}.ipynb", lambda n: n.cells.remove(
+            cell_with(n, "tokenize"))),
+        "exercise", NB1, ("tokenize",)),
+    "a deleted check": (
+        lambda f: edit(f / f"{NB1}.ipynb", lambda n: n.cells.remove(
+            cell_with(n, "check_tokenize"))),
+        "check", NB1, ("tokenize",)),
+    "no check and no marks": (
+        lambda f: edit(f / f"{NB1}.ipynb", lambda n: (unsay(n), unmark(n))),
+        "check", NB1, ("tokenize",)),
+    "a deleted answer": (
+        lambda f: edit(f / f"{NB4}.ipynb", lambda n: n.cells.remove(
+            cell_with(n, "depth"))),
+        "answer", NB4, ("depth",)),
     "no check": (lambda f: edit(f / f"{NB1}.ipynb", unsay),
                  "check", NB1, ("tokenize",)),
     "no answer": (
@@ -358,6 +378,19 @@ def test_a_missing_part_is_found(folder, spoil, monkeypatch):
         for problem in found:
             line = problem.in_words(language)
             assert all(part in line for part in what) and "\n" not in line
+
+
+def test_a_magic_or_lost_marks_hide_no_exercise(folder):
+    def change(notebook):
+        cell = cell_with(notebook, "tokenize")
+        cell.source = f"%%time\n!pip list\n{cell.source}"
+        unmark(notebook)
+
+    before = [c.name for c in cells.chosen(gather(folder)[0].cells)]
+    edit(folder / f"{NB1}.ipynb", change)
+    gathered = gather(folder)
+    assert problems(gathered) == []
+    assert [c.name for c in cells.chosen(gathered[0].cells)] == before
 
 
 def test_an_error_writes_on_a_line_of_its_own(folder):

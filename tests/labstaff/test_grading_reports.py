@@ -5,10 +5,12 @@ import io
 import json
 import random
 import re
+from dataclasses import replace
 
 import nbformat
 import pytest
 
+from labstaff.grading import written
 from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.pages import write_reports
 from labstaff.grading.results import Graded, Status, Verdict
@@ -22,6 +24,7 @@ COURSE = [
     CourseNotebook("02_rows", "2. Rows", (
         Exercise("rows", 3, False, ""),)),
 ]
+WARNINGS = ["20230002: two names"]
 NAMES = {"20230001": "20230001 李雷", "20230002": f"=1+1 {HOSTILE}",
          "20230003": "Nobody"}
 
@@ -31,15 +34,18 @@ def graded():
     right = Verdict("tokenize", Status.PASSED, 2, 2, "Fine.", seed=5)
     words = Verdict("why", Status.WRITTEN, 0, 4, "To be read.")
     wrong = Verdict("tokenize", Status.FAILED, 0, 2, "Not right.", HOSTILE,
-                    HOSTILE, "2", "the slip of the day", "line 3")
+                    HOSTILE, "2", "the slip of the day", "line 3",
+                    cell="cell 14, as it stands before cell 16")
     lost = Verdict("rows", Status.KERNEL_DIED, 0, 3, "The kernel died.")
     rows = Verdict("rows", Status.PASSED, 3, 3, "Fine.")
     none = Verdict("rows", Status.NOT_ATTEMPTED, 0, 3, "Not handed in.")
     return [
         Graded("20230001", "01_words", "d", "graded", [right, words], [], 3,
                "a box", {"tokenize": "def tokenize(): ..."},
-               {"why": HOSTILE}),
-        Graded("20230001", "02_rows", "d", "graded", [rows], [], 4, "a box"),
+               {"why": HOSTILE},
+               file="a.zip/01.ipynb (the newest of 2 versions)"),
+        Graded("20230001", "02_rows", "d", "graded", [rows], [], 4, "a box",
+               late="3 hours"),
         Graded("20230002", "01_words", "d", "graded", [wrong, words],
                [HOSTILE], 9, "none", {"tokenize": HOSTILE}, {"why": "x"}),
         Graded("20230002", "02_rows", "d", "graded", [lost],
@@ -64,7 +70,7 @@ def out(tmp_path):
     path = tmp_path / "graded" / "20230002" / "01_words.ipynb"
     path.parent.mkdir(parents=True)
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
-    write_reports(tmp_path, NAMES, graded(), COURSE)
+    write_reports(tmp_path, NAMES, graded(), COURSE, WARNINGS)
     return tmp_path
 
 
@@ -78,13 +84,14 @@ def test_the_table(out):
     table = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
     assert table == [
         ["key", "name", "01 tokenize", "01 why", "02 rows", "total",
-         "possible", "state"],
+         "possible", "state", "files"],
         ["20230001", "20230001 李雷", "2", "", "3", "5", "9",
-         "to be read: 1"],
+         "late: 02 (3 hours); to be read: 1",
+         "01: a.zip/01.ipynb (the newest of 2 versions)"],
         ["20230002", f"'=1+1 {HOSTILE}", "0", "", "0", "0", "9",
-         "to be read: 1"],
+         "kernel died: 02; to be read: 1", ""],
         ["20230003", "Nobody", "", "", "0", "0", "9",
-         "missing: 01; refused: 02"],
+         "missing: 01; refused: 02", ""],
     ]
 
 
@@ -98,7 +105,8 @@ def test_the_order_of_the_results_does_not_matter(out, tmp_path):
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     results = graded()
     random.Random(1).shuffle(results)
-    write_reports(out, dict(reversed(NAMES.items())), results, COURSE)
+    write_reports(
+        out, dict(reversed(NAMES.items())), results, COURSE, WARNINGS)
     assert before == {p: p.read_bytes() for p in before}
 
 
@@ -119,7 +127,8 @@ def test_nothing_of_a_students_is_run_or_loaded(out):
 
 def test_a_feedback_page(out):
     page = read(out / "feedback" / "20230002" / "01_words.html")
-    for words in ("the slip of the day", "line 3", "0 of 6 points", "failed",
+    for words in ("the slip of the day", "cell 14, as it", "line 3",
+                  "0 of 6 points", "failed",
                   "plain &lt;script", "no picture", "(cut here)",
                   "1 written answer that"):
         assert words in page, words
@@ -127,13 +136,41 @@ def test_a_feedback_page(out):
 
 def test_the_graders_page(out):
     page = read(out / "index.html")
-    for words in ("3 students", "1 notebooks ran without a sandbox",
+    for words in ("3 students", "20230002: two names", "newest of 2",
+                  "1 notebooks ran without a sandbox",
                   "李雷", "feedback/20230001/01_words.html",
                   "1 of 2", "1 failed", "the slip of the day",
                   "The run ended early", "aria-sort"):
         assert words in page, words
     # Answers are gathered, escaped.
     assert page.count("&lt;script&gt;alert(1)") >= 2
+
+
+# ---- points that a person enters
+
+
+def test_points_for_answers_are_kept(tmp_path):
+    found, problems = written.enter(tmp_path, NAMES, graded())
+    assert found == graded() and not problems
+    path = tmp_path / written.NAME
+    data = path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf") and b"'=1+1" in data
+    text = data.decode("utf-8-sig")
+    first, _ = [line for line in text.splitlines() if "/why/" in line]
+    # As a spreadsheet in China saves it, with a comma and points.
+    entered = text.replace(first, f"{first[:-2]},3.5,好").replace(
+        "4,,", "4,9,")
+    path.write_bytes(entered.encode("gbk"))
+    for _ in range(2):
+        found, [problem] = written.enter(tmp_path, NAMES, graded())
+        assert found[0].points == 5.5 and found[2].points == 0
+        [verdict] = [v for v in found[0].verdicts if v.exercise == "why"]
+        assert (verdict.status, verdict.reason) == (Status.READ, "好")
+        assert "20230002/why/" in problem and "'9' are no points" in problem
+    # Another answer is read anew; the points of the old one stay.
+    other = [replace(one, answers={"why": "new"}) for one in graded()]
+    assert written.enter(tmp_path, NAMES, other)[0] == other
+    assert len(path.read_text("utf-8-sig").splitlines()) == 5
 
 
 # ---- alike
@@ -176,6 +213,7 @@ def test_renamed_and_commented_code_is_alike():
     [pair] = pairs(students(LONG, RENAMED, OTHER), {})
     assert (pair.one, pair.other) == ("s0", "s1")
     assert pair.likeness == 1
+    assert fingerprints(f"%%time\n!ls\n{LONG}") >= fingerprints(LONG)
 
 
 def test_what_the_class_or_the_stub_has_does_not_count():

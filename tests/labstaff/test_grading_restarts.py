@@ -120,7 +120,7 @@ def test_other_settings(tmp_path, monkeypatch):
     out = tmp_path / "out"
     # Nothing of the course is handed in, so that nothing is run.
     [*absent] = grade_class(tmp_path / "in", out, SETTINGS, say=print)
-    assert {one.state for one in absent} == {"missing"}
+    assert {one.state for one in absent} == {"refused"}
     with pytest.raises(GradeError, match="was begun with other settings"):
         grade_class(tmp_path / "in", out, Settings(epochs=3))
     with pytest.raises(GradeError, match="--again 2023: no students match"):
