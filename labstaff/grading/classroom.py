@@ -60,9 +60,13 @@ def grade_class(
         notebooks = course()
         students = find(submissions, [notebook.stem for notebook in notebooks])
         _forget(out, students, again)
-        if sandbox.describe() == "none":
-            say("labutils: there is NO SANDBOX on this machine: what students "
-                "have written runs as you. On Linux install bubblewrap.")
+        # On a cluster, it is the workers that need one.
+        if settings.sandbox and not scheduler and (why := sandbox.fault()):
+            raise GradeError(f"{why} Or say --no-sandbox: what students have "
+                             "written then runs as you, on your files.")
+        if sandbox.describe(settings.sandbox) == "none":
+            say("labutils: NO SANDBOX, as you asked: what students have "
+                "written runs as you.")
         jobs, others = _jobs(students, notebooks, settings)
         graded = [*pool.run(jobs, out, executor, say), *others]
         names = {student.key: student.name for student in students}

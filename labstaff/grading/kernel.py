@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from labstaff.grading.sandbox import LARGEST_FILE, Limits
 START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
 WATCH = 0.1  # seconds between two looks at what it uses
-LARGEST_MESSAGE = 64 * 2**20  # bytes of one of Jupyter's
+LARGEST_MESSAGE = 16 * 2**20  # bytes of one of Jupyter's
 LAUNCHER = [sys.executable, "-m", "ipykernel_launcher", "-f",
             "{connection_file}", "--log-level=CRITICAL"]
 
@@ -52,12 +51,12 @@ class StudentKernel:
 
     Jupyter's messages bring it cells. Probes have hundreds of requests, for
     which those are too slow: they go through a pipe that it is born with. For
-    `text` and `slot` see `sandbox.command`.
+    `text`, `slot` and `confined` see `sandbox.command`.
     """
 
     def __init__(
         self, notebook: NotebookNode, limits: Limits, text: Path | None,
-        slot: int = 0,
+        slot: int = 0, confined: bool = True,
     ) -> None:
         self.limits, self.text = limits, text
         self.lost = ""  # why it is gone; empty while it is there
@@ -65,15 +64,15 @@ class StudentKernel:
         self._due = math.inf  # when the present request has to be over
         self._shown = 0  # bytes of outputs so far
         self._serving = ""  # Jupyter's request that the agent runs in
-        # Short: the path of a socket has 107 characters at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="lg"))
+        self.folder = sandbox.folder()
         self.folder.chmod(0o711)
         self._ours, self._theirs = socket.socketpair()
         self._descriptor = self._theirs.fileno()  # in the kernel as well
         self._pipe = Connection(os.dup(self._ours.fileno()))
         self.manager = _Manager(
-            self.folder, sandbox.user(slot),
-            sandbox.command(LAUNCHER, self.folder, text, limits, slot))
+            self.folder, sandbox.user(slot, confined),
+            sandbox.command(
+                LAUNCHER, self.folder, text, limits, slot, confined))
         self.client: Any = _Client(self, notebook)
 
     @contextlib.contextmanager

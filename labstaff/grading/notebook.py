@@ -40,21 +40,31 @@ def grade(job: Job) -> tuple[Graded, bytes]:
         job.student, job.course.stem, job.digest, "graded",
         [verdicts[x.name] for x in job.course.exercises],
         [*job.notes, *found.notes, *notes], time.monotonic() - begin,
-        sandbox.describe(), code, words)
+        sandbox.describe(job.settings.sandbox), code, words)
     return graded, nbformat.writes(found.notebook).encode("utf-8", "replace")
 
 
 def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
-    """Execute cell by cell; each exercise is judged after its cell."""
+    """Execute cell by cell; each exercise is judged after its cell.
+
+    What stands below the last of them can change no verdict, and is not run.
+    """
     verdicts = _before(job, found)
-    due = {found.places[x.name]: x for x in job.course.exercises
-           if x.name not in verdicts}
+    due: dict[int, list[Exercise]] = {}
+    for x in job.course.exercises:
+        if x.name not in verdicts:
+            due.setdefault(found.places[x.name], []).append(x)
     notes: list[str] = []
+    if not due:
+        return verdicts, notes
     kernel = StudentKernel(
-        found.notebook, job.settings.limits, job.text, job.slot)
+        found.notebook, job.settings.limits, job.text, job.slot,
+        job.settings.sandbox)
     try:
         with kernel.running():
-            for index, cell in enumerate(found.notebook.cells):
+            for index, cell in enumerate(
+                found.notebook.cells[: max(due) + 1]
+            ):
                 if cell.cell_type != "code":
                     continue
                 late = False
@@ -63,13 +73,13 @@ def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
                 except TimeoutError as error:
                     notes.append(f"Cell {index + 1}: {error}.")
                     late = True
-                if exercise := due.get(index):
+                for exercise in due.get(index, ()):
                     verdicts[exercise.name] = _judged(
                         job, kernel, exercise, cell, index, late)
     except KernelLostError as lost:
         status, reason = LOST[lost.reason]
         notes.append(f"The run ended early: {reason}.")
-        for exercise in due.values():
+        for exercise in (x for some in due.values() for x in some):
             verdicts.setdefault(exercise.name, Verdict.without_points(
                 exercise, status, f"Not judged: {reason}."))
     return verdicts, notes

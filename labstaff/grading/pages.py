@@ -104,7 +104,7 @@ def rows(
 def _state(graded: Iterable[Graded]) -> str:
     """What a grader has to know about a student's line."""
     words = []
-    for state in ("missing", "refused"):
+    for state in ("missing", "refused", "interrupted"):
         if some := [g.notebook[:2] for g in graded if g.state == state]:
             words.append(f"{state}: {', '.join(some)}")
     written = [

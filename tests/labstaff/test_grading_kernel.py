@@ -25,7 +25,7 @@ HURRY = replace(LIMITS, cell=4)
 # Its user is no other test's, which may run at the same time.
 SLOT = 500
 sandboxed = pytest.mark.skipif(
-    sandbox.bubblewrap() is None, reason="needs bubblewrap")
+    bool(sandbox.fault()), reason="needs bubblewrap")
 
 
 class Run:
@@ -35,7 +35,8 @@ class Run:
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         self.notebook = nbformat.v4.new_notebook(cells=cells)
         self.kernel = StudentKernel(
-            self.notebook, limits, find_corpus(download=False).path, SLOT)
+            self.notebook, limits, find_corpus(download=False).path, SLOT,
+            confined=not sandbox.fault())
         self.ends, self.lost = [], ""
         with self.kernel.running():
             self.first = self.kernel.process

@@ -329,7 +329,8 @@ def test_gradients_that_are_none_end_the_probe():
     replies = [
         REPLY | {"value": {"type": "root", "place": 0}, "roots": [ONE],
                  "handle": 1, "learns": [True]}, {"grads": [{"data": 3}]}]
-    session = Session(lambda data, seconds: json.dumps(replies.pop(0)))
+    session = Session(
+        lambda data, seconds: json.dumps(replies.pop(0)).encode())
     result = call(session, torch.ones(1, requires_grad=True))
     with pytest.raises(Ended):
         result.backward()
@@ -388,8 +389,9 @@ def test_a_check_that_fails_is_the_exercise_s_loss():
         "name": "X", "kinds": ["KeyError"], "text": "no", "function": "",
         "where": ""}}]
     found = judge("Vocab", lambda *_: json.dumps(
-        replies.pop(0) if len(replies) > 1 else replies[0]), 1)
-    assert found.status is Status.ERROR
+        replies.pop(0) if len(replies) > 1 else replies[0]).encode(), 1)
+    assert found.status is Status.FAILED
+    assert found.got == "X: no"
 
 
 def test_a_probe_has_its_time():
