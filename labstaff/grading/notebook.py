@@ -77,6 +77,8 @@ def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
                     verdicts[exercise.name] = _judged(
                         job, kernel, exercise, cell, index, late)
     except KernelLostError as lost:
+        if lost.reason not in LOST:  # the machine's fault
+            raise
         status, reason = LOST[lost.reason]
         notes.append(f"The run ended early: {reason}.")
         for exercise in (x for some in due.values() for x in some):

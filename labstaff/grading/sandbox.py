@@ -1,10 +1,13 @@
 """Where a student's kernel runs: what it may see, and how much it may use."""
 
+import errno
 import inspect
 import json
 import os
+import platform
 import shutil
 import site
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -75,6 +78,41 @@ def describe(confined: bool) -> str:
     return "none"
 
 
+# Calls that hold memory which belongs to no process, or begin a sandbox of
+# one's own: shmget, semget, msgget, memfd_create, memfd_secret, unshare, setns,
+# clone3 (libraries take clone then); last clone, for its flags. By machine,
+# after the system's number for it.
+REFUSED = {
+    "x86_64": (0xC000003E, (29, 64, 68, 319, 447, 272, 308, 435), 56),
+    "aarch64": (0xC00000B7, (194, 190, 186, 279, 447, 97, 268, 435), 220),
+}
+NEW_USER = 0x10000000  # clone's flag
+
+
+def system_calls() -> bytes:
+    """A seccomp filter for bubblewrap; empty where the machine is unknown.
+
+    Refused calls do not exist for the program (ENOSYS), nor does any call of
+    another machine's, such as those of 32 bits.
+    """
+    if platform.machine() not in REFUSED:
+        return b""
+    machine, calls, clone = REFUSED[platform.machine()]
+    load, equal, at_least, any_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06
+    number, kind, flags = 0, 4, 16  # places in what the kernel hands over
+    steps = [(load, kind), (equal, machine), (load, number),
+             (at_least, 0x40000000), *((equal, call) for call in calls),
+             (equal, clone), (load, flags), (any_bit, NEW_USER),
+             (end, 0x7FFF0000), (end, 0x00050000 | errno.ENOSYS)]
+    allow, refuse = len(steps) - 2, len(steps) - 1
+    jumps = {1: (2, refuse), len(steps) - 5: (len(steps) - 4, allow)}
+    return b"".join(
+        struct.pack("=HBBI", code, *(
+            (place - i - 1 for place in jumps.get(i, (refuse, i + 1)))
+            if code in (equal, at_least, any_bit) else (0, 0)), value)
+        for i, (code, value) in enumerate(steps))
+
+
 def folder() -> Path:
     """A new folder for a kernel's sockets, known as this process's."""
     # Short: the path of a socket has 107 characters at most.
@@ -100,7 +138,7 @@ def bound_judge() -> None:
 
 def command(
     program: list[str], sockets: Path, text: Path | None, limit: Limits,
-    slot: int, confined: bool,
+    slot: int, confined: bool, calls: int,
 ) -> list[str]:
     """A command line that runs a program with limits, and in a sandbox.
 
@@ -115,6 +153,7 @@ def command(
         limit: of the notebook.
         slot: a small number, another one for each sandbox of a time.
         confined: in a sandbox; else it runs as the grader, on all files.
+        calls: descriptor of a file with `system_calls`.
     """
     # Address space is more than memory: libraries map far more than they
     # touch. What is really held is watched from outside.
@@ -125,8 +164,9 @@ def command(
         "RLIMIT_NPROC": 4 * limit.processes if confined else 4096,
         "RLIMIT_FSIZE": LARGEST_FILE, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024,
     })
-    return [*(_wrap(sockets, text) if confined else ()), sys.executable, "-I",
-            "-c", BEGIN, limits, str(user(slot, confined)), *program]
+    return [*(_wrap(sockets, text, calls) if confined else ()),
+            sys.executable, "-I", "-c", BEGIN, limits,
+            str(user(slot, confined)), *program]
 
 
 def _begin() -> None:
@@ -174,7 +214,7 @@ def _namespaces() -> list[str]:
     return ["--unshare-user", *own]
 
 
-def _wrap(sockets: Path, text: Path | None) -> list[str]:
+def _wrap(sockets: Path, text: Path | None, calls: int) -> list[str]:
     """bubblewrap's part of the command line."""
     found = ["bwrap", *_namespaces(), "--clearenv"]
     for name, value in environment(text).items():
@@ -208,7 +248,10 @@ def _wrap(sockets: Path, text: Path | None) -> list[str]:
             found += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             found += ["--ro-bind", str(path), str(path)]
-    return [*found, "--"]
+    if system_calls():
+        found += ["--seccomp", str(calls)]
+    # Of whoever grades, it could be filled.
+    return [*found, "--remount-ro", "/", "--"]
 
 
 @cache
