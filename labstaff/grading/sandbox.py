@@ -79,9 +79,9 @@ def describe(confined: bool) -> str:
 
 
 # Calls that hold memory which belongs to no process, or begin a sandbox of
-# one's own: shmget, semget, msgget, memfd_create, memfd_secret, unshare, setns,
-# clone3 (libraries take clone then); last clone, for its flags. By machine,
-# after the system's number for it.
+# one's own: shmget, semget, msgget, memfd_create, memfd_secret, unshare,
+# setns, clone3 (libraries take clone then); last clone, for its flags. By
+# machine, after the system's number for it.
 REFUSED = {
     "x86_64": (0xC000003E, (29, 64, 68, 319, 447, 272, 308, 435), 56),
     "aarch64": (0xC00000B7, (194, 190, 186, 279, 447, 97, 268, 435), 220),
