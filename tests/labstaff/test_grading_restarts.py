@@ -17,10 +17,11 @@ from classroom import NOTEBOOK_SECONDS, SETTINGS
 from nbformat import v4
 
 from labstaff.grading import classroom as grading
-from labstaff.grading import pool, sandbox
+from labstaff.grading import pool, proof, sandbox
 from labstaff.grading.classroom import GradeError, grade_class
 from labstaff.grading.kernel import wait_for_end
 from labstaff.grading.matching import CourseNotebook, Exercise
+from labstaff.grading.proof import NotReadyError
 from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
 
 # ---- the list of jobs, with workers that know the results at once
@@ -97,6 +98,62 @@ def test_a_worker_without_a_result_costs_its_own_notebook(tmp_path):
           for end in (Status.TIMED_OUT, Status.KERNEL_DIED)]
     assert found[2].notes == [
         "a note", "Its process has ended (RuntimeError: exit code -9)."]
+    # That was no student's fault, and is tried again by the next run.
+    assert [one.state for one in found[1:3]] == ["graded", "interrupted"]
+    again = Workers()
+    assert [one.points for one in run(tmp_path, again)] == [2, 0, 2, 2]
+    assert again.begun == ["s2"]
+
+
+def test_a_process_that_is_killed_is_begun_once_more(monkeypatch):
+    ends = [RuntimeError("exit code -9"), None, *[RuntimeError("broken")] * 2]
+
+    def once(job):
+        if error := ends.pop(0):
+            raise error
+        return job
+
+    monkeypatch.setattr(pool, "_once", once)
+    assert pool._tried(JOBS[0]) is JOBS[0]
+    with pytest.raises(RuntimeError, match="broken"):
+        pool._tried(JOBS[0])
+
+
+def test_a_machine_that_cannot_grade_ends_the_run(tmp_path):
+    with pytest.raises(NotReadyError, match="no torch"):
+        run(tmp_path, Workers({"s1": NotReadyError("no torch")}))
+    assert not pool.place(tmp_path, "s1", "01_words").exists()
+
+
+def test_the_course_s_own_solutions_come_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABUTILS_RESULTS_DIR", str(tmp_path))
+    monkeypatch.setattr(proof, "_state", lambda *_: "state")
+    settings, begun = Settings(sandbox=False), []
+
+    def graded(status, error=None):
+        def run(job):
+            begun.append(job)
+            if error:
+                raise error
+            return Graded("course", "course", "", "graded", [Verdict(
+                "one_hot", status, 1, 1, "Not right.", got="None")]), b""
+        return run
+
+    for run, words in (
+        (graded(Status.FAILED), r"\(one_hot: Not right. None\)"),
+        (graded(Status.PASSED, RuntimeError("OSError: libtorch")), "libtorch"),
+    ):
+        proof._faults.clear()
+        with pytest.raises(NotReadyError, match=words):
+            proof.prove(settings, None, run)
+    for _ in range(2):  # what passed is kept for the next process
+        proof._faults.clear()
+        proof.prove(settings, None, graded(Status.PASSED))
+    proof._faults.clear()
+    assert len(begun) == 3
+    names = {x.name for n in grading.course() for x in n.exercises
+             if not x.written}
+    assert {x.name for x in begun[0].course.exercises} == names
 
 
 # ---- what is refused
