@@ -131,7 +131,7 @@ def main() -> None:
         lines = [
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} "
             f"cores, Python {platform.python_version()}; sandbox: "
-            f"{sandbox.describe()}", "",
+            f"{sandbox.describe(confined=True)}", "",
             *against_nbgrader(
                 folder / "class", 2 if quick else len(classroom.honest())),
             "", *whole_course(folder / "course", paths),

@@ -184,6 +184,9 @@ def _add_grade(commands: Any) -> None:
     grade.add_argument("--scheduler", metavar="ADDRESS",
                        help="of a Dask cluster, such as tcp://10.0.0.1:8786 "
                        "(needs the extra `cluster`)")
+    grade.add_argument("--no-sandbox", action="store_true",
+                       help="run what students have written as you, on your "
+                       "files; only for notebooks that you trust")
     grade.set_defaults(command=_grade)
 
 
@@ -203,7 +206,7 @@ def _grade(options: argparse.Namespace) -> int:
         options.submissions, options.out,
         Settings(options.epochs, options.seed, Limits(
             options.cell_seconds, options.notebook_seconds,
-            options.memory * 2**30)),
+            options.memory * 2**30), not options.no_sandbox),
         processes=options.jobs, scheduler=options.scheduler,
         again=options.again, only=options.notebook,
         deadline=options.deadline, roster=options.roster,

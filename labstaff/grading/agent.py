@@ -287,9 +287,9 @@ def numbers(tensor):
     """What is in a tensor."""
     if tensor.dtype not in DTYPES:
         raise ValueError(f"a tensor of {tensor.dtype}")
-    tensor = tensor.detach().to("cpu").contiguous()
     if tensor.numel() * tensor.element_size() > MOST_BYTES // 2:
         raise ValueError(LARGE)
+    tensor = tensor.detach().to("cpu").contiguous()
     raw = tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
     return {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),
             "data": base64.b64encode(raw).decode("ascii")}

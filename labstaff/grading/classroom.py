@@ -72,9 +72,13 @@ def grade_class(
         students = _find(submissions, every, roster)
         said = [doubt for student in students for doubt in student.doubts]
         _forget(out, students, again)
-        if sandbox.describe() == "none":
-            say("labutils: there is NO SANDBOX on this machine: what students "
-                "have written runs as you. On Linux install bubblewrap.")
+        # On a cluster, it is the workers that need one.
+        if settings.sandbox and not scheduler and (why := sandbox.fault()):
+            raise GradeError(f"{why} Or say --no-sandbox: what students have "
+                             "written then runs as you, on your files.")
+        if sandbox.describe(settings.sandbox) == "none":
+            say("labutils: NO SANDBOX, as you asked: what students have "
+                "written runs as you.")
         if (text := find_corpus().path) is None:
             said.insert(0, "The Time Machine was not found: all notebooks ran "
                         "on the practice text.")

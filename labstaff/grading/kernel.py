@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -34,13 +35,14 @@ from labstaff.grading.sandbox import LARGEST_FILE, Limits
 START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
 WATCH = 0.1  # seconds between two looks at what it uses
-LARGEST_MESSAGE = 64 * 2**20  # bytes of one of Jupyter's
+LARGEST_MESSAGE = 16 * 2**20  # bytes of one of Jupyter's
 LAUNCHER = [sys.executable, "-m", "ipykernel_launcher", "-f",
             "{connection_file}", "--log-level=CRITICAL"]
 
 
 class KernelLostError(RuntimeError):
-    """The kernel is gone; `reason` is one of `notebook.LOST`."""
+    """The kernel is gone; `reason` is one of `notebook.LOST`, or else no
+    fault of the notebook's."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -52,12 +54,12 @@ class StudentKernel:
 
     Jupyter's messages bring it cells. Probes have hundreds of requests, for
     which those are too slow: they go through a pipe that it is born with. For
-    `text` and `slot` see `sandbox.command`.
+    `text`, `slot` and `confined` see `sandbox.command`.
     """
 
     def __init__(
         self, notebook: NotebookNode, limits: Limits, text: Path | None,
-        slot: int = 0,
+        slot: int = 0, confined: bool = True,
     ) -> None:
         self.limits, self.text = limits, text
         self.lost = ""  # why it is gone; empty while it is there
@@ -65,15 +67,20 @@ class StudentKernel:
         self._due = math.inf  # when the present request has to be over
         self._shown = 0  # bytes of outputs so far
         self._serving = ""  # Jupyter's request that the agent runs in
-        # Short: the path of a socket has 107 characters at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="lg"))
+        self.folder = sandbox.folder()
         self.folder.chmod(0o711)
         self._ours, self._theirs = socket.socketpair()
         self._descriptor = self._theirs.fileno()  # in the kernel as well
         self._pipe = Connection(os.dup(self._ours.fileno()))
+        self._calls = tempfile.TemporaryFile()  # noqa: SIM115
+        self._calls.write(sandbox.system_calls())
+        self._calls.seek(0)
+        self._killed = memory_kills()
         self.manager = _Manager(
-            self.folder, sandbox.user(slot),
-            sandbox.command(LAUNCHER, self.folder, text, limits, slot))
+            self.folder, sandbox.user(slot, confined),
+            sandbox.command(
+                LAUNCHER, self.folder, text, limits, slot, confined,
+                self._calls.fileno()))
         self.client: Any = _Client(self, notebook)
 
     @contextlib.contextmanager
@@ -88,7 +95,7 @@ class StudentKernel:
                 env=sandbox.environment(self.text),
                 # What is written past the notebook would be the grader's.
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                pass_fds=[self._descriptor],
+                pass_fds=[self._descriptor, self._calls.fileno()],
             ):
                 self._theirs.close()
                 pid = self.manager.provisioner.pid  # type: ignore[union-attr]
@@ -102,7 +109,7 @@ class StudentKernel:
                     self._kill()
         finally:
             self.manager.context.destroy(linger=0)
-            for end in (self._ours, self._theirs, self._pipe):
+            for end in (self._ours, self._theirs, self._pipe, self._calls):
                 end.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -169,6 +176,8 @@ class StudentKernel:
 
     def _lose(self, reason: str) -> None:
         """Kill the kernel and remember why."""
+        if reason == "kernel died" and memory_kills() != self._killed:
+            reason = "killed by the system, which was out of memory"
         self.lost = self.lost or reason
         self._kill()
 
@@ -189,17 +198,20 @@ class StudentKernel:
     def _excess(self) -> str:
         """Why it has to end; empty where all is well."""
         found = self._processes()
-        held = written = 0
+        held = 0
+        written = disk_use(self.folder)
+        files: dict[tuple[int, int], int] = {}  # that no folder shows any more
         for process in found:
             with contextlib.suppress(psutil.Error):
                 held += process.memory_info().rss
-        with contextlib.suppress(OSError):  # files come and go
-            written = sum(p.lstat().st_size for p in self.folder.iterdir())
+            files |= unlinked(process.pid)
+        if held > self.limits.memory:  # most of it may be the same memory
+            held = sum(map(own_memory, found))
         if _has_ended(self.process):
             return "kernel died"
         if len(found) > self.limits.processes:
             return "processes"
-        if held > self.limits.memory:
+        if held + sum(files.values()) > self.limits.memory:
             return "out of memory"
         if time.monotonic() > min(self.end, self._due):
             return "timed out"
@@ -318,6 +330,48 @@ def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def own_memory(process: psutil.Process) -> int:
+    """What a process holds, and its share of what several hold together."""
+    try:
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", full.rss))
+    except psutil.Error:
+        return 0
+
+
+def unlinked(pid: int) -> dict[tuple[int, int], int]:
+    """Bytes of the files that a process alone keeps from being removed."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                    key = status.st_dev, status.st_ino
+                    found[key] = status.st_blocks * 512
+    return found
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes of all that lies in a folder; files come and go meanwhile."""
+    total = 0
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            with contextlib.suppress(OSError):
+                status = Path(place, name).lstat()
+                total += max(status.st_size, status.st_blocks * 512)
+    return total
+
+
+def memory_kills() -> str:
+    """How many processes the system has killed for want of memory."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return line
+    return ""
 
 
 def _has_ended(process: psutil.Process) -> bool:

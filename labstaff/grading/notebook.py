@@ -44,12 +44,15 @@ def grade(job: Job) -> tuple[Graded, bytes]:
         job.student, job.course.stem, job.digest, "graded",
         [verdicts[x.name] for x in job.course.exercises],
         [*job.notes, *found.notes, *notes], time.monotonic() - begin,
-        sandbox.describe(), code, words)
+        sandbox.describe(job.settings.sandbox), code, words)
     return graded, nbformat.writes(found.notebook).encode("utf-8", "replace")
 
 
 def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
-    """Execute cell by cell; an exercise is judged when its check is due."""
+    """Execute cell by cell; an exercise is judged when its check is due.
+
+    What stands below the last of them can change no verdict, and is not run.
+    """
     verdicts = _before(job, found)
     due: dict[int, list[Exercise]] = {}
     for exercise in job.course.exercises:
@@ -58,17 +61,20 @@ def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
                 due.setdefault(index, []).append(exercise)
     notes: list[str] = []
     late: set[int] = set()
+    if not due:
+        return verdicts, notes
     kernel = StudentKernel(
-        found.notebook, job.settings.limits, job.text, job.slot)
+        found.notebook, job.settings.limits, job.text, job.slot,
+        job.settings.sandbox)
     try:
         with kernel.running():
-            for index in range(len(found.notebook.cells) + 1):
+            for index in range(max(due) + 1):
                 for exercise in due.get(index, ()):
                     before = verdicts.get(exercise.name)
                     if before is None or not before.points:
                         verdicts[exercise.name] = _judged(
                             job, kernel, exercise, found, index, late)
-                if index == len(found.notebook.cells):
+                if index == max(due):
                     break
                 cell = found.notebook.cells[index]
                 if cell.cell_type != "code":
@@ -79,6 +85,8 @@ def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
                     notes.append(f"Cell {index + 1}: {error}.")
                     late.add(index)
     except KernelLostError as lost:
+        if lost.reason not in LOST:  # the machine's fault
+            raise
         status, reason = LOST[lost.reason]
         notes.append(f"The run ended early: {reason}.")
         for exercise in job.course.exercises:

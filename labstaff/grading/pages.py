@@ -109,7 +109,7 @@ def _state(graded: Iterable[Graded]) -> str:
     """What a grader has to know about a student's line."""
     graded = [*graded]
     said = {state: [g.notebook[:2] for g in graded if g.state == state]
-            for state in ("missing", "refused")}
+            for state in ("missing", "refused", "interrupted")}
     for end in LOST:
         said[end] = [g.notebook[:2] for g in graded
                      if any(v.status is end for v in g.verdicts)]

@@ -20,11 +20,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from labstaff.grading import sandbox
+from labstaff.grading.proof import NotReadyError, prove
 from labstaff.grading.results import Graded, Job, Status
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
 SPARE = 90.0  # seconds beyond a notebook's own limit, to begin and to end
+TRIES = 2  # of a notebook whose process ends before it has a result
+INTERRUPTED = "interrupted"  # by the machine; the next run tries it again
 RETRIES = 5  # of a notebook, on other workers when its own dies
 SCHEDULER = 30  # seconds for the scheduler to answer
 
@@ -65,6 +69,8 @@ def run(
         job = jobs[number]
         try:
             graded, executed = future.result()
+        except NotReadyError:
+            raise
         except Exception as error:  # a worker or its machine is gone
             graded, executed = _lost(job, error), b""
         path = place(out, job.student, job.course.stem)
@@ -79,6 +85,9 @@ def run(
             f"{graded.seconds:.0f} s; about "
             + (f"{left / 60:.0f} min" if left >= 30 else f"{left:.0f} s")
             + " left")
+    if lost := sum(one.state == INTERRUPTED for one in done.values()):
+        say(f"labutils: the machine interrupted {lost} notebooks. The same "
+            "command tries them again.")
     return [done[number] for number in range(len(jobs))]
 
 
@@ -88,20 +97,21 @@ def _finished(out: Path, job: Job) -> Graded | None:
         found = Graded.load(place(out, job.student, job.course.stem))
     except (OSError, ValueError):
         return None
-    return found if found.digest == job.digest else None
+    same = found.digest == job.digest and found.state != INTERRUPTED
+    return found if same else None
 
 
 def _lost(job: Job, error: Exception) -> Graded:
     """A notebook whose worker came to no result."""
     if isinstance(error, TimeoutError):
-        status = Status.TIMED_OUT
+        status, state = Status.TIMED_OUT, "graded"
         reason = "It was not finished within its time."
-    else:
-        status = Status.KERNEL_DIED
+    else:  # no student's fault
+        status, state = Status.KERNEL_DIED, INTERRUPTED
         reason = f"Its process has ended ({type(error).__name__}: {error})."
     return Graded.without_points(
         job.student, job.course, status, reason, [*job.notes, reason],
-        "graded", job.digest)
+        state, job.digest)
 
 
 # ---- where they run
@@ -123,6 +133,7 @@ def workers(
     if scheduler is None:
         if METHOD == "forkserver":
             forkserver.ensure_running()  # its imports take seconds
+        sandbox.sweep()
         executor = ThreadPoolExecutor(processes or os.cpu_count())
         try:
             yield executor
@@ -146,14 +157,36 @@ def workers(
 
 
 def in_process(job: Job) -> tuple[Graded, bytes]:
-    """Grade in a process of its own, which is ended when it takes too long."""
+    """Grade in a process of its own, which is ended when it takes too long.
+
+    Raises:
+        NotReadyError: this machine cannot grade.
+        TimeoutError: it took too long.
+        RuntimeError: its process has ended each time.
+    """
     if job.text is not None and not job.text.is_file():
         path = find_corpus().path
         if path is None:
-            raise ClusterError(
+            raise NotReadyError(
                 "This worker has no copy of The Time Machine. Put one there "
                 "and name it in LABUTILS_TEXT.")
         job = replace(job, text=path)
+    prove(job.settings, job.text, _tried)
+    return _tried(job)
+
+
+def _tried(job: Job) -> tuple[Graded, bytes]:
+    """Grade; a process that was killed from outside is begun once more."""
+    for left in reversed(range(TRIES)):
+        try:
+            return _once(job)
+        except RuntimeError:
+            if not left:
+                raise
+    raise AssertionError("it was not tried")
+
+
+def _once(job: Job) -> tuple[Graded, bytes]:
     # Dask begins its workers as daemons, which could begin no process.
     multiprocessing.current_process().daemon = False
     here, there = CONTEXT.Pipe()
@@ -163,7 +196,10 @@ def in_process(job: Job) -> tuple[Graded, bytes]:
     try:
         if not here.poll(job.settings.limits.notebook + SPARE):
             raise TimeoutError
-        return here.recv()
+        found = here.recv()
+        if isinstance(found, str):
+            raise RuntimeError(found)
+        return found
     except EOFError:
         process.join(5)
         raise RuntimeError(f"exit code {process.exitcode}") from None
@@ -171,19 +207,25 @@ def in_process(job: Job) -> tuple[Graded, bytes]:
         process.kill()
         process.join()
         here.close()
+        sandbox.sweep()
 
 
 def _grade(job: Job, grader: Connection) -> None:
-    """Grade, send the result, and end; runs in the new process."""
-    import torch
-
-    from labstaff.grading.notebook import grade
-
+    """Grade, send the result or an error, and end; in the new process."""
     threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
     # Ctrl-C is for the grader's own process, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)  # the others need the cores
-    grader.send(grade(job))
+    try:
+        import torch
+
+        from labstaff.grading.notebook import grade
+
+        sandbox.bound_judge()
+        torch.set_num_threads(1)  # the others need the cores
+        found: Any = grade(job)
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+    grader.send(found)
 
 
 def _end_with(grader: Connection) -> None:

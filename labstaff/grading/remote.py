@@ -32,6 +32,9 @@ Request = Callable[[bytes, float], bytes]
 CALL = 15.0  # seconds for one call
 PROBE = 60.0  # seconds for all the calls of a probe
 CHUNK = 20  # items that are read at once
+MOST_BYTES = 16 * agent.MOST_BYTES  # of all the answers to a probe
+MOST_PARTS = 4 * agent.MOST_ITEMS  # of one answer
+MOST_LAYERS = 100
 DTYPES = {name: dtype for dtype, name in agent.DTYPES.items()}
 COLLECTIONS: dict[str, Callable[[Iterable[Any]], Any]] = {
     "list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
@@ -101,7 +104,8 @@ def judge(
         raise ended.reason from None
     except Exception as error:  # an object that is not what it seems to be
         return verdict(
-            Status.ERROR, "The check could not be carried out.",
+            Status.FAILED, "What the function gives back is not what the "
+            "check can look at.",
             got=f"{type(error).__name__}: {error}"[:500])
     finally:
         torch.set_grad_enabled(recording)
@@ -119,6 +123,7 @@ class Session:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._end = time.monotonic() + PROBE
+        self._left = MOST_BYTES
 
     def ask(self, what: str, *arguments: Any) -> dict[str, Any]:
         """Have one of the agent's methods called.
@@ -138,7 +143,11 @@ class Session:
             answer = self._request(request, min(CALL, left))
         except Exception as error:
             raise Ended(error) from None
+        self._left -= len(answer)
         with _reading():
+            # Counted before anything is made of it: each is an object here.
+            if self._left < 0 or sum(map(answer.count, b"[{,")) > MOST_PARTS:
+                raise ValueError(agent.LARGE)
             reply = json.loads(answer)
             if not isinstance(reply, dict):
                 raise ValueError("the answer cannot be read")
@@ -260,8 +269,9 @@ class Module(nn.Module):
         self.training = bool(value["training"])
         self._session, self._handle = session, int(value["handle"])
         self._named = parameters
-        self._layers = [(kind, int(size)) for kind, size in value["layers"]
-                        if kind in ("tanh", "relu")]
+        self._layers = [
+            (kind, int(size)) for kind, size in value["layers"][:MOST_LAYERS]
+            if kind in ("tanh", "relu")]
 
     def named_parameters(self, *_: Any, **__: Any) -> Iterator[Any]:
         yield from self._named.items()

@@ -26,6 +26,7 @@ class Settings:
     # nobody can know it before.
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
+    sandbox: bool = True  # False: as the grader, on all of the grader's files
 
 
 @dataclass(frozen=True)

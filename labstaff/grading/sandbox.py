@@ -1,16 +1,22 @@
 """Where a student's kernel runs: what it may see, and how much it may use."""
 
+import errno
 import inspect
 import json
 import os
+import platform
 import shutil
 import site
+import struct
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import psutil
 
 from labutils import settings
 
@@ -18,7 +24,9 @@ from labutils import settings
 HOME = "/home/student"
 FONTS = f"{HOME}/.matplotlib"
 SCRATCH = 256 * 2**20  # bytes of such files
+JUDGE = 3 * 2**30  # bytes of memory
 LARGEST_FILE = 64 * 2**20  # bytes
+FOLDER = "lg"  # how the names of kernels' folders begin
 # As root each sandbox gets a user of its own, who owns nothing.
 FIRST_USER = 64_000
 USERS = 1_000
@@ -36,21 +44,33 @@ class Limits:
 
 
 @cache
-def bubblewrap() -> str | None:
-    """Path of a bubblewrap that works here; None where there is none."""
-    path = shutil.which("bwrap") if sys.platform == "linux" else None
-    if path is None:
-        return None
-    tried = subprocess.run(
-        [path, "--ro-bind", "/", "/", *_namespaces(), "true"],
-        capture_output=True, timeout=30,
-    )
-    return path if tried.returncode == 0 else None
+def fault() -> str:
+    """Why there is no sandbox on this machine, and what to do; else empty."""
+    if sys.platform != "linux":
+        return ("There is no sandbox: bubblewrap is for Linux alone. Grade in "
+                "the container of docs/grading.md.")
+    if (program := shutil.which("bwrap")) is None:
+        return ("There is no sandbox: bubblewrap is not installed. Install "
+                "it: sudo apt-get install bubblewrap.")
+    try:
+        tried = subprocess.run(
+            [program, "--ro-bind", "/", "/", *_namespaces(), "true"],
+            capture_output=True, timeout=30, encoding="utf-8",
+            errors="replace")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    else:
+        if not tried.returncode:
+            return ""
+        said = tried.stderr.strip()
+    return (f"There is no sandbox: bubblewrap is installed ({program}) and "
+            f"fails: {said}. Allow it to make namespaces; docs/grading.md "
+            "says how in a container.")
 
 
-def describe() -> str:
-    """The sandbox in words, for the report."""
-    if bubblewrap():
+def describe(confined: bool) -> str:
+    """Where notebooks run, in words, for the report."""
+    if confined:
         return "bubblewrap: no network, no files but the course's"
     # The container of docs/grading.Containerfile alone sets this.
     if os.environ.get("LABUTILS_CONTAINER", "").strip() == "grading":
@@ -58,11 +78,72 @@ def describe() -> str:
     return "none"
 
 
+# Calls that hold memory which belongs to no process, or begin a sandbox of
+# one's own: shmget, semget, msgget, memfd_create, memfd_secret, unshare,
+# setns, clone3 (libraries take clone then); last clone, for its flags. By
+# machine, after the system's number for it.
+REFUSED = {
+    "x86_64": (0xC000003E, (29, 64, 68, 319, 447, 272, 308, 435), 56),
+    "aarch64": (0xC00000B7, (194, 190, 186, 279, 447, 97, 268, 435), 220),
+}
+NEW_USER = 0x10000000  # clone's flag
+
+
+def system_calls() -> bytes:
+    """A seccomp filter for bubblewrap; empty where the machine is unknown.
+
+    Refused calls do not exist for the program (ENOSYS), nor does any call of
+    another machine's, such as those of 32 bits.
+    """
+    if platform.machine() not in REFUSED:
+        return b""
+    machine, calls, clone = REFUSED[platform.machine()]
+    load, equal, at_least, any_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06
+    number, kind, flags = 0, 4, 16  # places in what the kernel hands over
+    steps = [(load, kind), (equal, machine), (load, number),
+             (at_least, 0x40000000), *((equal, call) for call in calls),
+             (equal, clone), (load, flags), (any_bit, NEW_USER),
+             (end, 0x7FFF0000), (end, 0x00050000 | errno.ENOSYS)]
+    allow, refuse = len(steps) - 2, len(steps) - 1
+    jumps = {1: (2, refuse), len(steps) - 5: (len(steps) - 4, allow)}
+    return b"".join(
+        struct.pack("=HBBI", code, *(
+            (place - i - 1 for place in jumps.get(i, (refuse, i + 1)))
+            if code in (equal, at_least, any_bit) else (0, 0)), value)
+        for i, (code, value) in enumerate(steps))
+
+
+def folder() -> Path:
+    """A new folder for a kernel's sockets, known as this process's."""
+    # Short: the path of a socket has 107 characters at most.
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
+
+
+def sweep() -> None:
+    """Remove the folders of processes that were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        pid = path.name.removeprefix(FOLDER).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def bound_judge() -> None:
+    """Let what a kernel answers never take the judge more than some memory."""
+    if sys.platform == "linux":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (JUDGE, most))
+
+
 def command(
     program: list[str], sockets: Path, text: Path | None, limit: Limits,
-    slot: int,
+    slot: int, confined: bool, calls: int,
 ) -> list[str]:
-    """A command line that runs a program with limits, sandboxed if possible.
+    """A command line that runs a program with limits, and in a sandbox.
+
+    Whether there is one is not found out here: what students' code has done
+    to the machine meanwhile must not decide where the next one's runs.
 
     Args:
         program: the kernel's own command line.
@@ -71,17 +152,21 @@ def command(
         text: of the corpus, to be seen in the sandbox at the same place.
         limit: of the notebook.
         slot: a small number, another one for each sandbox of a time.
+        confined: in a sandbox; else it runs as the grader, on all files.
+        calls: descriptor of a file with `system_calls`.
     """
+    # Address space is more than memory: libraries map far more than they
+    # touch. What is really held is watched from outside.
+    space = limit.memory + 4 * 2**30
     limits = json.dumps({
-        # Address space is more than memory: libraries map far more than they
-        # touch. What is really held is watched from outside.
-        "RLIMIT_AS": limit.memory + 4 * 2**30,
+        "RLIMIT_AS": space, "RLIMIT_DATA": space,
         # Threads count as well, and without namespaces all the user's.
-        "RLIMIT_NPROC": 4 * limit.processes if bubblewrap() else 4096,
+        "RLIMIT_NPROC": 4 * limit.processes if confined else 4096,
         "RLIMIT_FSIZE": LARGEST_FILE, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024,
     })
-    return [*_wrap(sockets, text), sys.executable, "-I", "-c", BEGIN, limits,
-            str(user(slot)), *program]
+    return [*(_wrap(sockets, text, calls) if confined else ()),
+            sys.executable, "-I", "-c", BEGIN, limits,
+            str(user(slot, confined)), *program]
 
 
 def _begin() -> None:
@@ -108,30 +193,37 @@ def _begin() -> None:
 BEGIN = f"{inspect.getsource(_begin)}\n_begin()"
 
 
-def user(slot: int) -> int:
+def user(slot: int, confined: bool = True) -> int:
     """Number of the user that a sandbox runs as; 0 for the grader's own."""
-    drops = bubblewrap() and os.geteuid() == 0
+    drops = confined and os.geteuid() == 0
     return FIRST_USER + slot % USERS if drops else 0
 
 
+@cache
 def _namespaces() -> list[str]:
     """Which of the machine's things the sandbox has of its own."""
     own = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
            "--unshare-cgroup-try", "--die-with-parent", "--new-session"]
     # Root needs no user namespace; it drops to another user instead.
-    return own if os.geteuid() == 0 else ["--unshare-user", *own]
+    if os.geteuid() == 0:
+        return own
+    known = subprocess.run(
+        ["bwrap", "--help"], capture_output=True, timeout=30)
+    if b"--disable-userns" in known.stdout + known.stderr:  # from 0.8 on
+        own.append("--disable-userns")
+    return ["--unshare-user", *own]
 
 
-def _wrap(sockets: Path, text: Path | None) -> list[str]:
-    """bubblewrap's part of the command line, if there is one."""
-    if (program := bubblewrap()) is None:
-        return []
-    found = [program, *_namespaces(), "--clearenv"]
+def _wrap(sockets: Path, text: Path | None, calls: int) -> list[str]:
+    """bubblewrap's part of the command line."""
+    found = ["bwrap", *_namespaces(), "--clearenv"]
     for name, value in environment(text).items():
         found += ["--setenv", name, value]
-    # First: a virtual environment may lie below one of them.
-    for place in (HOME, "/tmp"):
+    # First: a virtual environment or the course may lie below one of them.
+    found += ["--dev", "/dev"]
+    for place in (HOME, "/tmp", "/dev/shm"):
         found += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
+    found += ["--remount-ro", "/dev"]
     found += ["--perms", "1777", "--dir", FONTS]
     for path in _font_lists():
         found += ["--ro-bind", str(path), f"{FONTS}/{path.name}"]
@@ -149,14 +241,17 @@ def _wrap(sockets: Path, text: Path | None) -> list[str]:
         found += ["--perms", "0755", "--dir", folder]
     for path in readable:
         found += ["--ro-bind", str(path), str(path)]
-    found += ["--proc", "/proc", "--dev", "/dev"]
+    found += ["--proc", "/proc"]
     found += ["--bind", str(sockets), str(sockets), "--chdir", HOME]
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         if (path := Path("/", name)).is_symlink():
             found += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             found += ["--ro-bind", str(path), str(path)]
-    return [*found, "--"]
+    if system_calls():
+        found += ["--seccomp", str(calls)]
+    # Of whoever grades, it could be filled.
+    return [*found, "--remount-ro", "/", "--"]
 
 
 @cache
@@ -173,6 +268,8 @@ def environment(text: Path | None) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join(
             [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
+        # The very package that the grader runs, whatever else is installed.
+        "PYTHONPATH": str(settings.home()),
         "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": FONTS,
         "IPYTHONDIR": f"{HOME}/.ipython",
         "LABUTILS_DEVICE": "cpu",

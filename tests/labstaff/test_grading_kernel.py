@@ -25,7 +25,7 @@ HURRY = replace(LIMITS, cell=4)
 # Its user is no other test's, which may run at the same time.
 SLOT = 500
 sandboxed = pytest.mark.skipif(
-    sandbox.bubblewrap() is None, reason="needs bubblewrap")
+    bool(sandbox.fault()), reason="needs bubblewrap")
 
 
 class Run:
@@ -35,7 +35,8 @@ class Run:
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         self.notebook = nbformat.v4.new_notebook(cells=cells)
         self.kernel = StudentKernel(
-            self.notebook, limits, find_corpus(download=False).path, SLOT)
+            self.notebook, limits, find_corpus(download=False).path, SLOT,
+            confined=not sandbox.fault())
         self.ends, self.lost = [], ""
         with self.kernel.running():
             self.first = self.kernel.process
@@ -122,8 +123,9 @@ def test_what_costs_the_kernel(code, reason):
 
 @sandboxed
 def test_a_fork_bomb():
-    run = Run("import os\nwhile True:\n    os.fork()", "print('after')")
-    assert run.lost
+    run = Run("import os, torch\nwhile True:\n    os.fork()",
+              "print('after')")
+    assert run.lost == "processes"
     assert not [
         p for p in psutil.process_iter(["uids", "status"])
         if p.info["uids"].real == sandbox.user(SLOT) != 0
@@ -296,6 +298,42 @@ class TestSandbox:
                   "print(len([p for p in os.listdir('/proc')"
                   " if p.isdigit()]) < 6)", "os.kill(1, 9)\nprint('there')")
         assert run.text.startswith("True")
+
+    def test_memory_that_is_nobody_s_cannot_be_had(self):
+        run = Run(
+            "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)",
+            "os.memfd_create('x')",
+            "print([(f(*a), ctypes.get_errno()) for f, a in ("
+            "(libc.shmget, (0, 2 ** 20, 0o1600)), (libc.unshare, (2 ** 28,)),"
+            "(libc.syscall, (56, 2 ** 28 | 17, 0, 0, 0, 0)))])",
+            *(f"for i in range(40):\n    open(f'{folder}/{{i}}', 'wb')"
+              ".write(bytes(2 ** 23))" for folder in ("/dev/shm", "/tmp")),
+            "open('/dev/x', 'w')", "open('/x', 'w')",
+            "import threading, subprocess\n"
+            "threading.Thread(target=print, args=('thread',)).start()\n"
+            "print(subprocess.check_output(['echo', 'program']))",
+        )
+        assert run.text.startswith("[(-1, 38), (-1, 38), (-1, 38)]\n")
+        assert "thread" in run.text
+        assert "program" in run.text
+        assert len(run.error) == 5
+        assert set(run.error) <= {"OSError", "PermissionError"}
+
+    @pytest.mark.parametrize("code", [
+        "os.makedirs(f'{folder}/a/b')\nname = f'{folder}/a/b/{i}'",
+        "name = f'{folder}/{i}'"], ids=["hidden", "removed"])
+    def test_the_folder_of_its_sockets_has_a_limit(self, code):
+        first, _, name = code.rpartition("\n")
+        removes = "" if first else "\n    os.unlink(name)"
+        run = Run(
+            "import glob, os, sys, time\n"
+            "folder = os.path.dirname([a for a in sys.argv if 'json' in a][0])"
+            f"\n{first}\nkept = []\nfor i in range(60):\n    {name}\n"
+            "    kept.append(open(name, 'wb'))\n"
+            f"    kept[-1].write(bytes(2 ** 25)){removes}\n"
+            "    time.sleep(0.02)", "print('after')",
+            limits=replace(LIMITS, memory=2**30))
+        assert run.lost == ("out of memory" if removes else "output")
 
     def test_as_root_it_is_somebody_else(self):
         run = Run("import os\nprint(os.getuid())")

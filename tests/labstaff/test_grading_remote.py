@@ -4,10 +4,12 @@ import ast
 import json
 import time
 
+import numpy
 import pytest
 import torch
 from torch import nn
 
+from labkit import checks
 from labkit.checks.harness import CheckFailed
 from labstaff.grading import agent, remote
 from labstaff.grading.agent import Agent
@@ -329,7 +331,8 @@ def test_gradients_that_are_none_end_the_probe():
     replies = [
         REPLY | {"value": {"type": "root", "place": 0}, "roots": [ONE],
                  "handle": 1, "learns": [True]}, {"grads": [{"data": 3}]}]
-    session = Session(lambda data, seconds: json.dumps(replies.pop(0)))
+    session = Session(
+        lambda data, seconds: json.dumps(replies.pop(0)).encode())
     result = call(session, torch.ones(1, requires_grad=True))
     with pytest.raises(Ended):
         result.backward()
@@ -388,8 +391,9 @@ def test_a_check_that_fails_is_the_exercise_s_loss():
         "name": "X", "kinds": ["KeyError"], "text": "no", "function": "",
         "where": ""}}]
     found = judge("Vocab", lambda *_: json.dumps(
-        replies.pop(0) if len(replies) > 1 else replies[0]), 1)
-    assert found.status is Status.ERROR
+        replies.pop(0) if len(replies) > 1 else replies[0]).encode(), 1)
+    assert found.status is Status.FAILED
+    assert found.got == "X: no"
 
 
 def test_a_probe_has_its_time():
@@ -400,3 +404,67 @@ def test_a_probe_has_its_time():
         session.ask("signature", "f")
     assert isinstance(ended.value.reason, TimeoutError)
     assert not given_seconds
+
+
+class Odd(nn.Module):
+    """Nothing about it is what it seems to be."""
+
+    def named_parameters(self, *_, **__):
+        return [("w", 3)]
+
+    def __len__(self):
+        return -1
+
+    def __eq__(self, other):
+        raise OSError
+
+    __hash__ = None
+
+
+def broken():
+    yield 1
+    raise LookupError
+
+
+def in_circles():
+    found = {}
+    found["x"] = [found]
+    return found
+
+
+ODD = [
+    lambda: None, lambda: float("nan"), lambda: 10**5000, lambda: 1j,
+    lambda: torch.ones(2, 3), lambda: [torch.ones(2)], lambda: (), dict, Odd,
+    lambda: {"a": torch.ones(2)}, broken, in_circles, lambda: len,
+    lambda: numpy.ones((2, 3)), lambda: numpy.array(object()),
+    lambda: torch.ones(2, 2).to_sparse(), lambda: torch.ones(2, device="meta"),
+    lambda: torch.ones(1).expand(10**12), lambda: nn.LSTM(2, 3),
+    lambda: nn.Parameter(torch.ones(2)), lambda: Odd, lambda: exit(),
+    lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    lambda: (torch.ones(3, 4, requires_grad=True) * 2, (None,)),
+    lambda: type("S", (str,), {})("x"), lambda: torch.tensor([2**62]),
+    lambda: next(iter(())), lambda: (_ for _ in ()).throw(GeneratorExit),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "exercise", [n for n in checks.__all__ if n != "CheckFailed"])
+def test_whatever_a_function_gives_back_costs_its_exercise_alone(exercise):
+    for value in ODD:
+        namespace = {exercise: lambda *_, value=value, **__: value()}
+        found = judge(exercise, asked(namespace), 7)
+        assert found.points == 0
+        assert found.status in (
+            Status.FAILED, Status.ERROR, Status.NOT_ATTEMPTED), found
+
+
+@pytest.mark.parametrize("answer", [
+    b"[" + b"[]," * 7_000_000 + b"[]]", b"{}" + b" " * 17 * agent.MOST_BYTES,
+], ids=["parts", "bytes"])
+def test_an_answer_is_measured_before_it_is_read(answer, monkeypatch):
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it is read"))
+    with pytest.raises(Ended) as ended:
+        call(forged(answer))
+    assert str(ended.value.reason) == agent.LARGE

@@ -8,18 +8,20 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import classroom
 import psutil
 import pytest
-from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS
+from classroom import NOTEBOOK_SECONDS, SETTINGS
 from nbformat import v4
 
 from labstaff.grading import classroom as grading
-from labstaff.grading import pool, sandbox
+from labstaff.grading import pool, proof, sandbox
 from labstaff.grading.classroom import GradeError, grade_class
 from labstaff.grading.kernel import wait_for_end
 from labstaff.grading.matching import CourseNotebook, Exercise
+from labstaff.grading.proof import NotReadyError
 from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
 
 # ---- the list of jobs, with workers that know the results at once
@@ -96,6 +98,62 @@ def test_a_worker_without_a_result_costs_its_own_notebook(tmp_path):
           for end in (Status.TIMED_OUT, Status.KERNEL_DIED)]
     assert found[2].notes == [
         "a note", "Its process has ended (RuntimeError: exit code -9)."]
+    # That was no student's fault, and is tried again by the next run.
+    assert [one.state for one in found[1:3]] == ["graded", "interrupted"]
+    again = Workers()
+    assert [one.points for one in run(tmp_path, again)] == [2, 0, 2, 2]
+    assert again.begun == ["s2"]
+
+
+def test_a_process_that_is_killed_is_begun_once_more(monkeypatch):
+    ends = [RuntimeError("exit code -9"), None, *[RuntimeError("broken")] * 2]
+
+    def once(job):
+        if error := ends.pop(0):
+            raise error
+        return job
+
+    monkeypatch.setattr(pool, "_once", once)
+    assert pool._tried(JOBS[0]) is JOBS[0]
+    with pytest.raises(RuntimeError, match="broken"):
+        pool._tried(JOBS[0])
+
+
+def test_a_machine_that_cannot_grade_ends_the_run(tmp_path):
+    with pytest.raises(NotReadyError, match="no torch"):
+        run(tmp_path, Workers({"s1": NotReadyError("no torch")}))
+    assert not pool.place(tmp_path, "s1", "01_words").exists()
+
+
+def test_the_course_s_own_solutions_come_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABUTILS_RESULTS_DIR", str(tmp_path))
+    monkeypatch.setattr(proof, "_state", lambda *_: "state")
+    settings, begun = Settings(sandbox=False), []
+
+    def graded(status, error=None):
+        def run(job):
+            begun.append(job)
+            if error:
+                raise error
+            return Graded("course", "course", "", "graded", [Verdict(
+                "one_hot", status, 1, 1, "Not right.", got="None")]), b""
+        return run
+
+    for run, words in (
+        (graded(Status.FAILED), r"\(one_hot: Not right. None\)"),
+        (graded(Status.PASSED, RuntimeError("OSError: libtorch")), "libtorch"),
+    ):
+        proof._faults.clear()
+        with pytest.raises(NotReadyError, match=words):
+            proof.prove(settings, None, run)
+    for _ in range(2):  # what passed is kept for the next process
+        proof._faults.clear()
+        proof.prove(settings, None, graded(Status.PASSED))
+    proof._faults.clear()
+    assert len(begun) == 3
+    names = {x.name for n in grading.course() for x in n.exercises
+             if not x.written}
+    assert {x.name for x in begun[0].course.exercises} == names
 
 
 # ---- what is refused
@@ -129,17 +187,22 @@ def test_other_settings(tmp_path, monkeypatch):
 
 # ---- a small class, in the sandbox
 
-SECONDS = 12
+# How long the sleeper's cell sleeps is said from outside, by one of the few
+# variables that the sandbox passes on: not at all, except to be killed.
+PAUSE, LONG = "LABUTILS_SEED", 3600
+LASTING = replace(SETTINGS, limits=replace(
+    SETTINGS.limits, cell=LONG, notebook=2 * LONG))
 SMALL = [
     *(s for s in classroom.honest() if s.name[:8] in ("20230003", "20230005")),
     classroom.Student("20230009-Sleeper-Lab",
-                      after=(f"import time\ntime.sleep({SECONDS})",)),
+                      after=(
+        f"import os, time\ntime.sleep(int(os.environ.get({PAUSE!r}, 0)))",)),
 ]
 
 
 def slow(test):
     return pytest.mark.slow(pytest.mark.skipif(
-        sandbox.bubblewrap() is None, reason="needs bubblewrap")(test))
+        bool(sandbox.fault()), reason="needs bubblewrap")(test))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +210,7 @@ def small(tmp_path_factory):
     """Three students, and the table that they get."""
     folder = tmp_path_factory.mktemp("small")
     submissions = classroom.hand_in(folder / "submissions", SMALL)
-    grade_class(submissions, folder / "out", SETTINGS, processes=2,
+    grade_class(submissions, folder / "out", LASTING, processes=2,
                 say=lambda line: None)
     return submissions, (folder / "out" / "grades.csv").read_bytes()
 
@@ -181,9 +244,10 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "labkit", "grade", str(submissions),
-         "--out", str(out), "--jobs", "2", "--cell-seconds", str(CELL_SECONDS),
-         "--memory", "1", "--notebook-seconds", str(NOTEBOOK_SECONDS)],
+         "--out", str(out), "--jobs", "2", "--cell-seconds", str(LONG),
+         "--memory", "1", "--notebook-seconds", str(2 * LONG)],
         stdout=subprocess.DEVNULL, start_new_session=True,
+        env=os.environ | {PAUSE: str(LONG)},
     )
     try:
         wait_for(lambda: len([*out.glob("graded/*/*.json")]) == 2)
@@ -191,10 +255,10 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
     finally:
         process.kill()
         process.wait()
-    # Left alone, the cell that sleeps would go on.
-    assert wait_for_end(family, SECONDS / 2)
+    # Left alone, the cell that sleeps would go on for an hour.
+    assert wait_for_end(family, NOTEBOOK_SECONDS)
     said = []
-    grade_class(submissions, out, SETTINGS, say=said.append)
+    grade_class(submissions, out, LASTING, say=said.append)
     assert said[0] == "2 of 3 notebooks are graded already."
     assert (out / "grades.csv").read_bytes() == table
 
@@ -205,7 +269,7 @@ def test_one_student_again(small, tmp_path):
     out, said = tmp_path / "out", []
     shutil.copytree(submissions.parent / "out", out)
     before = (out / "grades.json").read_bytes()
-    grade_class(submissions, out, SETTINGS, again=["20230005"],
+    grade_class(submissions, out, LASTING, again=["20230005"],
                 say=said.append)
     assert said[0] == "2 of 3 notebooks are graded already."
     assert said[1].startswith("3/3  20230005")
@@ -224,7 +288,7 @@ def test_two_dask_workers_one_of_them_killed(small, tmp_path):
         dashboard_address=None,
     ) as cluster, ThreadPoolExecutor(1) as executor:
         done = executor.submit(
-            grade_class, submissions, tmp_path / "out", SETTINGS,
+            grade_class, submissions, tmp_path / "out", LASTING,
             scheduler=cluster.scheduler_address, say=lambda line: None)
         busy = wait_for(
             lambda: [worker.pid for worker in cluster.workers.values()
