@@ -73,7 +73,7 @@ def nbgrader_course(folder: Path, students: list[classroom.Student]) -> None:
 
 
 def grade(submissions: Path, out: Path) -> float:
-    return timed("labutils", "grade", str(submissions), "--out", str(out),
+    return timed("labkit", "grade", str(submissions), "--out", str(out),
                  cwd=submissions.parent)
 
 
