@@ -72,6 +72,7 @@ check: $(VENV)/ready-dev
 # What steps, loaders, the live view, a save and grading cost; on a quiet machine.
 bench: $(VENV)/ready-test
 	$(BIN)/python benchmarks/trainings.py
+	$(BIN)/python benchmarks/threads.py
 	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/on_cuda.py
 	$(BIN)/python benchmarks/grading.py

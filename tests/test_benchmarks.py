@@ -51,6 +51,13 @@ def test_trainings_are_timed_and_drawn(tmp_path):
     assert picture.startswith(b"\x89PNG")
 
 
+def test_threads_are_timed_quiet_and_busy(tmp_path):
+    run("threads.py", "--quick", "--busy", "1", results=tmp_path)
+    text = (tmp_path / "benchmarks" / "threads.txt").read_text("utf-8")
+    [row] = re.findall(r"^rnn_concise +([ .\d]+)$", text, re.MULTILINE)
+    assert len(row.split()) == 7 and min(map(float, row.split())) > 0
+
+
 def test_live_view_is_timed_in_a_kernel(tmp_path):
     run("view.py", "--quick", results=tmp_path)
     text = (tmp_path / "benchmarks" / "view.txt").read_text("utf-8")
