@@ -50,6 +50,7 @@ class Lab:
         self.notebooks = folder / "notebooks"
         self.environment = environment
         self.stack = ExitStack()
+        self.window: Any = None
 
     def __enter__(self) -> "Lab":
         with self.stack as stack:
@@ -92,20 +93,28 @@ class Lab:
 
     @contextmanager
     def open(self, name: str) -> Iterator[Page]:
-        """A notebook in a fresh window, its kernel connected.
+        """A notebook in JupyterLab's window, its kernel connected.
 
-        At the end its kernel is shut down. An error that the page has met
-        until then fails the test.
+        At the end its kernel is shut down and its tab closed. An error that
+        the page has met until then fails the test.
         """
-        window = self.context.new_page()
+        fresh = self.window is None
+        if fresh:
+            self.window = self.context.new_page()
+        page = Page(
+            self.window, f"{self.address}/lab/tree/{name}?token={TOKEN}&reset"
+        )
         try:
-            address = f"{self.address}/lab/tree/{name}?token={TOKEN}&reset"
-            page = Page(window, address)
-            page.load()
+            # JupyterLab takes seconds to load, a notebook in it does not.
+            page.load() if fresh else page.change_to(name)
             yield page
             page.shut_down()
+        except BaseException:
+            self.window.close()  # as it is, it is of no use to the next test
+            self.window = None
+            raise
         finally:
-            window.close()
+            page.close()
 
 
 @contextmanager

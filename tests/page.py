@@ -60,16 +60,37 @@ class Page:
         self.address = address
         self.errors: list[str] = []
         window.set_default_timeout(1000 * SECONDS)
-        window.on("pageerror", lambda error: self.errors.append(str(error)))
+        window.on("pageerror", self._read_error)
         window.on("console", self._read_console)
+
+    def close(self) -> None:
+        """Read no errors any more: what comes now is another page's."""
+        self.window.remove_listener("pageerror", self._read_error)
+        self.window.remove_listener("console", self._read_console)
+
+    def _read_error(self, error: Any) -> None:
+        self.errors.append(str(error))
 
     def _read_console(self, message: Any) -> None:
         if message.type == "error":
             self.errors.append(f"{message.text} ({message.location['url']})")
 
+    def change_to(self, name: str) -> None:
+        """Open a notebook in the JupyterLab that is there."""
+        self.window.evaluate(
+            """async path => {
+                await jupyterapp.commands.execute('docmanager:open', {path});
+            }""",
+            name,
+        )
+        self._wait_for_kernel()
+
     def load(self) -> None:
         """Load everything anew; the kernel, where there is one, stays."""
         self.window.goto(self.address)
+        self._wait_for_kernel()
+
+    def _wait_for_kernel(self) -> None:
         self.window.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext"
         )
@@ -200,8 +221,16 @@ class Page:
         """End the kernel; up to here the page may have met no error."""
         self.cells()  # playwright hands errors over only while it is asked
         errors = list(self.errors)
-        self.window.evaluate(
-            "() => jupyterapp.shell.currentWidget.sessionContext.shutdown()"
-        )
+        self.close()
         # Not what comes now: the debugger still asks the kernel that is gone.
+        self.window.evaluate(
+            """async () => {
+                const tab = jupyterapp.shell.currentWidget;
+                await tab.sessionContext.shutdown();
+                tab.dispose();
+            }"""
+        )
+        self.window.wait_for_function(
+            "() => !jupyterapp.shell.currentWidget?.sessionContext"
+        )
         assert not errors, errors
