@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import classroom
 import psutil
 import pytest
-from classroom import CELL_SECONDS, NOTEBOOK_SECONDS, SETTINGS
+from classroom import NOTEBOOK_SECONDS, SETTINGS
 from nbformat import v4
 
 from labstaff.grading import classroom as grading
@@ -129,11 +130,16 @@ def test_other_settings(tmp_path, monkeypatch):
 
 # ---- a small class, in the sandbox
 
-SECONDS = 12
+# How long the sleeper's cell sleeps is said from outside, by one of the few
+# variables that the sandbox passes on: not at all, but where it has to be killed.
+PAUSE, LONG = "LABUTILS_SEED", 3600
+LASTING = replace(SETTINGS, limits=replace(
+    SETTINGS.limits, cell=LONG, notebook=2 * LONG))
 SMALL = [
     *(s for s in classroom.honest() if s.name[:8] in ("20230003", "20230005")),
     classroom.Student("20230009-Sleeper-Lab",
-                      after=(f"import time\ntime.sleep({SECONDS})",)),
+                      after=(
+        f"import os, time\ntime.sleep(int(os.environ.get({PAUSE!r}, 0)))",)),
 ]
 
 
@@ -147,7 +153,7 @@ def small(tmp_path_factory):
     """Three students, and the table that they get."""
     folder = tmp_path_factory.mktemp("small")
     submissions = classroom.hand_in(folder / "submissions", SMALL)
-    grade_class(submissions, folder / "out", SETTINGS, processes=2,
+    grade_class(submissions, folder / "out", LASTING, processes=2,
                 say=lambda line: None)
     return submissions, (folder / "out" / "grades.csv").read_bytes()
 
@@ -181,9 +187,10 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "labkit", "grade", str(submissions),
-         "--out", str(out), "--jobs", "2", "--cell-seconds", str(CELL_SECONDS),
-         "--memory", "1", "--notebook-seconds", str(NOTEBOOK_SECONDS)],
+         "--out", str(out), "--jobs", "2", "--cell-seconds", str(LONG),
+         "--memory", "1", "--notebook-seconds", str(2 * LONG)],
         stdout=subprocess.DEVNULL, start_new_session=True,
+        env=os.environ | {PAUSE: str(LONG)},
     )
     try:
         wait_for(lambda: len([*out.glob("graded/*/*.json")]) == 2)
@@ -191,10 +198,10 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
     finally:
         process.kill()
         process.wait()
-    # Left alone, the cell that sleeps would go on.
-    assert wait_for_end(family, SECONDS / 2)
+    # Left alone, the cell that sleeps would go on for an hour.
+    assert wait_for_end(family, NOTEBOOK_SECONDS)
     said = []
-    grade_class(submissions, out, SETTINGS, say=said.append)
+    grade_class(submissions, out, LASTING, say=said.append)
     assert said[0] == "2 of 3 notebooks are graded already."
     assert (out / "grades.csv").read_bytes() == table
 
@@ -205,7 +212,7 @@ def test_one_student_again(small, tmp_path):
     out, said = tmp_path / "out", []
     shutil.copytree(submissions.parent / "out", out)
     before = (out / "grades.json").read_bytes()
-    grade_class(submissions, out, SETTINGS, again=["20230005"],
+    grade_class(submissions, out, LASTING, again=["20230005"],
                 say=said.append)
     assert said[0] == "2 of 3 notebooks are graded already."
     assert said[1].startswith("3/3  20230005")
@@ -224,7 +231,7 @@ def test_two_dask_workers_one_of_them_killed(small, tmp_path):
         dashboard_address=None,
     ) as cluster, ThreadPoolExecutor(1) as executor:
         done = executor.submit(
-            grade_class, submissions, tmp_path / "out", SETTINGS,
+            grade_class, submissions, tmp_path / "out", LASTING,
             scheduler=cluster.scheduler_address, say=lambda line: None)
         busy = wait_for(
             lambda: [worker.pid for worker in cluster.workers.values()
