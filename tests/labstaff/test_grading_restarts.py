@@ -188,7 +188,7 @@ def test_other_settings(tmp_path, monkeypatch):
 # ---- a small class, in the sandbox
 
 # How long the sleeper's cell sleeps is said from outside, by one of the few
-# variables that the sandbox passes on: not at all, except to be killed.
+# variables that the sandbox passes on: not at all, but where it is killed.
 PAUSE, LONG = "LABUTILS_SEED", 3600
 LASTING = replace(SETTINGS, limits=replace(
     SETTINGS.limits, cell=LONG, notebook=2 * LONG))
