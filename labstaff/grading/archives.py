@@ -156,11 +156,6 @@ def _words(error: Exception) -> str:
     return f"it cannot be read ({type(error).__name__}: {said})"
 
 
-def is_ignored(path: PurePosixPath) -> bool:
-    return any(part in IGNORED or part.startswith("._")
-               for part in path.parts)
-
-
 class _Reader:
     """Reads one student's files, and not too much of them all together."""
 
@@ -185,7 +180,8 @@ class _Reader:
         """A notebook, or those in an archive and in the archives in it."""
         path = PurePosixPath(file.path)
         # What the student's own folder is called says nothing.
-        if is_ignored(PurePosixPath(*path.parts[1:]) if depth == 0 else path):
+        if any(part in IGNORED or part.startswith("._")
+               for part in path.parts[1 if depth == 0 else 0:]):
             return
         notebook = NOTEBOOK.search(path.name)
         archive = ARCHIVE.search(path.name)
