@@ -263,12 +263,10 @@ def _mended(raw: dict[str, Any]) -> dict[str, Any]:
     book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
     kept = {name: value for name, value in meta.items()
             if not _fault(book | {"metadata": {name: value}})}
-    cells: list[dict[str, Any]] = []
     taken: set[str] = set()
-    for number, cell in enumerate(raw["cells"]):
-        if isinstance(cell, dict):
-            cells.append(_mended_cell(cell, number, taken))
-    return book | {"metadata": kept, "cells": cells}
+    return book | {"metadata": kept, "cells": [
+        _mended_cell(cell, number, taken)
+        for number, cell in enumerate(raw["cells"]) if isinstance(cell, dict)]}
 
 
 def _mended_cell(

@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -37,6 +37,7 @@ IGNORED = {".ipynb_checkpoints", "__MACOSX", "__pycache__", ".git", ".venv",
 ARCHIVE = re.compile(r"\.(zip|7z|rar|tgz|tbz2?|txz|tar(\.\w{1,4})?)$", re.I)
 # Browsers and chat programs add an ending of their own.
 NOTEBOOK = re.compile(r"\.ipynb(\.(txt|json|download))?$", re.I)
+LINK = "a link is not followed"
 UTF8_NAMES = 0x800  # flag bit: the member's name is in UTF-8
 Call = Callable[..., Any]
 
@@ -84,11 +85,10 @@ class Limited:
 
     def __call__(self, function: Call, *args: Any) -> Any:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                1, self._context, _limit_memory, (MEMORY,))
+            self._pool = ProcessPoolExecutor(1, self._context)
         try:
             return self._pool.submit(
-                _in_time, SECONDS, function, args).result()
+                _bounded, SECONDS, MEMORY, function, args).result()
         except BrokenProcessPool:
             self.close()
             raise RefusedError(
@@ -101,24 +101,23 @@ class Limited:
             self._pool = None
 
 
-def _limit_memory(more: int) -> None:
+@functools.cache
+def _size() -> int:
+    """Bytes of this process before it has read anything."""
+    return psutil.Process().memory_info().vms
+
+
+def _bounded(
+    seconds: int, memory: int, function: Call, args: Sequence[Any]
+) -> Any:
+    """Call it; the system ends the process that computes for longer."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource  # not on Windows
 
-        held = psutil.Process().memory_info().vms
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (held + more, hard))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _in_time(seconds: int, function: Call, args: Sequence[Any]) -> Any:
-    """Call it; the system ends the process that computes for longer."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        spent = sum(os.times()[:2])
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(spent) + seconds, hard))
+        for what, most in ((resource.RLIMIT_AS, _size() + memory),
+                           (resource.RLIMIT_CORE, 0), (
+                resource.RLIMIT_CPU, int(sum(os.times()[:2])) + seconds)):
+            resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
     return function(*args)
 
 
@@ -157,11 +156,6 @@ def _words(error: Exception) -> str:
     return f"it cannot be read ({type(error).__name__}: {said})"
 
 
-def is_ignored(path: PurePosixPath) -> bool:
-    return any(part in IGNORED or part.startswith("._")
-               for part in path.parts)
-
-
 class _Reader:
     """Reads one student's files, and not too much of them all together."""
 
@@ -177,10 +171,8 @@ class _Reader:
         elif place.is_symlink() or not place.is_dir():
             yield from self._file(_on_disk(place, place.name), 0)
         else:
-            for folder, folders, names in os.walk(place):
-                folders[:] = sorted(set(folders) - IGNORED)
-                for name in sorted(names):
-                    path = Path(folder, name)
+            for path in sorted(place.rglob("*")):
+                if path.is_symlink() or not path.is_dir():
                     shown = path.relative_to(place.parent).as_posix()
                     yield from self._file(_on_disk(path, shown), 0)
 
@@ -188,7 +180,8 @@ class _Reader:
         """A notebook, or those in an archive and in the archives in it."""
         path = PurePosixPath(file.path)
         # What the student's own folder is called says nothing.
-        if is_ignored(PurePosixPath(*path.parts[1:]) if depth == 0 else path):
+        if any(part in IGNORED or part.startswith("._")
+               for part in path.parts[1 if depth == 0 else 0:]):
             return
         notebook = NOTEBOOK.search(path.name)
         archive = ARCHIVE.search(path.name)
@@ -211,9 +204,8 @@ class _Reader:
                     raise RefusedError(
                         "an archive in an archive in an archive")
                 for one in _members(io.BytesIO(content), file.path):
-                    yield from self._file(
-                        _File(one.path, [*file.times, *one.times], one.size,
-                              one.open, one.problem), depth + 1)
+                    yield from self._file(replace(
+                        one, times=[*file.times, *one.times]), depth + 1)
                 return
             read, notes = parse_notebook(content)
             for cell in read.cells:  # of no use here, and it may be much
@@ -246,11 +238,9 @@ class _Reader:
 
 def _on_disk(path: Path, shown: str) -> _File:
     info = path.lstat()
-    problem = ""
-    if stat.S_ISLNK(info.st_mode):
-        problem = "a link is not followed"
-    elif not stat.S_ISREG(info.st_mode):  # a pipe would wait for ever
-        problem = "it is no ordinary file"
+    # A pipe would be waited for.
+    problem = LINK if stat.S_ISLNK(info.st_mode) else (
+        "" if stat.S_ISREG(info.st_mode) else "it is no ordinary file")
     return _File(readable(shown), [info.st_mtime], info.st_size,
                  lambda: path.open("rb"), problem)
 
@@ -266,13 +256,8 @@ def _members(file: IO[bytes], path: str) -> Iterator[_File]:
         raise RefusedError("a RAR archive is not opened here: unpack it into "
                            "a folder, or ask for a zip file")
     try:
-        if first.startswith(b"7z\xbc\xaf"):
-            found = _in_7z(file)
-        elif first.startswith(b"PK"):
-            found = _in_zip(file)
-        else:
-            found = _in_tar(file)
-        for one in found:
+        kind = {b"7z": _in_7z, b"PK": _in_zip}.get(first[:2], _in_tar)
+        for one in kind(file):
             parts = PurePosixPath(one.path.replace("\\", "/"))
             problem = one.problem
             if parts.is_absolute() or ".." in parts.parts or (
@@ -293,20 +278,13 @@ def _in_zip(file: IO[bytes]) -> Iterator[_File]:
         for info in archive.infolist():
             if info.is_dir():
                 continue
-            problem = ""
-            if stat.S_ISLNK(info.external_attr >> 16):
-                problem = "a link is not followed"
-            elif info.flag_bits & 1:
-                problem = "it is encrypted"
+            problem = LINK if stat.S_ISLNK(info.external_attr >> 16) else (
+                "it is encrypted" if info.flag_bits & 1 else "")
             when = 0.0
             with contextlib.suppress(ValueError, OverflowError):
                 when = time.mktime((*info.date_time, 0, 0, -1))
-
-            def opened(info: zipfile.ZipInfo = info) -> IO[bytes]:
-                return archive.open(info)
-
-            yield _File(readable_name(info), [when], info.file_size, opened,
-                        problem)
+            yield _File(readable_name(info), [when], info.file_size,
+                        functools.partial(archive.open, info), problem)
 
 
 def _in_tar(file: IO[bytes]) -> Iterator[_File]:
@@ -314,13 +292,9 @@ def _in_tar(file: IO[bytes]) -> Iterator[_File]:
         for info in archive:
             if info.isdir():
                 continue
-            problem = "" if info.isfile() else "a link is not followed"
-
-            def opened(info: tarfile.TarInfo = info) -> IO[bytes]:
-                return archive.extractfile(info) or io.BytesIO()
-
+            opened: Any = functools.partial(archive.extractfile, info)
             yield _File(readable(info.name), [float(info.mtime)], info.size,
-                        opened, problem)
+                        opened, "" if info.isfile() else LINK)
 
 
 def _in_7z(file: IO[bytes]) -> Iterator[_File]:
@@ -335,16 +309,15 @@ def _in_7z(file: IO[bytes]) -> Iterator[_File]:
         factory = py7zr.io.BytesIOFactory(LARGEST["archive"] + 1)
         with py7zr.SevenZipFile(file) as archive:
             archive.extract(targets=[name], factory=factory)
-        made = factory.products[name]
-        made.seek(0)
-        return io.BytesIO(made.read())
+        factory.products[name].seek(0)
+        return io.BytesIO(factory.products[name].read())
 
     for one in infos:
         when = one.creationtime.timestamp() if one.creationtime else 0.0
         yield _File(
             one.filename, [when], one.uncompressed,
             functools.partial(opened, one.filename),
-            problem or ("a link is not followed" if one.is_symlink else ""))
+            problem or (LINK if one.is_symlink else ""))
 
 
 # ---- names
@@ -360,16 +333,9 @@ def readable_name(info: zipfile.ZipInfo) -> str:
 
 def readable(name: str) -> str:
     """A name as people read it; on the disk, too, it may be in GBK."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return decoded(name.encode("utf-8", "surrogateescape"
-                                    if SURROGATES.search(name) else "replace"))
-    return name
-
-
-# Python's stand-ins for bytes that are not in UTF-8.
-SURROGATES = re.compile(r"^(?:[^\ud800-\udfff]|[\udc80-\udcff])*$")
+    with contextlib.suppress(UnicodeError):
+        return decoded(name.encode("utf-8", "surrogateescape"))
+    return name.encode("utf-8", "replace").decode()
 
 
 def decoded(name: bytes) -> str:

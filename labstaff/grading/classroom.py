@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -135,12 +136,9 @@ def _find(
     roster: Path | None,
 ) -> list[Submission]:
     """Read what was handed in, in a process that can use only so much."""
-    reader = Limited(pool.CONTEXT)
-    try:
+    with closing(Limited(pool.CONTEXT)) as reader:
         return find(submissions, [notebook.stem for notebook in notebooks],
                     read_roster(roster) if roster else None, call=reader)
-    finally:
-        reader.close()
 
 
 def _jobs(

@@ -1,14 +1,16 @@
 """Who has handed in what: from a folder as it comes to a list of students."""
 
+import contextlib
 import hashlib
-import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from nbformat import NotebookNode
 
@@ -16,10 +18,10 @@ from labkit.course import title
 from labstaff.grading import archives
 from labstaff.grading.archives import (
     ARCHIVE,
+    IGNORED,
     NOTEBOOK,
     Call,
     Found,
-    is_ignored,
     readable,
 )
 
@@ -43,6 +45,8 @@ LONGEST = 60  # characters of a key
 CELL = re.compile(r"nb(\d\d)-\d\d$")
 SHARED = 3  # of the cells known: so many make a notebook the course's
 SAME = 120  # seconds: what was downloaded together has dates so close
+
+Tree = dict[str, Any]  # what is below each name: trees again
 
 
 class IntakeError(RuntimeError):
@@ -111,7 +115,7 @@ def find(
     except Exception as error:  # archives fail in many ways
         raise IntakeError(f"{submissions} is no folder, and no zip file that "
                           f"can be read ({error}).") from None
-    entries = [*_entries(submissions, paths, call)]
+    entries = [*_entries(submissions, _tree(paths), call)]
     if not entries:
         raise IntakeError(f"{submissions} holds no folder, zip file or "
                           "notebook. Expected one for each student.")
@@ -156,76 +160,60 @@ def read_roster(path: Path) -> dict[str, str]:
 
 
 def _on_disk(place: Path) -> list[str]:
-    """All the paths below a folder; a folder without files ends in a slash."""
-    found: list[str] = []
-    for folder, folders, names in os.walk(place):
-        folders.sort()
-        inside = Path(folder).relative_to(place).as_posix()
-        prefix = "" if inside == "." else f"{inside}/"
-        links = [f for f in folders if Path(folder, f).is_symlink()]
-        found += [f"{prefix}{name}" for name in sorted([*names, *links])]
-        if prefix and not names and not folders:
-            found.append(prefix)
-        if len(found) > MOST_PATHS:
-            raise IntakeError(f"{place} holds more than {MOST_PATHS} files.")
+    """All the paths below a folder, where links are not followed."""
+    found = [path.relative_to(place).as_posix()
+             for path in islice(place.rglob("*"), MOST_PATHS + 1)]
+    if len(found) > MOST_PATHS:
+        raise IntakeError(f"{place} holds more than {MOST_PATHS} files.")
     return found
+
+
+def _tree(paths: Iterable[str]) -> Tree:
+    root: Tree = {}
+    for path in paths:
+        below = root
+        for part in path.split("/"):
+            if not part or part.startswith(".") or part in IGNORED:
+                break
+            below = below.setdefault(part, {})
+    return root
 
 
 def _entries(
-    place: Path, paths: Iterable[str], call: Call, inside: str = ""
+    place: Path, tree: Tree, call: Call, inside: str = ""
 ) -> Iterator[_Entry]:
     """Each student's; folders and archives of a class are looked into."""
-    children = _children(paths)
-    for name, below in sorted(children.items()):
-        path = place / inside / name if place.is_dir() else place
-        alone = len(children) == 1
-        if place.is_dir() and path.is_file() and ARCHIVE.search(name) and (
-                not _number(readable(name)) or alone):
-            try:
-                members = call(archives.names, path)
-            except Exception:  # it is refused when it is read
-                members = []
-            if _is_class(readable(name), members, alone):
-                yield from _entries(path, members, call)
-                continue
-        if _is_class(readable(name), below, alone):
+    alone, on_disk = len(tree) == 1, place.is_dir()
+    for name, below in sorted(tree.items()):
+        path = place / inside / name if on_disk else place
+        shown, members = readable(name), {}
+        if on_disk and path.is_file() and ARCHIVE.search(name) and (
+                not _number(shown) or alone):
+            with contextlib.suppress(Exception):  # refused when it is read
+                members = _tree(call(archives.names, path))
+        if _is_class(shown, members, alone):
+            yield from _entries(path, members, call)
+        elif _is_class(shown, below, alone):
             yield from _entries(place, below, call, f"{inside}{name}/")
-        elif place.is_dir():
-            yield _Entry(readable(name), path)
         else:
-            yield _Entry(name, place, f"{inside}{name}")
+            yield _Entry(shown, path, "" if on_disk else f"{inside}{name}")
 
 
-def _children(paths: Iterable[str]) -> dict[str, list[str]]:
-    """By the first part of the paths, what comes below."""
-    found: dict[str, list[str]] = {}
-    for path in paths:
-        first, slash, rest = path.partition("/")
-        if not first.startswith(".") and first and not is_ignored(
-                PurePosixPath(first)):
-            found.setdefault(first, []).extend([rest] * bool(slash))
-    return found
-
-
-def _is_class(name: str, paths: Iterable[str], alone: bool) -> bool:
-    """Whether what is below these names belongs to several students."""
-    children = _children(paths)
-    numbers = {number for child in children
-               if (number := _number(readable(child)))}
-    if len(numbers - {_number(name)}) > 1 or any(
-            _is_class(readable(child), below, False)
-            for child, below in children.items() if below):
+def _is_class(name: str, tree: Tree, alone: bool) -> bool:
+    """Whether what is below a name belongs to several students."""
+    own = _number(name)
+    numbers = {_number(readable(child)) for child in tree} - {""}
+    # What is there alone may be a class without numbers, and so on below.
+    inner = alone and not own and len(tree) == 1
+    if len(numbers - {own}) > 1 or any(
+            _is_class(readable(child), below, inner)
+            for child, below in tree.items()):
         return True
-    if not alone or _number(name):
-        return False
-    if len(children) == 1 and any(
-            _is_class(readable(c), below, True)
-            for c, below in children.items()):
-        return True
-    holders = [c for c, below in children.items()
-               if (any(below) or ARCHIVE.search(c)) and c.lower() not in (
+    holders = [child for child, below in tree.items()
+               if (below or ARCHIVE.search(child)) and child.lower() not in (
                    "notebooks", "data", "results")]
-    return bool(numbers) or 1 < len(holders) == len(children)
+    return alone and not own and (
+        bool(numbers) or 1 < len(holders) == len(tree))
 
 
 # ---- students
@@ -288,73 +276,66 @@ def _students(
     entries: Iterable[_Entry], course: Sequence[str], roster: Mapping[str, str]
 ) -> list[tuple[Submission, list[_Entry]]]:
     """Whose each entry is; those of the roster who have none come, too."""
-    groups: dict[str, list[tuple[str, str, _Entry]]] = {
-        number: [] for number in roster}
-    doubts: dict[str, list[str]] = {}
-    names = Counter(roster.values())
+    groups: dict[str, list[_Entry]] = {number: [] for number in roster}
+    doubts: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
-        key, name = _student(entry.name, course)
-        named = max((n for n, own in roster.items() if own in entry.name
-                     and names[own] == 1), key=lambda n: len(roster[n]),
-                    default="")
-        said = doubts.setdefault(named or key, [])
-        others = {*NUMBER.findall(_stem(entry.name))} - {key}
-        if known := [n for n in (key, *others) if n.upper() in roster]:
-            key = known[0].upper()
-        elif len([n for n in others if not DATE.match(n)]) > 0:
-            said.append(f"{entry.name}: several numbers; {key} was taken.")
-        if named and named != key:
-            if NUMBER.search(key):
-                whose = roster.get(key, "nobody") + "'s on the roster"
-                said.append(f"{entry.name}: the number is {whose}; taken for "
-                            f"{roster[named]}'s, by the name.")
-            key = named
-        elif roster and key not in roster:
-            doubts.setdefault(key, []).append(
-                f"{entry.name}: not on the roster.")
-        groups.setdefault(key, []).append(
-            (_shown(entry.name, course), name, entry))
+        key, said = _whose(entry.name, course, roster)
+        groups.setdefault(key, []).append(entry)
+        doubts[key] += [f"{entry.name}: {doubt}" for doubt in said]
     found = []
     for key, some in sorted(groups.items()):
-        for own, people in _people(roster.get(key, ""), some):
-            number, plain = key, own or min(
-                (name for _, name, _ in people), key=lambda name: (
-                    name == key, len(name), name), default=key)
-            if own and own != roster.get(key):
+        known = roster.get(key, "")
+        for own, theirs in _people(known, some, course).items():
+            number, said = key, doubts[key]
+            shown = f"{key} {own}" if own else min(
+                (_student(entry.name, course)[1] for entry in theirs),
+                key=lambda name: (name == key, len(name), name))
+            if own != known:
                 number = _key(f"{key}-{own}", f"{key}-{own}")
-            shown = f"{key} {own}" if own else plain
-            found.append((Submission(
-                number, shown, doubts=doubts.get(key, []) + (
-                    [f"{shown}: another name has the number {key}, too: each "
-                     "has a row. If they are one person, say so with "
-                     "--roster."] if number != key else [])),
-                [entry for _, _, entry in people]))
+                said = [*said, f"{shown}: another name has the number {key}, "
+                        "too: each has a row. If they are one person, say so "
+                        "with --roster."]
+            found.append((Submission(number, shown, doubts=said), theirs))
     return found
 
 
-def _people(
-    known: str, some: list[tuple[str, str, _Entry]]
-) -> list[tuple[str, list[tuple[str, str, _Entry]]]]:
-    """Those with one number; several where their names surely differ."""
-    people: list[tuple[str, list[tuple[str, str, _Entry]]]] = []
+def _whose(
+    name: str, course: Sequence[str], roster: Mapping[str, str]
+) -> tuple[str, list[str]]:
+    """A student's key, and what is to be looked at."""
+    key, said = _student(name, course)[0], []
+    others = {*NUMBER.findall(_stem(name))} - {key}
+    known = [n.upper() for n in (key, *others) if n.upper() in roster]
     if known:
-        people.append((known, []))
-    for one in sorted(some, key=lambda one: (len(one[0]), one[0])):
-        if not one[0]:
-            continue
-        for own, entries in people:
-            if not _differ(own, one[0]):
-                entries.append(one)
-                break
-        else:
-            people.append((one[0], [one]))
-    nameless = [one for one in some if not one[0]]
-    if len(people) > 1 and not known:
-        return people + [("", nameless)] * bool(nameless)
-    if not known:
-        return [("", [*(e for _, own in people for e in own), *nameless])]
-    people[0][1].extend(nameless)
-    return people
+        key = known[0]
+    elif any(not DATE.match(n) for n in others):
+        said.append(f"several numbers; {key} was taken.")
+    times = Counter(roster.values())
+    named = max((n for n, own in roster.items()
+                 if own in name and times[own] == 1),
+                key=lambda n: len(roster[n]), default=key)
+    if named != key and NUMBER.search(key):
+        said.append(f"the number is {roster.get(key, 'nobody')}'s on the "
+                    f"roster; taken for {roster[named]}'s, by the name.")
+    elif roster and named not in roster:
+        said.append("not on the roster.")
+    return named, said
+
+
+def _people(
+    known: str, some: list[_Entry], course: Sequence[str]
+) -> dict[str, list[_Entry]]:
+    """Those with one number, by name; several where names surely differ."""
+    people: dict[str, list[_Entry]] = {known: []}
+    names = [(_shown(entry.name, course), entry) for entry in some]
+    for shown, entry in sorted(names, key=lambda one: (
+            len(one[0]), one[0])):
+        own = next((name for name in people if name
+                    and not _differ(name, shown)), shown)
+        people.setdefault(own, []).append(entry)
+    if not known and len(people) == 2:
+        return {"": [entry for own in people.values() for entry in own]}
+    return {own: theirs for own, theirs in people.items() if own or theirs}
 
 
 # ---- notebooks
@@ -402,20 +383,18 @@ def _take(
 
 def _choose(student: Submission, stem: str, some: list[Found]) -> None:
     """Take the newest; the dates of the files handed in come first."""
-    def age(one: Found) -> list[int]:
-        return [round(when / SAME) for when in one.times]
+    def age(one: Found) -> tuple[list[int], Sequence[float]]:
+        return [round(when / SAME) for when in one.times], one.times[1:]
 
     def natural(one: Found) -> list[str]:
         return [part.zfill(9) for part in re.findall(r"\d+|\D+", one.path)]
 
-    newest = max(some, key=lambda one: (age(one), one.times[1:],
-                                        natural(one)))
+    newest = max(some, key=lambda one: (*age(one), natural(one)))
     path = PurePosixPath(newest.path)
     words = newest.path
     if len({one.digest for one in some}) > 1:
-        same = [one for one in some if one.digest != newest.digest
-                and age(one) == age(newest) and one.times[1:]
-                == newest.times[1:]]
+        same = any(one.digest != newest.digest and age(one) == age(newest)
+                   for one in some)
         why = "by its name: the dates are equal" if same else "the newest"
         when = f"{datetime.fromtimestamp(newest.times[0]):%Y-%m-%d %H:%M}"
         words += f" ({why} of {len(some)} versions, {when})"

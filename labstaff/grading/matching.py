@@ -1,6 +1,7 @@
 """What the course asks for, and where a submission answers it."""
 
 import ast
+import contextlib
 import copy
 from collections import Counter
 from collections.abc import Iterable
@@ -71,21 +72,17 @@ def _asked(
     stem: str, released: NotebookNode, solutions: dict[Any, str]
 ) -> CourseNotebook:
     """What the student edition of a notebook asks for."""
-    named = {
-        meta["grade_id"]: cell for cell in released.cells
-        if (meta := grader(cell))
-    }
+    named = {meta["grade_id"]: cell for cell in released.cells
+             if (meta := grader(cell))}
+    others = [c.source for c in released.cells if c.cell_type == "code"]
     found, checks = [], {}
     for name, cell in named.items():
         meta = grader(cell)
         if meta["solution"]:
             written = meta["grade"]
             graded = cell if written else named[f"check_{name}"]
-            points = float(grader(graded)["points"])
-            others = [c.source for c in released.cells
-                      if c.cell_type == "code"]
             found.append(Exercise(
-                name, points, written, cell.source,
+                name, float(grader(graded)["points"]), written, cell.source,
                 "" if written else borrowed(name, solutions[name], others)))
         elif meta["grade"]:
             checks[name] = cell.source
@@ -170,12 +167,11 @@ def _find_code(
            and course.texts.get(_plain(cell.source)) in (None, name)]
     # A value of that name may be an experiment.
     written = {i for i, found in own if found.get(name)
-               and not _same(cells[i].source, exercise.stub)}
+               and _is_written(cells[i], exercise)}
     defining = [i for i, found in own
                 if name in found and (found[name] or not written)]
     both = sorted({*code, *defining})
-    attempts = [i for i in both if cells[i].source.strip()
-                and not _same(cells[i].source, exercise.stub)]
+    attempts = [i for i in both if _is_written(cells[i], exercise)]
     # A half of a split cell may define nothing; it never counts alone.
     if set(attempts) & set(defining):
         counted = [i for i in attempts if i in defining]
@@ -194,13 +190,12 @@ def _find_code(
         found.notes.append(
             f"{name}: its cell has lost its mark; found by what it defines.")
     if attempts:
-        for i in set(both) - set(attempts):
-            if cells[i].source.strip():
-                # It would take the place of the solution.
-                cells[i].source = "# (the stub, not run: it is solved above" \
-                    " or below)"
-                found.notes.append(f"{name}: cell {i + 1} is an untouched "
-                                   "copy of the stub and was not run.")
+        for i in {i for i in both if cells[i].source.strip()} - {*attempts}:
+            # It would take the place of the solution.
+            cells[i].source = \
+                "# (the stub, not run: it is solved above or below)"
+            found.notes.append(f"{name}: cell {i + 1} is an untouched copy of "
+                               "the stub and was not run.")
     checks = [i for i, own in enumerate(names) if own == f"check_{name}"]
     above = [i for i in counted if checks and i < checks[-1]]
     below = [i for i in counted if i not in above]
@@ -230,21 +225,18 @@ def _find_answer(
     """All that was written where an answer belongs, or else anywhere."""
     cells, name = found.notebook.cells, exercise.name
     order = list(course.cells.values())
-    place = order.index(name) if name in order else len(order)
+    before = {*order[:order.index(name)]}
     marked = [i for i, own in enumerate(names) if own == name]
     own = [i for i, cell in enumerate(cells)
            if not names[i] and cell.cell_type != "code"]
-    before = {*order[:place]}
     start = marked[0] if marked else max(
         (i for i, n in enumerate(names) if n in before), default=-1)
     end = next((i for i in range(start + 1, len(cells))
                 if names[i] not in ("", name)), len(cells))
     near = sorted({*marked, *(i for i in own if start <= i < end)})
-    written = [i for i in near if not _same(cells[i].source, exercise.stub)
-               and cells[i].source.strip()]
+    written = [i for i in near if _is_written(cells[i], exercise)]
     if not written and (elsewhere := [
-            i for i in own if cells[i].source.strip()
-            and not _same(cells[i].source, exercise.stub)]):
+            i for i in own if _is_written(cells[i], exercise)]):
         written = elsewhere
         found.notes.append(
             f"{name}: nothing stands at its place; all the student's own "
@@ -255,6 +247,11 @@ def _find_answer(
         return
     found.places[name], found.attempts[name] = counted[0], written
     found.sources[name] = "\n\n".join(cells[i].source for i in counted)
+
+
+def _is_written(cell: NotebookNode, exercise: Exercise) -> bool:
+    source = cell.source.strip()
+    return bool(source) and not _same(source, exercise.stub)
 
 
 def _name(cell: NotebookNode, course: CourseNotebook) -> str:
@@ -274,26 +271,23 @@ def _same(source: str, stub: str) -> bool:
     """Whether there is nothing in it but the stub, however it is laid out."""
     if _plain(source) == _plain(stub):
         return True
-    try:
-        return ast.dump(_tree(source)) == ast.dump(_tree(stub)) != ast.dump(
-            ast.parse(""))
-    except ERRORS:
-        return False
-
-
-ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
+    one, other = _tree(source), _tree(stub)
+    with contextlib.suppress(RecursionError):  # of very long expressions
+        return bool(one.body) and ast.dump(one) == ast.dump(other)
+    return False
 
 
 def _tree(source: str) -> ast.Module:
-    return ast.parse(python(source))
+    """What is in a cell; nothing where it is no Python."""
+    try:
+        return ast.parse(python(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
 
 
 def defined(source: str) -> dict[str, bool]:
     """Names that a cell's source defines; whether as a function or class."""
-    try:
-        body = _tree(source).body
-    except ERRORS:
-        return {}
+    body = _tree(source).body
     found: dict[str, bool] = {}
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -314,27 +308,18 @@ def borrowed(name: str, source: str, others: Iterable[str]) -> str:
         others: sources of the student's other cells, where it may be imported.
     """
     packages: set[str] = set()
-    for text in (*others, source):
-        try:
-            nodes = [*ast.walk(_tree(text))]
-        except ERRORS:
+    for node in (n for text in (*others, source)
+                 for n in ast.walk(_tree(text))):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
-        for node in nodes:
-            if isinstance(node, ast.ImportFrom) and (
-                    node.module or "").split(".")[0] in PACKAGES:
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name:
-                        return f"{node.module}.{alias.name}"
-                    packages.add(alias.asname or alias.name)
-            elif isinstance(node, ast.Import):
-                packages |= {(a.asname or a.name).split(".")[0]
-                             for a in node.names
-                             if a.name.split(".")[0] in PACKAGES}
-    try:
-        nodes = [*ast.walk(_tree(source))]
-    except ERRORS:
-        return ""
-    for node in nodes:
+        origin = getattr(node, "module", None)
+        for alias in node.names:
+            if (origin or alias.name).split(".")[0] in PACKAGES:
+                own = alias.asname or alias.name
+                if origin and own == name:
+                    return f"{origin}.{alias.name}"
+                packages.add(own.split(".")[0])
+    for node in ast.walk(_tree(source)):
         root = node
         while isinstance(root, ast.Attribute):
             root = root.value
@@ -351,12 +336,10 @@ def _put_checks(
     """Put the official checks in the place of the student's copies."""
     changed = []
     for cell, name in zip(notebook.cells, names, strict=True):
-        if name not in course.checks:
-            continue
-        if cell.cell_type != "code" or cell.source != course.checks[name]:
-            changed.append(name)
-        cell.cell_type = "code"
-        cell.source = course.checks[name]
+        if source := course.checks.get(name):
+            if (cell.cell_type, cell.source) != ("code", source):
+                changed.append(name)
+            cell.cell_type, cell.source = "code", source
     missing = [name for name in course.checks if name not in names]
     return [
         f"{words}: {', '.join(some)}." for words, some in (

@@ -63,8 +63,7 @@ def _lines(path: Path) -> dict[str, dict[str, str]]:
         text = decoded(path.read_bytes())
     except FileNotFoundError:
         return {}
-    first = text.partition("\n")[0]
-    mark = max(",;\t", key=first.count)
+    mark = max(",;\t", key=text.partition("\n")[0].count)
     return {
         line["answer"]: {name: line.get(name) or "" for name in COLUMNS}
         for line in csv.DictReader(io.StringIO(text), delimiter=mark)
