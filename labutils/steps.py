@@ -83,7 +83,10 @@ class PacedStep(OneByOne):
 
     def __call__(self, *args: Any) -> tuple[torch.Tensor, State]:
         if self.pace is None:
-            self.pace = fastest_number(self.usable(*args))
+            numbers = self.numbers
+            if len(numbers) > 1:
+                numbers = self.usable(*args)
+            self.pace = fastest_number(numbers)
             self.threads = next(self.pace)
         result, seconds = self.timed(self.threads, args)
         self.taken[f"threads: {self.threads}"] += 1

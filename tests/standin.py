@@ -79,6 +79,10 @@ def _compute(func, *args: Any, **kwargs: Any) -> Any:
 
 # Now, since autograd counts the devices of a process only once.
 backend_registration._setup_privateuseone_for_python_backend(NAME)
+# What torch asks every device for; the CPU's random numbers are this one's.
+_module = getattr(torch, NAME)
+_module.get_rng_state = lambda device=None: torch.get_rng_state()
+_module.set_rng_state = lambda state, device=None: None
 _library = torch.library.Library("_", "IMPL")
 _library.fallback(_compute, "PrivateUse1")
 
