@@ -31,6 +31,7 @@ LINES = 200  # of an output
 LARGEST_IMAGE = 2_000_000  # characters in base64
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PNG = b"\x89PNG\r\n"
+SVG = "PHN2Zy"  # the beginning of "<svg ", in base64
 # A macro can blow a short formula up to one without end.
 MACROS = re.compile(r"\\(?:def|let|(?:re)?new(?:command|environment))\b")
 # Environments that the parser has under another name.
@@ -123,8 +124,8 @@ def markdown_to_html(
     """Markdown with LaTeX formulas as HTML with MathML.
 
     Args:
-        images: PNG images in base64, by the address that the text has for
-            them (such as "attachment:image.png"). Other images are not
+        images: PNG or SVG images in base64, by the address that the text has
+            for them (such as "attachment:image.png"). Other images are not
             loaded; their description stands in their place.
         headings: so many levels lower than written; with 2, # becomes h3.
     """
@@ -218,4 +219,5 @@ class _Renderer(HTMLRenderer):
         if url not in self.images:
             return f"[{text}]"
         source = html.escape(self.images[url])
-        return f'<img alt="{text}" src="data:image/png;base64,{source}">'
+        kind = "svg+xml" if source.startswith(SVG) else "png"
+        return f'<img alt="{text}" src="data:image/{kind};base64,{source}">'

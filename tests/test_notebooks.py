@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -137,6 +138,24 @@ class TestNotebook:
         kinds = "".join(cell.cell_type[0] for cell in read(name).cells)
         assert "cccc" not in kinds
         assert kinds.startswith("mc") and kinds.endswith("m")
+
+
+def test_every_drawing_is_in_a_notebook_and_has_no_words():
+    drawn = {path.name for path in (FOLDER / "images").iterdir()}
+    assert drawn == {
+        name for stem in NAMES for cell in read(stem).cells
+        for name in re.findall(r"!\[[^]]{5,}\]\(images/(.+?)\)", cell.source)
+    }
+    for name in drawn:
+        text = (FOLDER / "images" / name).read_text(encoding="utf-8")
+        root = ElementTree.fromstring(text)
+        # The slides know a drawing by this beginning.
+        assert text.startswith("<svg ") and "<script" not in text
+        said = "".join(
+            "".join(part.itertext()) + " " for part in root.iter(
+                "{http://www.w3.org/2000/svg}text"))
+        # One letter with its indices, or a function.
+        assert not set(re.findall("[A-Za-z]{4,}", said)) - {"tanh"}
 
 
 def graded_cells() -> dict[str, nbformat.NotebookNode]:

@@ -88,7 +88,7 @@ def edition() -> tuple[dict[str, bytes], list[Row]]:
     """
     root = settings.home()
     files = {name: _text(root / name) for name in FILES}
-    for name in PACKAGES:
+    for name in (*PACKAGES, "notebooks/images"):
         files |= {
             f"{name}/{path.relative_to(root / name).as_posix()}": _text(path)
             for path in (root / name).rglob("*")

@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from labkit.pages import STYLE, markdown_to_html
+from labutils import settings
 
 HERE = Path(__file__).parent
 # Of reveal.js, in the order in which a page needs them.
@@ -64,6 +65,9 @@ class DeckExporter(SlidesExporter):
             f"attachment:{name}": data["image/png"]
             for name, data in context["cell"].get("attachments", {}).items()
             if "image/png" in data
+        } | {
+            f"images/{path.name}": base64.b64encode(path.read_bytes()).decode()
+            for path in (settings.home() / "notebooks/images").glob("*.svg")
         }
         html = markdown_to_html(source, attached)
         return PROMPT.sub(

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from base64 import b64encode
 
 import pytest
 from bs4 import BeautifulSoup
@@ -151,6 +152,12 @@ def test_a_picture_pasted_into_an_answer_is_in_the_page():
         "![curve](attachment:image.png)", {"attachment:image.png": "iVBORw0K"})
     assert 'src="data:image/png;base64,iVBORw0K"' in made
     assert 'alt="curve"' in made
+
+
+def test_a_drawing_is_known_by_its_beginning():
+    made = markdown_to_html("![cell](images/a.svg)", {
+        "images/a.svg": b64encode(b"<svg xmlns=").decode()})
+    assert 'src="data:image/svg+xml;base64,PHN2Zy' in made
 
 
 def test_headings_can_be_lower():

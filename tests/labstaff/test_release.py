@@ -221,7 +221,10 @@ def test_what_is_in_it(edition):
         "README.md", "constraints.txt", "environment.yml", "labkit",
         "labutils", "notebooks", "pyproject.toml",
     ])
-    assert names(place / "notebooks") == [f"{name}.ipynb" for name in REAL]
+    drawn = names(ROOT / "notebooks/images")
+    assert names(place / "notebooks/images") == drawn
+    assert names(place / "notebooks") == [
+        *(f"{name}.ipynb" for name in REAL), "images"]
     for package, files in {
         "labutils": {"__init__.py", "practice.txt", "recorded/deep_gru.json"},
         "labkit": {"__main__.py", "checks/__init__.py",

@@ -154,15 +154,18 @@ class TestPage:
         assert len(deck(name).page) < 3_000_000
 
     def test_pictures_are_those_of_the_shown_cells(self, name):
-        shown = [
-            output for cell in read(name).cells if kind(cell) in SHOWN
-            for output in cell.get("outputs", [])
-            if "image/png" in output.get("data", {})
-        ]
+        shown = [cell for cell in read(name).cells if kind(cell) in SHOWN]
+        kinds = sorted(
+            ["png" for cell in shown for output in cell.get("outputs", [])
+             if "image/png" in output.get("data", {})]
+            + ["svg+xml" for cell in shown if cell.cell_type == "markdown"
+               for _ in re.findall(r"!\[.+?\]\(images/", cell.source)]
+        )
         found = re.findall("<img .*?>", slides(deck(name).page))
-        assert len(found) == len(shown)
+        sources = [re.search('src="data:image/(.+?);base64,', image)
+                   for image in found]
+        assert sorted(source[1] for source in sources) == kinds
         for image in found:
-            assert 'src="data:image/png;base64,' in image
             assert re.search('alt="[^"]{5,}"', image)
 
 
