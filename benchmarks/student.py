@@ -154,7 +154,8 @@ def measured(notebooks: Sequence[str], epochs: int) -> list[str]:
             [path] = (settings.home() / "notebooks").glob(f"{number}_*")
             before = {child.pid for child in own.children()}
             client = server.kernel("notebooks")
-            [pid] = {child.pid for child in own.children()} - before
+            [pid] = {child.pid for child in own.children()
+                     if "ipykernel_launcher" in child.cmdline()} - before
             if number == notebooks[0]:
                 lines.append(_line("kernel, nothing run", pid))
             run(client, path)

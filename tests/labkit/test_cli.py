@@ -336,7 +336,8 @@ def test_each_notebook_says_in_a_line_how_it_went(batch):
     folder, _, out, _ = batch
     lines = [re.sub(r" \(?\d+ s\)?$", "", line) for line in out.splitlines()]
     assert lines.pop(4).startswith(
-        "broken ... broken.ipynb cannot be read as a notebook (NotJSONError: ")
+        "broken ... broken.ipynb cannot be read as a notebook (it is no "
+        "JSON: ")
     assert lines == [
         str(corpus.find_corpus()),
         f"Results: {folder / 'out'}",
