@@ -98,7 +98,7 @@ def edition() -> tuple[dict[str, bytes], list[Row]]:
             )
         }
     rows = []
-    for path in notebook_paths():
+    for path in notebook_paths(extras=True):
         source = read_notebook(path)
         # A bar would end a cell of the guide's table.
         rows.append(Row(path.stem, title(source).replace("|", "/"),
