@@ -227,7 +227,7 @@ def test_what_is_in_it(edition):
         *(f"{name}.ipynb" for name in REAL), "images"]
     for package, files in {
         "labutils": {"__init__.py", "practice.txt", "recorded/deep_gru.json"},
-        "labkit": {"__main__.py", "checks/__init__.py",
+        "labkit": {"__main__.py", "checks/__init__.py", "checks/hints.toml",
                    "report/templates/report.css"},
     }.items():
         found = content(place / package)
