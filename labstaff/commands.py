@@ -131,13 +131,16 @@ def _add_release(commands: Any) -> None:
     )
     release.add_argument("--out", type=Path, metavar="DIR", required=True,
                          help="folder of the student edition")
+    release.add_argument("--lang", action="append", default=[],
+                         choices=("en", "zh"), help="language of notebooks "
+                         "and guide; can be repeated; default: all there are")
     release.set_defaults(command=_release)
 
 
 def _release(options: argparse.Namespace) -> int:
     from labstaff.publish.release import release
 
-    print(release(options.out))
+    print(release(options.out, options.lang))
     return 0
 
 
