@@ -23,7 +23,8 @@ EXTRAS = {"student": "lab", "full": "test"}
 # may hold other things, submissions for one.
 FULL = (
     ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
-    ".gitignore", "LICENSE", "Makefile", "README.md", "benchmarks",
+    ".gitignore", "LICENSE", "Makefile", "README.md", "README.zh.md",
+    "benchmarks",
     "conftest.py", "constraints.txt", "docs", "environment.yml", "labkit",
     "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
 )
