@@ -75,11 +75,10 @@ def draw_next(
     """Bars side by side: the likeliest next characters.
 
     `bars` has probabilities, `(V,)`, for each label; the characters shown are
-    those with the highest in any of them, and none whose bar one cannot see.
+    those with the highest in any of them.
     """
     highest = torch.stack(list(bars.values())).amax(dim=0)
-    seen = int((highest >= highest.max() / 200).sum())
-    chosen = highest.argsort(descending=True, stable=True)[: min(most, seen)]
+    chosen = highest.argsort(descending=True, stable=True)[:most]
     width = 0.8 / len(bars)
     for i, (name, probabilities) in enumerate(bars.items()):
         shift = (i - (len(bars) - 1) / 2) * width

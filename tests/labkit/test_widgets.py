@@ -6,7 +6,6 @@ import re
 import sys
 from functools import partial
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 from kernel import Cell, Kernel
@@ -22,7 +21,7 @@ from labkit.widgets import (
     sampling_explorer,
     side_by_side,
 )
-from labkit.widgets.drawing import draw_next, shade
+from labkit.widgets.drawing import shade
 from labkit.widgets.inspection import (
     gates,
     gradient_norms,
@@ -217,14 +216,6 @@ def test_the_bars_are_the_distribution(play):
     assert used[:4] == pytest.approx([x / sum(roots) for x in roots])
     _, greedy = heights(ax_of(play.page()))
     assert greedy == [1, *[0] * (len(greedy) - 1)]
-
-
-def test_no_bar_is_too_small_to_be_seen():
-    ax, sure = plt.figure().add_subplot(), torch.full((len(VOCAB),), 1e-4)
-    sure[3], sure[5] = 0.9, 0.01
-    draw_next(ax, VOCAB, {"sure": sure})
-    assert heights(ax) == [pytest.approx([0.9, 0.01])]
-    plt.close(ax.figure)
 
 
 def test_two_models_side_by_side(two):
