@@ -120,7 +120,10 @@ class SeqDataLoader:
         offset: None draws it anew for each epoch.
 
     Attributes:
-        held_out: a loader over the text that follows `corpus`, or None.
+        held_out: a loader over the text that follows `corpus`, the validation
+            text on which choices are made, or None.
+        test: one over the text after that, for the figures that are claimed
+            when all is chosen, or None.
         record: what a saved result says about the text, or None.
     """
 
@@ -136,6 +139,7 @@ class SeqDataLoader:
         self.seed = settings.seed() if seed is None else int(seed)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.held_out: SeqDataLoader | None = None
+        self.test: SeqDataLoader | None = None
         self.record: dict[str, object] | None = None
 
     def restart(self, epochs: int = 0) -> None:
@@ -155,28 +159,28 @@ class SeqDataLoader:
 def load_data_time_machine(
     batch_size: int, num_steps: int, use_random_iter: bool = False,
     max_tokens: int = 10_000, held_out_tokens: int = 5_000,
-    seed: int | None = None,
+    seed: int | None = None, test_tokens: int = 5_000,
 ) -> tuple[SeqDataLoader, Vocab]:
     """Batches from the start of The Time Machine, and its whole vocabulary.
 
     Args:
         max_tokens: characters to train on; -1 for the whole text.
         held_out_tokens: those after them, for `SeqDataLoader.held_out`.
+        test_tokens: those after these, for `SeqDataLoader.test`.
         others: as for `SeqDataLoader`.
     """
     corpus = read_corpus()
     lines = [clean_line(line) for line in corpus.text.splitlines()]
     sampling = batch_size, num_steps, use_random_iter, seed
-    return _load(
-        lines, corpus.record(), max_tokens, held_out_tokens, sampling
-    )
+    parts = max_tokens, held_out_tokens, test_tokens
+    return _load(lines, corpus.record(), parts, sampling)
 
 
 def load_data_text(
     path: str | Path, batch_size: int, num_steps: int,
     use_random_iter: bool = False, max_tokens: int = 10_000,
     held_out_tokens: int = 5_000, seed: int | None = None,
-    clean: Callable[[str], str] = clean_line,
+    clean: Callable[[str], str] = clean_line, test_tokens: int = 5_000,
 ) -> tuple[SeqDataLoader, Vocab]:
     """Batches from the start of a text of your own, and its vocabulary.
 
@@ -209,10 +213,9 @@ def load_data_text(
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     sampling = batch_size, num_steps, use_random_iter, seed
+    parts = max_tokens, held_out_tokens, test_tokens
     try:
-        loader, vocab = _load(
-            lines, record, max_tokens, held_out_tokens, sampling
-        )
+        loader, vocab = _load(lines, record, parts, sampling)
     except ValueError as error:
         raise ValueError(f"{cleaning} {error}") from error
     say(f"Corpus: {cleaning}")
@@ -242,24 +245,34 @@ def _cleaning(path: Path, text: str, cleaned: str) -> str:
 
 
 def _load(
-    lines: list[str], record: dict[str, str], max_tokens: int,
-    held_out_tokens: int, sampling: tuple[int, int, bool, int | None],
+    lines: list[str], record: dict[str, str], parts: tuple[int, int, int],
+    sampling: tuple[int, int, bool, int | None],
 ) -> tuple[SeqDataLoader, Vocab]:
+    max_tokens, held_out_tokens, test_tokens = parts
     check_max_tokens(max_tokens)
     corpus, vocab = encode_lines(lines)
     if max_tokens == -1:
         max_tokens = len(corpus)
     loader = SeqDataLoader(corpus[:max_tokens], *sampling)
-    held_out = corpus[max_tokens : max_tokens + held_out_tokens]
-    batch_size, num_steps = loader.batch_size, loader.num_steps
-    if len(held_out) > batch_size * num_steps:
-        # In order and from a fixed start: each measurement reads the same.
-        loader.held_out = SeqDataLoader(
-            held_out, batch_size, num_steps, offset=0
-        )
+    rest = corpus[max_tokens:]
+    loader.held_out = _measured(loader, rest[:held_out_tokens])
+    rest = rest[held_out_tokens:]
+    loader.test = _measured(loader, rest[:test_tokens])
+    held_out = loader.held_out
     loader.record = {
         **record,
         "tokens": len(loader.corpus),
-        "held_out_tokens": len(held_out) if loader.held_out else 0,
+        "held_out_tokens": len(held_out.corpus) if held_out else 0,
     }
     return loader, vocab
+
+
+def _measured(
+    loader: SeqDataLoader, corpus: torch.Tensor
+) -> SeqDataLoader | None:
+    """A loader over a text that is only read; None if it fills no batch."""
+    batch_size, num_steps = loader.batch_size, loader.num_steps
+    if len(corpus) <= batch_size * num_steps:
+        return None
+    # In order and from a fixed start: each measurement reads the same.
+    return SeqDataLoader(corpus, batch_size, num_steps, offset=0)

@@ -104,10 +104,15 @@ def find_corpus(*, download: bool = True) -> Corpus:
 
 
 def read_corpus() -> Corpus:
-    """`find_corpus`, and say on the standard output which text it is."""
+    """`find_corpus`, and say once which text it is."""
     corpus = find_corpus()
-    say(corpus)
+    if str(corpus) not in _said:
+        _said.add(str(corpus))
+        say(corpus)
     return corpus
+
+
+_said: set[str] = set()  # which texts were announced
 
 
 def open_time_machine(path: Path, source: str) -> Corpus:

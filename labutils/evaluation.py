@@ -59,22 +59,24 @@ def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
     return perplexity(nats / tokens)
 
 
-NAMES = ("unigram", "bigram", "trigram")
+NAMES = ("unigram", "bigram", "trigram", "4-gram", "5-gram", "6-gram")
 
 
 def baselines(train_iter: SeqDataLoader, vocab_size: int) -> dict[str, float]:
-    """Held-out perplexity of the unigram, bigram and trigram model.
+    """Held-out perplexity of the n-gram models with one, two and three tokens.
 
-    Nothing where no text is held out.
+    And of the best longer one, where it is better; nothing where no text is
+    held out.
     """
     if train_iter.held_out is None:
         return {}
-    return {
-        name: ngram_perplexity(
-            train_iter.corpus, train_iter.held_out.corpus, n, vocab_size
-        )
-        for n, name in enumerate(NAMES, start=1)
-    }
+    corpus, held_out = train_iter.corpus, train_iter.held_out.corpus
+    values = [
+        ngram_perplexity(corpus, held_out, n, vocab_size)
+        for n in range(1, len(NAMES) + 1)
+    ]
+    best = min(range(len(NAMES)), key=values.__getitem__)
+    return {NAMES[n]: values[n] for n in sorted({0, 1, 2, best})}
 
 
 def ngram_perplexity(

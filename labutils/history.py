@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import platform
+import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ class History:
     versions: dict[str, str] = field(default_factory=dict)
     # Held-out perplexity of n-gram models, by name.
     baselines: dict[str, float] = field(default_factory=dict)
+    # On a text on which nothing was chosen, when the training was over.
+    test_perplexity: float | None = None
     # SHA-256 of the model's and the optimizer's state at the end: a training
     # goes on only from that very state.
     fingerprint: str = ""
@@ -66,6 +69,10 @@ class History:
             held_out_epochs=(*self.held_out_epochs, self.num_epochs),
         )
 
+    def with_test(self, perplexity: float) -> "History":
+        """With the one measurement on the test text."""
+        return replace(self, test_perplexity=perplexity)
+
     def with_sample(self, text: str) -> "History":
         """With a text generated after the last epoch."""
         return replace(self, samples=(*self.samples, (self.num_epochs, text)))
@@ -92,6 +99,11 @@ class History:
     def perplexity(self) -> float:
         """Training perplexity of the last epoch."""
         return self.train_perplexity[-1] if self.num_epochs else math.nan
+
+    @property
+    def settled_perplexity(self) -> float:
+        """Its median over the last ten epochs: one slip changes nothing."""
+        return statistics.median(self.train_perplexity[-10:] or [math.nan])
 
     @property
     def held_out(self) -> float:

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "recorded"
 SECONDS = 10.0  # of a replay
 # What is compared, and where it stands in a history.
 FIGURES = {
-    "training perplexity": lambda history: history.perplexity,
+    "training perplexity": lambda history: history.settled_perplexity,
     "lowest held-out perplexity": lambda history: history.best_held_out[0],
 }
 
@@ -91,31 +91,31 @@ def _wait(moment: float, interrupts: Interrupts) -> None:
 
 
 def compare(name: str, history: History) -> str:
-    """Whether a full run's figures lie where those of recorded runs lie.
+    """Whether a full run's figures are what recorded runs make one expect.
 
     A line for each figure, or one that says why there is no answer.
     """
     if name not in names():
-        return f"recorded range: none, no run {name} is recorded"
+        return f"expected of a new run: unknown, no run {name} is recorded"
     if not history.full:
-        return "recorded range: not compared, this is no full run"
+        return "expected of a new run: not compared, this is no full run"
     recorded, all_ranges = _read(name)
     (text, asked), (its_text, its_asked) = map(_asked, (history, recorded))
     if text != its_text or asked != its_asked:
         other = "text" if text != its_text else "setting"
-        return f"recorded range: not compared, it has another {other}"
+        return f"expected of a new run: not compared, it has another {other}"
     device = history.settings["device"].partition(":")[0]
     ranges = all_ranges.get(device)
     if ranges is None:
-        return f"recorded range: none for {device}"
+        return f"expected of a new run: unknown, too few recorded on {device}"
     lines = []
     for figure, value_of in FIGURES.items():
         low, high = ranges[figure]
         value = value_of(history)
-        where = "inside" if low <= value <= high else "OUTSIDE"
+        where = "as" if low <= value <= high else "NOT as"
         lines.append(
-            f"{figure} {value:.2f}: {where} the recorded range, {low:.2f} to "
-            f"{high:.2f} ({ranges['runs']} runs on {device})"
+            f"{figure} {value:.2f}: {where} expected of a new run, {low:.2f} "
+            f"to {high:.2f} (from {ranges['runs']} runs on {device})"
         )
     return "\n".join(lines)
 

@@ -82,6 +82,8 @@ def summarize(
         f"status: {history.status}",
         f"corpus: {history.corpus.get('name', 'not recorded')}",
         f"training perplexity: {_figure(history.perplexity)}",
+        "  median of the last ten epochs: "
+        f"{_figure(history.settled_perplexity)}",
     ]
     if history.held_out_epochs:
         best, epoch = history.best_held_out
@@ -90,6 +92,8 @@ def summarize(
         lines.append("counting alone, held out: " + ", ".join(
             f"{n} {value:.2f}" for n, value in history.baselines.items()
         ))
+    if history.test_perplexity is not None:
+        lines.append(f"test perplexity: {_figure(history.test_perplexity)}")
     lines.append(
         f"seconds: {history.seconds:.1f} "
         f"({history.tokens_per_second:,.0f} tokens/s on "

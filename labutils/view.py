@@ -1,8 +1,9 @@
 """A training to look at while it runs.
 
 Where somebody sits before a notebook: one picture and one line of text, both
-changed in place. Anywhere else (a terminal, nbval, papermill): about ten plain
-lines. A notebook keeps the final picture in either case.
+changed in place. In a notebook that runs by itself (nbval, papermill) nothing
+until the end, in a terminal about ten plain lines. A notebook keeps the final
+picture, the last line and three samples in either case.
 """
 
 import io
@@ -49,7 +50,7 @@ def new_view(verbose: bool = True) -> View:
     if kernel is None:
         return Lines()
     plots.set_style()
-    return Live() if _somebody_watches(kernel) else Lines(picture=True)
+    return Live() if _somebody_watches(kernel) else Still()
 
 
 def _somebody_watches(kernel: Any) -> bool:
@@ -84,10 +85,7 @@ class Unfailing(View):
 
 
 class Lines(View):
-    """About ten lines of text, and at the end a picture in a notebook."""
-
-    def __init__(self, picture: bool = False) -> None:
-        self.picture = picture
+    """About ten lines of text."""
 
     def update(self, history: History) -> None:
         every = max(1, history.last_epoch // LINES)
@@ -97,9 +95,22 @@ class Lines(View):
         say(history.line())
         say(f"  {history.sample}")
 
+
+class Still(View):
+    """What a notebook keeps of a training."""
+
     def finish(self, history: History, status: str) -> None:
-        if self.picture:
-            show_picture(Curve(history).final(history, status))
+        show_picture(Curve(history).final(history, status))
+        say(ending(history))
+
+
+def ending(history: History) -> str:
+    """The last line, and the first, the middle and the last sample."""
+    samples = history.samples
+    chosen = dict.fromkeys([*samples[:1], *samples[len(samples) // 2 :][:1],
+                            *samples[-1:]])
+    texts = [f"epoch {epoch:4d}: {text}" for epoch, text in chosen]
+    return "\n".join([history.line(), *texts])
 
 
 class Live(View):
@@ -118,16 +129,16 @@ class Live(View):
             self.curve = Curve(history)
             self.curve.frame(history)  # slow but once: not counted below
         start = time.perf_counter()
-        self._show(self.curve.frame(history), history)
+        text = f"{history.line()}  {history.sample}"
+        self._show(self.curve.frame(history), text)
         end = time.perf_counter()
         self.next_time = end + max(SHORTEST_PAUSE, (end - start) / SHARE)
 
     def finish(self, history: History, status: str) -> None:
-        self._show(Curve(history).final(history, status), history)
+        self._show(Curve(history).final(history, status), ending(history))
 
-    def _show(self, png: bytes, history: History) -> None:
+    def _show(self, png: bytes, text: str) -> None:
         self.picture = show_picture(png, self.picture)
-        text = f"{history.line()}  {history.sample}"
         self.text = display_in_place({"text/plain": text}, {}, self.text)
 
 

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support import STAND_IN, Server, take_stand_in
 
 from labutils import corpus
+
+# A busy machine makes no test fail.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture
@@ -21,11 +26,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where the cached text will be: in an empty data folder of the test's
-    own, with LABUTILS_TEXT unset, the stand-in text for the book, and no
-    failed download behind it."""
+    own, with LABUTILS_TEXT unset, the stand-in text for the book, no text
+    announced, and no failed download behind it."""
     monkeypatch.delenv("LABUTILS_TEXT", raising=False)
     monkeypatch.setenv("LABUTILS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(corpus, "_failed", None)
+    monkeypatch.setattr(corpus, "_said", set())
     take_stand_in(monkeypatch.setattr)
     return tmp_path / "data" / "timemachine.txt"
 

@@ -22,6 +22,7 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 ]
+IMAGES = Path(__file__).resolve().parents[1] / "notebooks/images"
 SIZE = {"width": 1280, "height": 900}  # of the window, in pixels
 TOKEN = "test"
 KERNELSPEC = {
@@ -55,7 +56,7 @@ class Lab:
     def __enter__(self) -> "Lab":
         with self.stack as stack:
             self.context = stack.enter_context(_browser())
-            self.notebooks.mkdir()
+            shutil.copytree(IMAGES, self.notebooks / "images")
             self.address = stack.enter_context(
                 _server(self.folder, self.notebooks, self._variables())
             )

@@ -77,7 +77,7 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
     """
     view = new_view()
     values: dict[str, Any] = {c.name: c.value for c in controls}
-    if isinstance(view, Lines) and not view.picture:
+    if isinstance(view, Lines):
         print(_page(draw, values).plain)  # a terminal
         return
     on_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")

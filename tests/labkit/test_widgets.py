@@ -32,7 +32,7 @@ from labkit.widgets.playground import first_prefix
 from labutils import RNNModel, RNNModelScratch, Vocab, predict, scratch
 from labutils.generation import next_distribution
 from labutils.plots import COLOURS
-from labutils.view import Lines, Live
+from labutils.view import Live, Still
 
 CALLS = {
     "sampling_explorer": "sampling_explorer(VOCAB[list(TEXT * 9)], VOCAB)",
@@ -633,7 +633,7 @@ def test_a_control_that_is_moved_replaces_both_outputs(monkeypatch, name):
 
 
 def test_in_a_notebook_that_nobody_watches_there_are_no_controls(monkeypatch):
-    shown = Displayed(monkeypatch, CALLS["playground"], Lines(picture=True))
+    shown = Displayed(monkeypatch, CALLS["playground"], Still())
     assert len(shown.outputs) == 2 and not shown.controls
 
 

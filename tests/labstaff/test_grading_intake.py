@@ -236,7 +236,7 @@ def test_nothing_there(tmp_path):
 
 
 @given(st.binary(max_size=300), st.sampled_from(["ipynb", "zip"]))
-@runs(max_examples=60, deadline=None,
+@runs(max_examples=60,
       suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_read_or_refused(tmp_path_factory, data, suffix):
     tmp_path = tmp_path_factory.mktemp("bytes")
@@ -246,7 +246,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, data, suffix):
 
 
 @given(st.text('a1李é -_./\\:*?"<>|\0\n\u0301\u202e', min_size=1, max_size=80))
-@runs(max_examples=100, deadline=None)
+@runs(max_examples=100)
 def test_a_key_is_safe_as_a_folder(name):
     key, _ = intake._student(name)
     assert key and not set(key) & set('/\\:*?"<>|\0\n')

@@ -46,7 +46,6 @@ def storages(batches):
 
 
 @both
-@hypothesis.settings(deadline=None)
 @hypothesis.given(**sizes, offset=st.none() | st.integers(0, 12))
 def test_an_epoch(sample, batch_size, num_steps, spare, seed, offset):
     one_batch = batch_size * num_steps
@@ -81,7 +80,6 @@ def test_an_epoch(sample, batch_size, num_steps, spare, seed, offset):
 
 
 @both
-@hypothesis.settings(deadline=None)
 @hypothesis.given(**sizes)
 def test_a_batch_is_left_whatever_the_seed(
     sample, batch_size, num_steps, spare, seed
@@ -321,6 +319,19 @@ def test_a_held_out_text_too_short_for_a_batch_is_not_recorded():
     loader, _ = load_data_time_machine(32, 35, held_out_tokens=1_121)
     assert len(list(loader.held_out)) == 1
     assert loader.record["held_out_tokens"] == 1_121
+
+
+def test_the_test_text_follows_what_is_held_out():
+    corpus, _ = load_corpus_time_machine()
+    loader, _ = load_data_time_machine(
+        4, 10, max_tokens=1_000, held_out_tokens=500, test_tokens=200
+    )
+    assert torch.equal(loader.held_out.corpus, corpus[1_000:1_500])
+    assert torch.equal(loader.test.corpus, corpus[1_500:1_700])
+    first, again = ([X for X, _ in loader.test] for _ in range(2))
+    assert all(map(torch.equal, first, again))
+    whole, _ = load_data_time_machine(4, 10, max_tokens=-1)
+    assert whole.test is None
 
 
 @pytest.mark.parametrize("max_tokens", [0, -2, -5_000])

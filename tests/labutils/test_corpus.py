@@ -158,7 +158,8 @@ def test_what_is_found_is_the_verified_text(cached):
 
 def test_reading_says_which_text_it_is(monkeypatch, cached, capsys):
     put(cached, STAND_IN)
-    assert corpus.read_corpus() == find_corpus()
+    for _ in range(2):  # once is enough
+        assert corpus.read_corpus() == find_corpus()
     expected = "Corpus: The Time Machine, from the data folder\n"
     assert capsys.readouterr().out == expected
     use(monkeypatch, "practice")

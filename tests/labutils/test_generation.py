@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -245,7 +245,6 @@ def every_run(text):
             yield text[start : start + length]
 
 
-@settings(deadline=None)
 @given(st.text("ab ", max_size=25), st.text("ab ", max_size=25))
 def test_the_longest_copy_is_the_longest_of_all_runs(text, source):
     expected = next(run for run in every_run(text) if run in source)

@@ -105,10 +105,10 @@ def test_the_interval_by_hand():
 
 def test_a_run_inside_the_range(three):
     lines = recorded.compare("small", make_history(1)).splitlines()
-    assert [line.split(": ")[1][:6] for line in lines] == ["inside"] * 2
+    assert [line.split(": ")[1][:11] for line in lines] == ["as expected"] * 2
     assert lines[0].startswith("training perplexity ")
     assert lines[1].startswith("lowest held-out perplexity ")
-    assert all(line.endswith("(3 runs on cpu)") for line in lines)
+    assert all(line.endswith("(from 3 runs on cpu)") for line in lines)
 
 
 def test_a_run_outside_the_range(three):
@@ -116,8 +116,8 @@ def test_a_run_outside_the_range(three):
     worse = tuple(2 * p for p in mine.train_perplexity)
     mine = dataclasses.replace(mine, train_perplexity=worse)
     first, second = recorded.compare("small", mine).splitlines()
-    assert f"{worse[-1]:.2f}: OUTSIDE the recorded range, " in first
-    assert ": inside the recorded range, " in second
+    assert f"{mine.settled_perplexity:.2f}: NOT as expected of a " in first
+    assert ": as expected of a new run, " in second
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_run_outside_the_range(three):
         ({"interrupted": True}, "not compared, this is no full run"),
         ({"corpus": {"sha256": "34"}}, "not compared, it has another text"),
         ({"lr": 2.0}, "not compared, it has another setting"),
-        ({"device": "cuda:0"}, "none for cuda"),
+        ({"device": "cuda:0"}, "unknown, too few recorded on cuda"),
     ],
 )
 def test_what_cannot_be_compared_says_why(three, changes, words):
@@ -136,11 +136,13 @@ def test_what_cannot_be_compared_says_why(three, changes, words):
     mine = dataclasses.replace(
         mine, settings={**mine.settings, **settings}, **others
     )
-    assert recorded.compare("small", mine) == f"recorded range: {words}"
+    assert recorded.compare("small", mine) == (
+        f"expected of a new run: {words}"
+    )
 
 
 def test_another_seed_is_no_other_setting(three):
-    assert "inside" in recorded.compare("small", make_history(2))
+    assert ": as expected" in recorded.compare("small", make_history(2))
 
 
 def test_one_run_makes_no_range(tmp_path, monkeypatch, capsys):
@@ -152,7 +154,9 @@ def test_one_run_makes_no_range(tmp_path, monkeypatch, capsys):
     assert main(["record"]) == 0
     assert capsys.readouterr().out.startswith("one.json (")
     words = recorded.compare("one", history)
-    assert words == "recorded range: none for cpu"
+    assert words == (
+        "expected of a new run: unknown, too few recorded on cpu"
+    )
 
 
 def test_a_run_that_is_not_full_is_not_recorded(tmp_path, folder, capsys):
@@ -295,7 +299,7 @@ def test_limits_are_no_settings_that_a_comparison_looks_at(three):
     assert set(mine.settings) >= {"max_seconds", "seconds_cap"}
     limits = {"max_seconds": 3600.0, "seconds_cap": 60, "epochs_cap": 9}
     mine = dataclasses.replace(mine, settings={**mine.settings, **limits})
-    assert "inside" in recorded.compare("small", mine)
+    assert ": as expected" in recorded.compare("small", mine)
 
 
 class TestCommitted:

@@ -155,6 +155,7 @@ def test_a_state_dict_is_refused(tmp_path):
 def test_the_summary_of_a_full_run():
     model, history = trained("concise")
     data = make_data()
+    history = history.with_test(7.0)
     summary = results.summarize("small", model, history, VOCAB, data)
     names, values = zip(
         *(line.split(": ", 1) for line in summary.splitlines()), strict=True
@@ -162,9 +163,10 @@ def test_the_summary_of_a_full_run():
     copied = "  longest run copied from the training text"
     assert names == (
         "model", "status", "corpus", "training perplexity",
-        "held-out perplexity", "  at its lowest", "counting alone, held out",
-        "seconds", "recorded range", "prediction", copied, "prediction",
-        copied,
+        "  median of the last ten epochs", "held-out perplexity",
+        "  at its lowest", "counting alone, held out", "test perplexity",
+        "seconds", "expected of a new run", "prediction", copied,
+        "prediction", copied,
     )
     number = sum(param.numel() for param in model.parameters())
     assert values[0] == f"small ({number:,} parameters)"
@@ -174,19 +176,22 @@ def test_the_summary_of_a_full_run():
     assert values[3] == (
         f"{history.perplexity:.2f} ({bits:.2f} bits per character)"
     )
+    settled = sorted(history.train_perplexity)[1]  # of three
+    assert values[4].startswith(f"{settled:.2f} (")
     lowest, epoch = history.best_held_out
-    assert values[4].startswith(f"{history.held_out:.2f} (")
-    assert values[5].startswith(f"{lowest:.2f} (")
-    assert values[5].endswith(f" bits per character), epoch {epoch}")
-    assert values[6].startswith(
+    assert values[5].startswith(f"{history.held_out:.2f} (")
+    assert values[6].startswith(f"{lowest:.2f} (")
+    assert values[6].endswith(f" bits per character), epoch {epoch}")
+    assert values[7].startswith(
         f"unigram {history.baselines['unigram']:.2f}, bigram "
     )
-    assert values[7].startswith(f"{history.seconds:.1f} (")
-    assert values[7].endswith(" tokens/s on cpu)")
-    assert values[8] == "none, no run small is recorded"
-    assert values[9].startswith("time traveller")
-    assert values[11].startswith("traveller")
-    assert history.samples[-1][1] == values[9]
+    assert values[8] == "7.00 (2.81 bits per character)"
+    assert values[9].startswith(f"{history.seconds:.1f} (")
+    assert values[9].endswith(" tokens/s on cpu)")
+    assert values[10] == "unknown, no run small is recorded"
+    assert values[11].startswith("time traveller")
+    assert values[13].startswith("traveller")
+    assert history.samples[-1][1] == values[11]
 
 
 class Reciter:

@@ -401,7 +401,7 @@ def test_the_history_of_a_full_run(kind, use_random_iter, capsys):
     assert history.tokens == 5 * 19 * 40
     assert history.corpus == {"name": "a sentence"}
     assert history.baselines == baselines(data, V)
-    assert list(history.baselines) == ["unigram", "bigram", "trigram"]
+    assert list(history.baselines)[:3] == ["unigram", "bigram", "trigram"]
     assert re.fullmatch("[0-9a-f]{64}", history.fingerprint)
     assert history.settings == {
         "num_epochs": 5,

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from small import VOCAB, make_data, make_model
 
 from labutils import History, train, view
-from labutils.view import SIZE, Curve, Lines, Live, View, new_view
+from labutils.view import SIZE, Curve, Lines, Live, Still, View, new_view
 
 # What a training says after its first epoch.
 FORETOLD = re.compile(
@@ -114,7 +114,6 @@ def test_a_history_as_it_was_after_an_earlier_epoch():
 
 def test_outside_a_notebook_there_are_lines():
     assert type(new_view()) is Lines
-    assert not new_view().picture
     assert type(new_view(verbose=False)) is View
 
 
@@ -295,8 +294,28 @@ def test_one_picture_and_one_text_changed_in_place(shown, clock):
     assert handles == [None, None] + 4 * ["handle 1", "handle 2"]
     assert all("image/png" in data for _, data in shown[::2])
     assert [data for _, data in shown[1::2]][-1] == {
-        "text/plain": f"{history.line()}  sample 4"
+        "text/plain": f"{history.line()}\nepoch    1: sample 1\n"
+        "epoch    3: sample 3\nepoch    4: sample 4"
     }
+
+
+@pytest.mark.parametrize(
+    ("epochs", "kept"),
+    [(0, []), (1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (20, [1, 11, 20])],
+)
+def test_a_notebook_keeps_the_last_line_and_three_samples(
+    epochs, kept, shown, capsys
+):
+    history = make_history()
+    for _ in range(epochs):
+        history = go_on(history)
+        Still().update(history)
+    assert not shown and not capsys.readouterr().out
+    Still().finish(history, "")
+    assert [list(data) for _, data in shown] == [["image/png", "text/plain"]]
+    first, *samples = capsys.readouterr().out.splitlines()
+    assert first == history.line()
+    assert samples == [f"epoch {n:4d}: sample {n}" for n in kept]
 
 
 def test_a_training_without_an_update_is_displayed_at_its_end(shown):
