@@ -95,7 +95,9 @@ IN_dev := lab teach test
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/made
 	@echo "Installing into $(VENV) (the first time about 1.3 GB, some minutes) ..."
 	$(if $(filter cpu,$(TORCH)),$(PIP) --no-deps --index-url $(TORCH_CPU_INDEX) -c constraints.txt torch)
-	$(PIP) -c constraints.txt -e '.[$*]'
+	$(PIP) --no-compile -c constraints.txt -e '.[$*]'
+	@# What pip does with one core, with all; a package may hold odd files.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@ $(IN_$*:%=$(VENV)/ready-%)
 
 $(VENV)/made:

@@ -96,6 +96,11 @@ LESSONS = tuple(lesson for part in PARTS.values() for lesson in part)
 
 # ---- the files
 
+# Of each language, where below notebooks/ its notebooks are.
+FOLDERS = {"en": "", "zh": "zh"}
+# What stands in the place of an answer that nobody has written yet.
+NO_ANSWER = {"en": "YOUR ANSWER HERE", "zh": "在这里写下你的回答"}
+
 
 def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
     """The course's notebooks, in order, or those that are named.

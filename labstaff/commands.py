@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
     _add_grade(commands)
     _add_record(commands)
     _add_bundle(commands)
+    _add_translate(commands)
 
 
 def _add_notebooks(command: Any) -> None:
@@ -130,13 +131,16 @@ def _add_release(commands: Any) -> None:
     )
     release.add_argument("--out", type=Path, metavar="DIR", required=True,
                          help="folder of the student edition")
+    release.add_argument("--lang", action="append", default=[],
+                         choices=("en", "zh"), help="language of notebooks "
+                         "and guide; can be repeated; default: all there are")
     release.set_defaults(command=_release)
 
 
 def _release(options: argparse.Namespace) -> int:
     from labstaff.publish.release import release
 
-    print(release(options.out))
+    print(release(options.out, options.lang))
     return 0
 
 
@@ -281,3 +285,24 @@ def _bundle(options: argparse.Namespace) -> int:
         options.torch_index,
     )))
     return 0
+
+
+def _add_translate(commands: Any) -> None:
+    translate = commands.add_parser(
+        "translate",
+        help="bring the translated notebooks up to date",
+        description="Write notebooks/LANGUAGE/*.po, in which a translator "
+        "finds what is new or has changed, and the notebooks from them.",
+        epilog="example: labutils translate",
+    )
+    translate.add_argument("--language", choices=("zh",), default="zh",
+                           help="default: zh, Chinese")
+    translate.set_defaults(command=_translate)
+
+
+def _translate(options: argparse.Namespace) -> int:
+    from labstaff.translate import translate
+
+    left = translate(options.language)
+    print(*left, f"{len(left)} left to do.", sep="\n")
+    return 1 if left else 0

@@ -90,7 +90,7 @@ def plot_batches(
     batches: Mapping[str, Iterable[torch.Tensor]], num_tokens: int,
     ax: Axes | None = None, title: str = "",
 ) -> Axes:
-    """Which part of a text goes to which batch.
+    """Which part of a text goes to which batch; `ax.legend()` is the key.
 
     Args:
         batches: for each bar's label the inputs of the batches, `(B, T)`,
@@ -99,7 +99,8 @@ def plot_batches(
     """
     ax = new_axes(1.6, 0.3 * len(batches) + 0.25) if ax is None else ax
     for bar, (_, inputs) in enumerate(batches.items()):
-        ax.broken_barh([(0, num_tokens)], (bar - 0.4, 0.8), color=UNUSED)
+        ax.broken_barh([(0, num_tokens)], (bar - 0.4, 0.8), color=UNUSED,
+                       label="" if bar else "no input")
         _draw_bar(ax, bar, [X.tolist() for X in inputs], num_tokens)
     ax.set(xlabel="position in the text", xlim=(0, num_tokens), title=title)
     ax.set_yticks(range(len(batches)), list(batches))
@@ -118,10 +119,12 @@ def _draw_bar(
         colour = COLOURS[number % len(COLOURS)] if few else shades(
             number / max(1, len(inputs) - 1)
         )
+        ends = number in (0, len(inputs) - 1)
         starts = [row[0] for row in rows if row[0] < num_tokens]
         ax.broken_barh(
             [(start, length) for start in starts], (bar - 0.4, 0.8),
             facecolor=colour, edgecolor="white", linewidth=1.0 * few,
+            label=f"batch {number}" if not bar and (few or ends) else "",
         )
         for start in starts if few else ():
             ax.text(

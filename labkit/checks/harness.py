@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+import tomllib
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ SECONDS = 1.7
 PATIENCE = 30  # times as long, on a machine that is busy with other things
 IMPORTING = 60.0  # seconds for the imports of a solution; none is cut short
 MOST = 100  # of the values in a list that are looked at
+HINTS = Path(__file__).with_name("hints.toml")
 OURS = tuple(
     str(Path(file).resolve().parent) for file in (
         Path(__file__).parent, labutils.__file__ or "", traceback.__file__))
@@ -56,7 +58,7 @@ class CheckFailed(AssertionError):  # noqa: N818, it reads like a sentence
                 lines += textwrap.wrap(
                     text, 75, initial_indent=f"  {name + ':':10s}",
                     subsequent_indent=" " * 12, break_on_hyphens=False)
-        return "\n".join(lines)
+        return "\n".join([*lines, f"  hint:     checks.{self.check}.hint()"])
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows: the message, not the inside of the check."""
@@ -69,7 +71,8 @@ class NotWritten(CheckFailed):
     def __str__(self) -> str:
         return (f"{self.check}: {self.got} is not written yet.\n  Replace the "
                 "line `raise NotImplementedError()` by your own lines, run "
-                "that\n  cell, then this one again.")
+                "that\n  cell, then this one again. For a hint: "
+                f"checks.{self.check}.hint()")
 
 
 def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
@@ -86,7 +89,24 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
             raise failed from None
         say(textwrap.fill(f"{function.__name__}: passed. {proven}", 75))
 
+    def hint() -> None:
+        """Print a hint: first a nudge, called again the idea, never code."""
+        say(textwrap.fill(next(hints), 75, break_on_hyphens=False))
+
+    hints = _hints(function.__name__)
+    run.hint = hint  # type: ignore[attr-defined]
     return run
+
+
+def _hints(name: str) -> Iterator[str]:
+    """The hints for an exercise, then where to read on; and all over again."""
+    words = tomllib.loads(HINTS.read_text(encoding="utf-8"))
+    texts = words[name]["hints"]
+    while True:
+        for number, text in enumerate(texts, 1):
+            yield words["hint"].format(
+                name=name, number=number, count=len(texts), text=text.strip())
+        yield words["end"].strip().format(name=name, **words[name])
 
 
 def names_of(function: Any) -> Mapping[str, Any]:

@@ -8,11 +8,11 @@ from functools import cached_property
 
 from nbformat import NotebookNode
 
-from labkit.course import grader, python
+from labkit.course import NO_ANSWER, grader, python
 from labkit.pages import Shown, is_png, shown
 
 STUB = "raise NotImplementedError()"
-EMPTY_ANSWERS = {"", "YOUR ANSWER HERE"}
+EMPTY_ANSWERS = {"", *NO_ANSWER.values()}
 TAG = "discussion"
 EDGES = ("### BEGIN SOLUTION", "### END SOLUTION")
 

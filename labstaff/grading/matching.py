@@ -11,6 +11,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from labkit.course import (
+    NO_ANSWER,
     grader,
     notebook_paths,
     python,
@@ -93,7 +94,7 @@ def _asked(
         stem, title(released), tuple(found), checks, cells,
         {text: cells[cell.id] for cell in released.cells
          if texts[text := _plain(cell.source)] == 1 and text
-         and text != "YOUR ANSWER HERE"})
+         and text not in NO_ANSWER.values()})
 
 
 # ---- a submission

@@ -1,6 +1,7 @@
 """Write the student edition: the course without solutions."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,13 @@ from nbgrader.preprocessors import (
     LockCells,
 )
 
-from labkit.course import notebook_paths, read_notebook, title
+from labkit.course import (
+    FOLDERS,
+    NO_ANSWER,
+    notebook_paths,
+    read_notebook,
+    title,
+)
 from labstaff.exercises import Exercises, exercises
 from labstaff.publish import folder
 from labutils import settings
@@ -28,6 +35,11 @@ STUB = (
     "# Your code here, in place of the next line; then run the check.\n"
     "raise NotImplementedError()"
 )
+STUBS = {
+    "en": STUB,
+    "zh": "# 把下一行换成你的代码，再运行检查。\nraise NotImplementedError()",
+}
+GUIDES = {"en": "README.md", "zh": "README.zh.md"}
 # Of the root, as they are.
 FILES = (
     ".gitattributes", ".gitignore", "LICENSE", "constraints.txt",
@@ -50,19 +62,22 @@ class Row:
     exercises: Exercises
 
 
-def release(out: Path) -> str:
+def release(out: Path, languages: Sequence[str] = ()) -> str:
     """Write the student edition into a folder, whole or not at all.
 
     Two releases of the same course are equal, byte for byte.
 
     Args:
         out: a folder that is new, empty, or an earlier release.
+        languages: of the notebooks and the guide, "en" or "zh"; default: all
+            that the course has.
 
     Returns:
         What was written: a small table, in lines.
 
     Raises:
-        ReleaseError: `out` lies inside the course's own folders.
+        ReleaseError: `out` lies inside the course's own folders, or a
+            language is asked for that the course does not have.
         NotebookError: a notebook cannot be read.
         ExerciseError: a notebook's exercises do not fit together.
         FolderError: `out` holds something else.
@@ -70,7 +85,7 @@ def release(out: Path) -> str:
     out = out.expanduser().resolve()
     check_place(out)
     folder.check(out)
-    files, rows = edition()
+    files, rows = edition(languages)
     kept = folder.replace(out, lambda new: folder.write(new, files))
     lines = [f"Student edition: {out}", *_table(rows)]
     if kept:
@@ -79,8 +94,12 @@ def release(out: Path) -> str:
     return "\n".join(lines)
 
 
-def edition() -> tuple[dict[str, bytes], list[Row]]:
+def edition(
+    languages: Sequence[str] = (),
+) -> tuple[dict[str, bytes], list[Row]]:
     """The student edition: notebooks without solutions, labutils and labkit.
+
+    Its README.md is in the first language.
 
     Returns:
         The content of each file, by its path in the edition; a row for each
@@ -97,26 +116,37 @@ def edition() -> tuple[dict[str, bytes], list[Row]]:
                 for part in path.relative_to(root).parts
             )
         }
-    rows = []
-    for path in notebook_paths():
-        source = read_notebook(path)
-        # A bar would end a cell of the guide's table.
-        rows.append(Row(path.stem, title(source).replace("|", "/"),
-                        exercises(source, path.name)))
-        text = nbformat.writes(student_notebook(source)) + "\n"
-        files[f"notebooks/{path.name}"] = text.encode("utf-8")
-    guide = _text(TEMPLATES / "README.md").decode("utf-8")
-    table = "\n".join(
-        f"| [{row.title or row.name}](notebooks/{row.name}.ipynb) "
-        f"| {row.exercises.code + row.exercises.written} "
-        f"| {row.exercises.points:g} |" for row in rows
-    )
-    files["README.md"] = guide.replace("{rows}", table).encode("utf-8")
+    there = [language for language, place in FOLDERS.items()
+             if any((root / "notebooks" / place).glob("[0-9]*.ipynb"))]
+    for language in languages:
+        if language not in there:
+            raise ReleaseError(
+                f"There are no notebooks in {language!r}: expected one of "
+                f"{', '.join(there) or 'none at all'}.")
+    for number, language in enumerate(languages or there):
+        place, rows = (Path("notebooks") / FOLDERS[language]).as_posix(), []
+        for path in notebook_paths():
+            source = read_notebook(root / place / path.name)
+            # A bar would end a cell of the guide's table.
+            rows.append(Row(path.stem, title(source).replace("|", "/"),
+                            exercises(source, path.name)))
+            text = nbformat.writes(student_notebook(source, language)) + "\n"
+            files[f"{place}/{path.name}"] = text.encode("utf-8")
+        guide = _text(TEMPLATES / GUIDES[language]).decode("utf-8")
+        table = "\n".join(
+            f"| [{row.title or row.name}]({place}/{row.name}.ipynb) "
+            f"| {row.exercises.code + row.exercises.written} "
+            f"| {row.exercises.points:g} |" for row in rows
+        )
+        name = GUIDES[language] if number else "README.md"
+        files[name] = guide.replace("{rows}", table).encode("utf-8")
     files["Makefile"] = _text(TEMPLATES / "Makefile")
     return files, rows
 
 
-def student_notebook(source: NotebookNode) -> NotebookNode:
+def student_notebook(
+    source: NotebookNode, language: str = "en"
+) -> NotebookNode:
     """A notebook without solutions, hidden tests and outputs.
 
     The steps and their order are those of nbgrader's generate_assignment,
@@ -127,7 +157,9 @@ def student_notebook(source: NotebookNode) -> NotebookNode:
     """
     notebook, resources = copy.deepcopy(source), dict[str, Any]()
     for step in (
-        LockCells(), ClearSolutions(code_stub={"python": STUB}),
+        LockCells(), ClearSolutions(
+            code_stub={"python": STUBS[language]},
+            text_stub=NO_ANSWER[language]),
         ClearOutput(), ClearHiddenTests(), ClearMarkScheme(),
         # After the cells have their final text, which these are about.
         ComputeChecksums(), CheckCellMetadata(),

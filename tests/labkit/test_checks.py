@@ -4,10 +4,12 @@ import inspect
 import io
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 import types
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -20,7 +22,8 @@ from standin import stand_in  # noqa: F401, a fixture
 
 import labutils
 from labkit import checks
-from labkit.checks.harness import SECONDS, NotWritten, check
+from labkit.checks.harness import HINTS, SECONDS, NotWritten, check
+from labkit.course import grader, notebook_paths, read_notebook
 
 EXERCISES = [name for name in checks.__all__ if name != "CheckFailed"]
 MODULES = solutions.modules()
@@ -91,6 +94,7 @@ def test_a_wrong_solution_is_explained(name, solution, unusual):
     message = refused(name, solution)
     assert message.startswith(f"{name}: not right yet.")
     assert solution.slip in message
+    assert message.endswith(f"hint: checks.{name}.hint()")
 
 
 def test_what_was_got_is_not_what_was_expected():
@@ -129,6 +133,45 @@ def test_a_stub_is_met_kindly(name):
     message = refused(name, stub)
     assert f"{name}: {name} is not written yet." in message
     assert "run that cell, then this one again" in message
+    assert message.endswith(f"For a hint: checks.{name}.hint()")
+
+
+def flat(text):
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_hints_come_one_by_one_and_then_say_where_to_read(name, capsys):
+    words = tomllib.loads(HINTS.read_text("utf-8"))[name]
+    fresh = check(inspect.unwrap(getattr(checks, name)))
+    said = []
+    for _ in range(len(words["hints"]) + 2):
+        fresh.hint()
+        said.append(flat(capsys.readouterr().out))
+    assert 2 <= len(words["hints"]) <= 3
+    for number, text in enumerate(words["hints"], 1):
+        assert said[number - 1] == (
+            f"{name}, hint {number} of {len(words['hints'])}: {flat(text)}")
+    assert said[-2].startswith(f"{name}: there are no more hints. ")
+    assert flat(words["read"]) in said[-2]
+    assert said[-1] == said[0]
+
+
+def test_no_hint_holds_a_line_of_a_solution():
+    words = tomllib.loads(HINTS.read_text("utf-8"))
+    cells = [cell for path in notebook_paths()
+             for cell in read_notebook(path).cells]
+    for cell in cells:
+        name = (grader(cell) or {}).get("grade_id")
+        if name not in EXERCISES:
+            continue
+        hints = "".join("".join(words[name]["hints"]).split())
+        _, *parts = re.split("### (?:BEGIN|END) SOLUTION", cell.source)
+        for line in "".join(parts[::2]).splitlines():
+            code = "".join(line.partition("  #")[0].split())
+            # And no value that one is set to.
+            for part in {code, code.partition("=")[2]}:
+                assert len(part) < 8 or part not in hints, part
 
 
 def test_a_stub_behind_a_solution_is_named():

@@ -304,7 +304,7 @@ SPOILT = {
         "answer", NB6, ("6.7 The answer",)),
     "no discussion": (
         lambda f: edit(f / f"{NB6}.ipynb", lambda n: _set(
-            cell_with(n, "discussion"), source="YOUR ANSWER HERE")),
+            cell_with(n, "discussion"), source="在这里写下你的回答")),
         "discussion", "", ()),
     "a result": (lambda f: (f / NB4 / "rnn_concise.txt").unlink(),
                  "no_result", NB4, ("rnn_concise.txt",)),

@@ -227,7 +227,7 @@ def test_what_is_in_it(edition):
         *(f"{name}.ipynb" for name in REAL), "images"]
     for package, files in {
         "labutils": {"__init__.py", "practice.txt", "recorded/deep_gru.json"},
-        "labkit": {"__main__.py", "checks/__init__.py",
+        "labkit": {"__main__.py", "checks/__init__.py", "checks/hints.toml",
                    "report/templates/report.css"},
     }.items():
         found = content(place / package)
@@ -469,6 +469,46 @@ def test_a_stub_and_its_check_in_a_kernel():
         cell.read()
     assert "one_hot is not written yet" in cell.error
     assert "Traceback" not in cell.error
+
+
+# ---- languages
+
+
+@pytest.fixture
+def bilingual(course, monkeypatch):
+    """The same course with its notebook in Chinese as well."""
+    notebook = lesson.lesson()
+    notebook.cells[0].source = "# 7. 一课"
+    lesson.write(course / "notebooks" / "zh" / "07_lesson.ipynb",
+                 nbformat.writes(notebook))
+    return course
+
+
+def test_all_languages_are_released_side_by_side(bilingual, out):
+    release.release(out)
+    assert read(out / "notebooks" / "07_lesson.ipynb").cells[0].source != (
+        "# 7. 一课")
+    cells = read(out / "notebooks" / "zh" / "07_lesson.ipynb").cells
+    assert cells[0].source == "# 7. 一课"
+    assert release.STUBS["zh"].splitlines()[0] in cells[2].source
+    assert cells[6].source == "在这里写下你的回答"
+    guides = [(out / name).read_text(encoding="utf-8")
+              for name in ("README.md", "README.zh.md")]
+    assert ["(notebooks/zh/07_lesson.ipynb)" in guide for guide in guides] == [
+        False, True]
+
+
+def test_one_language_is_released_alone(bilingual, out):
+    assert cli.main(["release", "--out", str(out), "--lang", "zh"]) == 0
+    assert names(out / "notebooks") == ["zh"]
+    assert "notebooks/zh/" in (out / "README.md").read_text(encoding="utf-8")
+    assert not (out / "README.zh.md").exists()
+
+
+def test_a_language_that_is_not_there_is_refused(course, out):
+    with pytest.raises(ReleaseError, match="'zh': expected one of en"):
+        release.release(out, ["zh"])
+    assert not out.exists()
 
 
 # ---- the folder

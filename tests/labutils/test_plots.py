@@ -201,6 +201,11 @@ def test_batches_draw_each_position_once(sample):
     assert [t.get_text() for t in ax.get_yticklabels()] == [*batches]
     assert ax.get_xlim() == (0, 35)
     assert ax.yaxis_inverted()  # the first row on top
+    key = {text: to_hex(box.get_facecolor()[0]).upper() for box, text in zip(
+        *ax.get_legend_handles_labels(), strict=True)}
+    assert key == {"no input": UNUSED} | {
+        f"batch {number}": COLOURS[number]
+        for number in range(len(batches["offset 0"]))}
 
 
 @pytest.mark.parametrize(
@@ -212,6 +217,8 @@ def test_many_batches_are_drawn_without_numbers(sample):
     ax = drawn(plot_batches(batches, 501))
     check_positions(ax, batches)
     assert not ax.texts
+    assert ax.get_legend_handles_labels()[1] == [
+        "no input", "batch 0", "batch 49"]
 
 
 def test_batches_beyond_the_part_shown_are_left_out():
