@@ -14,7 +14,7 @@ from labutils import RNNModel, SeqDataLoader, batches, train
 from labutils.corpus import practice_text
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import whole_book  # noqa: E402
+import whole_book
 
 
 @pytest.fixture(autouse=True)
