@@ -131,10 +131,14 @@ def _add_release(commands: Any) -> None:
     )
     release.add_argument("--out", type=Path, metavar="DIR", required=True,
                          help="folder of the student edition")
-    release.add_argument("--lang", action="append", default=[],
+    _add_lang(release)
+    release.set_defaults(command=_release)
+
+
+def _add_lang(command: Any) -> None:
+    command.add_argument("--lang", action="append", default=[],
                          choices=("en", "zh"), help="language of notebooks "
                          "and guide; can be repeated; default: all there are")
-    release.set_defaults(command=_release)
 
 
 def _release(options: argparse.Namespace) -> int:
@@ -255,6 +259,7 @@ def _add_bundle(commands: Any) -> None:
                         help="folder of the bundle")
     bundle.add_argument("--edition", choices=EDITIONS, default="student",
                         help="default: student")
+    _add_lang(bundle)
     bundle.add_argument("--for", dest="systems", choices=SYSTEMS,
                         action="append", default=[],
                         help="system of the room's computers; can be "
@@ -282,7 +287,7 @@ def _bundle(options: argparse.Namespace) -> int:
 
     print(bundle(options.out, Options(
         options.edition, options.systems, options.pythons,
-        options.torch_index,
+        options.torch_index, options.lang,
     )))
     return 0
 

@@ -23,7 +23,8 @@ EXTRAS = {"student": "lab", "full": "test"}
 # may hold other things, submissions for one.
 FULL = (
     ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
-    ".gitignore", "LICENSE", "Makefile", "README.md", "benchmarks",
+    ".gitignore", "LICENSE", "Makefile", "README.md", "README.zh.md",
+    "benchmarks",
     "conftest.py", "constraints.txt", "docs", "environment.yml", "labkit",
     "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
 )
@@ -47,12 +48,14 @@ class Options:
         pythons: versions such as "3.11"; none means the running one's.
         torch_index: where torch for Linux is taken from; None is the place
             of all the other packages.
+        languages: of the student edition; none means all that there are.
     """
 
     edition: str = "student"
     systems: Sequence[str] = ()
     pythons: Sequence[str] = ()
     torch_index: str | None = None
+    languages: Sequence[str] = ()
 
     def targets(self) -> list[Target]:
         """Each system with each Python."""
@@ -100,7 +103,7 @@ def bundle(out: Path, options: Options) -> str:
 
     def fill(new: Path) -> None:
         course = new / "course"
-        _write_course(course, options.edition)
+        _write_course(course, options)
         if text.path:
             folder.write(
                 course, {f"data/{corpus.FILE_NAME}": text.text.encode("utf-8")}
@@ -139,10 +142,10 @@ def bundle(out: Path, options: Options) -> str:
     ])
 
 
-def _write_course(place: Path, edition: str) -> None:
-    print(f"The course ({edition} edition) ...", flush=True)
-    if edition == "student":
-        folder.write(place, release.edition()[0])
+def _write_course(place: Path, options: Options) -> None:
+    print(f"The course ({options.edition} edition) ...", flush=True)
+    if options.edition == "student":
+        folder.write(place, release.edition(options.languages)[0])
         return
     place.mkdir()
     leftovers = shutil.ignore_patterns(*folder.LEFTOVERS, "*.egg-info")

@@ -633,7 +633,7 @@ def test_the_full_edition_is_all_that_is_committed(tmp_path):
         path.relative_to(settings.home()).parts[0] for path in committed()
     }
     assert set(bundle.FULL) == top
-    bundle._write_course(tmp_path / "course", "full")
+    bundle._write_course(tmp_path / "course", Options("full"))
     copied = content(tmp_path / "course")
     for path in committed():
         name = path.relative_to(settings.home()).as_posix()
