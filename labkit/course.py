@@ -102,17 +102,23 @@ FOLDERS = {"en": "", "zh": "zh"}
 NO_ANSWER = {"en": "YOUR ANSWER HERE", "zh": "在这里写下你的回答"}
 
 
-def notebook_paths(names: Sequence[str] = ()) -> list[Path]:
+def notebook_paths(
+    names: Sequence[str] = (), extras: bool = False
+) -> list[Path]:
     """The course's notebooks, in order, or those that are named.
 
     Args:
         names: paths, or the beginnings of file names in notebooks/ ("03").
+        extras: with those beside the course, which are not graded; they can
+            always be named.
 
     Raises:
         NotebookError: there is no such notebook.
     """
     folder, paths = settings.home() / "notebooks", []
-    course = without_copies(path.name for path in folder.glob("[0-9]*.ipynb"))
+    kinds = ("[0-9]*.ipynb", "extra_*.ipynb")[: 1 + bool(names or extras)]
+    course = without_copies(
+        path.name for kind in kinds for path in folder.glob(kind))
     if not names and not course:
         raise NotebookError(f"No notebooks in {folder}.")
     for name in names:

@@ -45,7 +45,7 @@ def run(
         ExecuteError: `in_place` is not allowed.
         SettingsError: an environment variable cannot be used.
     """
-    paths = notebook_paths(names)
+    paths = notebook_paths(names, extras=True)
     out = (settings.results_dir() if out is None else out).resolve()
     with _environment(LABUTILS_EPOCHS=epochs, LABUTILS_RESULTS_DIR=out):
         settings.check()

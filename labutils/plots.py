@@ -179,11 +179,13 @@ def draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
     """A thin line with its name for each n-gram model's perplexity."""
     for name, perplexity in baselines.items():
         ax.axhline(perplexity, color="grey", linewidth=0.6)
-        # At the right edge, a little above its line.
+        # Right of the axes, where no curve crosses it; the lowest below its
+        # line, since the next one can be close.
+        lowest = perplexity == min(baselines.values())
         ax.annotate(
             f"{name} {perplexity:.1f}", (1, perplexity),
-            xycoords=ax.get_yaxis_transform(), xytext=(-3, 1),
-            textcoords="offset points", ha="right", va="bottom",
+            xycoords=ax.get_yaxis_transform(), xytext=(3, 0),
+            textcoords="offset points", va="top" if lowest else "bottom",
             fontsize="x-small", color="#555555",
         )
 

@@ -125,7 +125,7 @@ def edition(
                 f"{', '.join(there) or 'none at all'}.")
     for number, language in enumerate(languages or there):
         place, rows = (Path("notebooks") / FOLDERS[language]).as_posix(), []
-        for path in notebook_paths():
+        for path in notebook_paths(extras=True):
             source = read_notebook(root / place / path.name)
             # A bar would end a cell of the guide's table.
             rows.append(Row(path.stem, title(source).replace("|", "/"),

@@ -25,7 +25,7 @@ def folder(monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "home", lambda: tmp_path)
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for name in ("02_b", "01_a", "01_a-Copy1", "10_c", "extra", "own"):
+    for name in ("02_b", "01_a", "01_a-Copy1", "10_c", "extra_d", "own"):
         (folder / f"{name}.ipynb").write_text("", encoding="utf-8")
     return folder
 
@@ -33,12 +33,15 @@ def folder(monkeypatch, tmp_path):
 def test_the_notebooks_in_order_without_copies(folder):
     assert [path.name for path in notebook_paths()] == [
         "01_a.ipynb", "02_b.ipynb", "10_c.ipynb"]
+    assert notebook_paths(extras=True) == [
+        *notebook_paths(), folder / "extra_d.ipynb"]
 
 
 def test_named_by_a_beginning_or_a_path(folder):
     own = folder / "own.ipynb"
-    assert notebook_paths(["10", str(own), "01"]) == [
-        folder / "10_c.ipynb", own, folder / "01_a.ipynb"]
+    assert notebook_paths(["10", str(own), "extra", "01"]) == [
+        folder / "10_c.ipynb", own, folder / "extra_d.ipynb",
+        folder / "01_a.ipynb"]
 
 
 def test_no_such_notebook_and_none_at_all(folder):

@@ -24,7 +24,7 @@ from labstaff.publish.release import STUB, ReleaseError, student_notebook
 from labutils import settings
 
 ROOT = settings.home()
-REAL = [path.stem for path in notebook_paths()]
+REAL = [path.stem for path in notebook_paths(extras=True)]
 # Executed here: what takes a few seconds at one epoch.
 QUICK = [
     "01_text_preprocessing", "02_long_sequence_sampling", "04_rnn_concise",

@@ -21,7 +21,7 @@ from labstaff.slides.cells import SlideError, prepare
 from labutils import settings
 
 FOLDER = settings.home() / "notebooks"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+NAMES = sorted(path.stem for path in FOLDER.glob("[0-9]*.ipynb"))
 STUBS = [NAMES[0], NAMES[3]]  # one has exercises in words as well
 SHOWN = ("slide", "subslide", "fragment", "-")
 # What waits for a key.
