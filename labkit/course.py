@@ -87,8 +87,8 @@ PARTS = {
     "deep": (
         Lesson("06_deep_lstm_vs_gru", ("deep_lstm", "deep_gru"),
                ("deep_gru_adam", *SEEDS), ("comparison",), ("comparison",),
-               ("whole_book",), exercises=("gru_cell", "interval"),
-               answers=("lstm_or_gru",)),
+               ("whole_book_0", "whole_book_1", "whole_book_2"),
+               exercises=("gru_cell", "interval"), answers=("lstm_or_gru",)),
     ),
 }
 LESSONS = tuple(lesson for part in PARTS.values() for lesson in part)

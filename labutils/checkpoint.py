@@ -189,12 +189,12 @@ def resume_from(
     free = (
         "num_epochs", "epochs_cap", "max_seconds", "seconds_cap", "device",
     )
-    for name in now:
-        if name not in free and begun.get(name) != now[name]:
+    for name in (*now, "schedule"):  # which not every training has
+        if name not in free and begun.get(name) != now.get(name):
             raise ValueError(
                 f"This training was begun with {name} {begun.get(name)!r}; "
-                f"here {name} is {now[name]!r}. Go on with the same settings, "
-                "or leave resume= out to begin another training."
+                f"here {name} is {now.get(name)!r}. Go on with the same "
+                "settings, or leave resume= out to begin another training."
             )
     if saved is not None:
         saved.restore(model, optimizer)

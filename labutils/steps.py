@@ -156,6 +156,7 @@ class RecordedStep(OneByOne):
         super().__init__(take_step)
         self.verbose = verbose
         self.graph: torch.cuda.CUDAGraph | None = None
+        self.rates: list[float] = []
         self.obstacle = ""
 
     def __call__(
@@ -163,6 +164,9 @@ class RecordedStep(OneByOne):
         state: State, optimizer: torch.optim.Optimizer, grad_clip: float,
     ) -> tuple[torch.Tensor, State]:
         args = model, X, y, state, optimizer, grad_clip
+        rates = [group["lr"] for group in optimizer.param_groups]
+        if rates != self.rates:  # a graph has them for constants
+            self.rates, self.graph = rates, None
         # An optimizer makes its memory in its very first step.
         if not self.graph and not self.obstacle and _has_memory(optimizer):
             self.obstacle = obstacle(model, optimizer) or self.record(*args)

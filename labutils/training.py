@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +125,7 @@ def train(
     num_epochs: int,
     *,
     optimizer: torch.optim.Optimizer | None = None,
+    schedule: Callable[[int], float] | None = None,
     grad_clip: float = 1.0,
     eval_every: int = 10,
     prefix: str = "time traveller",
@@ -151,6 +152,8 @@ def train(
             `optimizer`, which has its own.
         num_epochs: epochs in all; LABUTILS_EPOCHS caps them.
         optimizer: another one, over the model's parameters.
+        schedule: by what the learning rate is multiplied in each epoch, the
+            first being number 1; None leaves it as it is.
         grad_clip: largest norm of the gradients; math.inf clips nothing.
         eval_every: epochs from one held-out measurement to the next.
         prefix: what the samples begin with.
@@ -182,9 +185,11 @@ def train(
     )
     predict(prefix, 0, model, vocab)  # a bad prefix is refused now
     optimizer = _optimizer(optimizer, lr, model)
+    rates = _rates(schedule, num_epochs, optimizer)
     history = History(
         settings=_settings(
-            model, train_iter, optimizer, num_epochs, grad_clip, max_seconds
+            model, train_iter, optimizer, rates, num_epochs, grad_clip,
+            max_seconds,
         ),
         corpus=train_iter.record or {},
         versions=versions(),
@@ -206,6 +211,8 @@ def train(
         ) as take_step,
     ):
         while history.num_epochs < history.last_epoch and not history.stopped:
+            for group in optimizer.param_groups if rates else ():
+                group["lr"] = group["initial_lr"] * rates[history.num_epochs]
             try:
                 # An interrupt can hit the optimizer with its gradients off.
                 with (
@@ -331,12 +338,30 @@ def _optimizer(
     return optimizer
 
 
+def _rates(
+    schedule: Callable[[int], float] | None, num_epochs: int,
+    optimizer: torch.optim.Optimizer,
+) -> list[float]:
+    """What each epoch multiplies the learning rate by; empty for nothing."""
+    if schedule is None:
+        return []
+    for group in optimizer.param_groups:
+        # Under torch's own name, which is kept where a training goes on.
+        group.setdefault("initial_lr", group["lr"])
+    last = settings.whole_number("num_epochs", num_epochs)
+    return [
+        settings.above_zero(f"schedule({epoch})", schedule(epoch))
+        for epoch in range(1, last + 1)
+    ]
+
+
 def _settings(
     model: LanguageModel, train_iter: SeqDataLoader,
-    optimizer: torch.optim.Optimizer, num_epochs: int, grad_clip: float,
-    max_seconds: float | None,
+    optimizer: torch.optim.Optimizer, rates: list[float], num_epochs: int,
+    grad_clip: float, max_seconds: float | None,
 ) -> dict[str, Any]:
     """All that a training was asked to do, for its history."""
+    first = optimizer.param_groups[0]
     if max_seconds is not None:
         max_seconds = settings.above_zero(
             "max_seconds", max_seconds, ", or None for no limit"
@@ -347,7 +372,8 @@ def _settings(
         "max_seconds": None if max_seconds == math.inf else max_seconds,
         "seconds_cap": settings.seconds_cap(),
         "optimizer": type(optimizer).__name__,
-        "lr": float(optimizer.param_groups[0]["lr"]),
+        "lr": float(first.get("initial_lr", first["lr"])),
+        **({"schedule": rates} if rates else {}),
         "grad_clip": grad_clip if math.isfinite(grad_clip) else None,
         "batch_size": train_iter.batch_size,
         "num_steps": train_iter.num_steps,

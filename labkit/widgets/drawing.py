@@ -75,10 +75,11 @@ def draw_next(
     """Bars side by side: the likeliest next characters.
 
     `bars` has probabilities, `(V,)`, for each label; the characters shown are
-    those with the highest in any of them.
+    those with the highest in any of them, unless all are all but zero.
     """
     highest = torch.stack(list(bars.values())).amax(dim=0)
-    chosen = highest.argsort(descending=True, stable=True)[:most]
+    seen = max(3, int((highest > 0.01).sum()))  # bars below one in a hundred
+    chosen = highest.argsort(descending=True, stable=True)[: min(most, seen)]
     width = 0.8 / len(bars)
     for i, (name, probabilities) in enumerate(bars.items()):
         shift = (i - (len(bars) - 1) / 2) * width

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 from kernel import Cell, Kernel
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 from small import CPU, TEXT, VOCAB, V, make_model
@@ -21,7 +22,7 @@ from labkit.widgets import (
     sampling_explorer,
     side_by_side,
 )
-from labkit.widgets.drawing import shade
+from labkit.widgets.drawing import draw_next, shade
 from labkit.widgets.inspection import (
     gates,
     gradient_norms,
@@ -216,6 +217,14 @@ def test_the_bars_are_the_distribution(play):
     assert used[:4] == pytest.approx([x / sum(roots) for x in roots])
     _, greedy = heights(ax_of(play.page()))
     assert greedy == [1, *[0] * (len(greedy) - 1)]
+
+
+def test_bars_that_nobody_sees_are_left_out():
+    for sure, shown in ((0.99, 3), (0.5, V)):
+        ax = Figure().add_subplot()
+        rest = torch.full((V - 1,), (1 - sure) / (V - 1))
+        draw_next(ax, VOCAB, {"sure": torch.cat([torch.tensor([sure]), rest])})
+        assert [len(bars) for bars in ax.containers] == [min(shown, 15)]
 
 
 def test_two_models_side_by_side(two):

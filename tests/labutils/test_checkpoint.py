@@ -105,6 +105,51 @@ def same_as_in_one_part(part, history, *case):
     consistent(history)
 
 
+# ---- a learning rate that falls
+
+
+def falling(epoch):
+    return 0.5 ** (epoch - 1)
+
+
+def test_a_schedule_is_that_of_torch():
+    part, other = Part("dropout", "adam"), Part("dropout", "adam")
+    history = part.train(schedule=falling)
+    assert history.settings["schedule"] == [1, 0.5, 0.25, 0.125]
+    assert history.settings["lr"] == 0.01
+    by_torch = torch.optim.lr_scheduler.ExponentialLR(other.optimizer, 0.5)
+    other.data.restart()
+    for epoch in range(EPOCHS):
+        with training._seeded(other.model, other.data.seed, epoch):
+            training.train_epoch(other.model, other.data, other.optimizer)
+        by_torch.step()
+    assert torch.equal(weights(part.model), weights(other.model))
+
+
+@pytest.mark.parametrize("source", ["history", "path"])
+def test_a_schedule_goes_on_where_it_stood(source, path):
+    whole = Part("scratch", "momentum")
+    record = whole.train(schedule=falling)
+    part = Part("scratch", "momentum")
+    history = part.train_until(2, schedule=falling, checkpoint=path)
+    for other in (None, lambda epoch: 0.7):
+        refused(part, "begun with schedule", resume=history, schedule=other)
+    if source == "path":
+        part, history = Part("scratch", "momentum", seed=1), path
+    again = part.train(resume=history, schedule=falling)
+    assert torch.equal(weights(part.model), weights(whole.model))
+    assert timeless(again) == timeless(record)
+
+
+@pytest.mark.parametrize("factor", [0, -1, float("nan"), "fast"])
+def test_a_schedule_that_cannot_be_is_refused(factor):
+    part = Part("scratch")
+    before = weights(part.model)
+    with pytest.raises(ValueError, match=r"schedule\(3\) is .*above 0"):
+        part.train(schedule=lambda epoch: factor if epoch == 3 else 1)
+    assert torch.equal(weights(part.model), before)
+
+
 # ---- going on
 
 

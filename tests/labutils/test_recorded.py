@@ -313,7 +313,7 @@ class TestCommitted:
         assert set(recorded.names()) >= {
             "rnn_scratch_sequential", "rnn_scratch_random", "rnn_concise",
             "rnn_concise_2_layers", "lstm_scratch", "deep_lstm", "deep_gru",
-            "whole_book",
+            "whole_book_0", "whole_book_1", "whole_book_2",
         }
 
     def test_each_is_a_full_run_on_the_book(self):

@@ -393,6 +393,18 @@ def test_a_batch_of_another_shape_is_taken_as_ever(stand_in, kind):
     assert step.taken["one by one"] == 1 + 3
 
 
+def test_another_learning_rate_is_recorded_anew(stand_in):
+    """The graph has it for a constant."""
+    model, data = a_model("scratch"), make_data()
+    optimizer = optimizer_of("sgd", model)
+    step, graphs = RecordedStep(stand_in.take_step, verbose=False), []
+    for rate in (1.0, 1.0, 0.5):
+        optimizer.param_groups[0]["lr"] = rate
+        epochs(model, "sgd", data, step, 1, optimizer)
+        graphs.append(step.graph)
+    assert graphs[0] is graphs[1] is not graphs[2] is not None
+
+
 def hooked(model):
     model.rnn.register_forward_hook(lambda *_: None)
     return torch.optim.SGD(model.parameters(), 1.0)
