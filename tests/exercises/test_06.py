@@ -64,7 +64,7 @@ def test_the_book_is_trained_with_another_cell(monkeypatch, tmp_path):
     monkeypatch.setattr(batches, "read_corpus", Book)
     monkeypatch.setenv("LABUTILS_RESULTS_DIR", str(tmp_path))
     notebook = whole_book.notebook()
-    notebook["book_hiddens"] = 4
+    notebook["num_hiddens"] = 4
     model, history = notebook["train_on_the_book"](
         5, layer=nn.GRU, num_epochs=2)
     [path] = tmp_path.glob("*/whole_book_5.json")
