@@ -1,0 +1,180 @@
+"""The explorer's three networks: trained, chosen, kept as 16-bit numbers.
+
+Each is trained by `labutils.training.train` and kept as it was after the
+epoch with the lowest perplexity on held-out text.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from torch import nn
+
+from labutils import results, settings
+from labutils.batches import SeqDataLoader, load_data_time_machine
+from labutils.corpus import TIME_MACHINE
+from labutils.files import say
+from labutils.history import History
+from labutils.models import RNNModel
+from labutils.text import Vocab
+from labutils.training import train
+
+LAYERS = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
+# Where `train_all` keeps them, among the results.
+FOLDER, NAME = "explorer", "networks.json"
+# The same of the practice text, for where the book must not go.
+PRACTICE = Path(__file__).parent / "practice.json"
+BATCH_SIZE, NUM_STEPS = 32, 50
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of a text is used, and how.
+
+    Attributes:
+        max_tokens: characters to train on.
+        held_out_tokens: those after them; the best epoch is chosen there.
+        num_epochs: for each network; the plain RNN gains least from more.
+        lr: of Adam, for each network.
+    """
+
+    num_hiddens: int
+    max_tokens: int
+    held_out_tokens: int
+    num_epochs: Mapping[str, int]
+    lr: Mapping[str, float]
+
+
+RATES = {"RNN": 0.002, "LSTM": 0.004, "GRU": 0.003}
+BOOK = Plan(192, 155_000, 7_500, {"RNN": 24, "LSTM": 18, "GRU": 14}, RATES)
+# The practice text is a seventh of the book, and small networks will do.
+SHORT = Plan(64, 22_000, 3_000, {"RNN": 60, "LSTM": 60, "GRU": 60}, RATES)
+
+
+def train_all(plan: Plan | None = None) -> Path:
+    """Train the three on the text that is found, and keep them.
+
+    Args:
+        plan: None takes the one that is made for the text.
+
+    Returns:
+        The file in the results folder.
+
+    Raises:
+        KeyboardInterrupt: a training was stopped; nothing is written.
+    """
+    loader, vocab, plan = _data(plan)
+    found = {}
+    for name in LAYERS:
+        say(f"{name}: {plan.num_hiddens} hidden units")
+        model = new_model(name, len(vocab), plan.num_hiddens)
+        history = _train_best(
+            model, loader, vocab, plan.lr[name], plan.num_epochs[name]
+        )
+        best, epoch = history.best_held_out
+        found[name] = {
+            "num_hiddens": plan.num_hiddens,
+            "parameters": history.settings["num_parameters"],
+            "epoch": epoch, "perplexity": best, "status": history.status,
+            "weights": halves(model),
+        }
+    kept = {
+        "book": (loader.record or {})["name"] == TIME_MACHINE,
+        "tokens": len(loader.corpus), "vocab": vocab.idx_to_token,
+        "counting": history.baselines["trigram"], "networks": found,
+    }
+    return results.save_text(FOLDER, NAME, json.dumps(kept, indent=1) + "\n")
+
+
+def _data(plan: Plan | None) -> tuple[SeqDataLoader, Vocab, Plan]:
+    for choice in (BOOK, SHORT) if plan is None else (plan,):
+        loader, vocab = load_data_time_machine(
+            BATCH_SIZE, NUM_STEPS, max_tokens=choice.max_tokens,
+            held_out_tokens=choice.held_out_tokens,
+        )
+        if loader.held_out is not None:
+            return loader, vocab, choice
+    raise ValueError(
+        "The text is too short to hold some of it out, and the best epoch is "
+        "chosen there."
+    )
+
+
+def new_model(name: str, vocab_size: int, num_hiddens: int) -> RNNModel:
+    """A network as the seed makes it, before any training."""
+    settings.set_seed()
+    layer = LAYERS[name](vocab_size, num_hiddens)
+    return RNNModel(layer, vocab_size).to(settings.device())
+
+
+def _train_best(
+    model: RNNModel, loader: SeqDataLoader, vocab: Vocab, lr: float,
+    num_epochs: int,
+) -> History:
+    """Train, and leave the model as it was after its best epoch."""
+    optimizer = torch.optim.Adam(model.parameters(), lr)
+    history: History | None = None
+    best: dict[str, torch.Tensor] = {}
+    for epoch in range(1, num_epochs + 1):
+        history = train(
+            model, loader, vocab, None, epoch, optimizer=optimizer,
+            eval_every=1, resume=history, verbose=False,
+        )
+        if history.interrupted:
+            raise KeyboardInterrupt
+        if history.diverged or history.num_epochs < epoch:  # a cap
+            break
+        say(history.line())
+        if history.best_held_out[1] == epoch:
+            best = {k: v.clone() for k, v in model.state_dict().items()}
+    assert history is not None
+    if not best:
+        raise RuntimeError(f"{history.status}. Try another seed.")
+    model.load_state_dict(best)
+    return history
+
+
+def halves(model: RNNModel) -> str:
+    """All the parameters in their order, as 16-bit numbers in base64."""
+    flat = torch.cat([p.detach().cpu().flatten() for p in model.parameters()])
+    return base64.b64encode(flat.numpy().astype("<f2").tobytes()).decode()
+
+
+def model_of(name: str, kept: Mapping[str, Any]) -> RNNModel:
+    """The network in what `networks` returns, as PyTorch has it."""
+    found = kept["networks"][name]
+    model = new_model(name, len(kept["vocab"]), found["num_hiddens"])
+    flat = numpy.frombuffer(base64.b64decode(found["weights"]), "<f2")
+    nn.utils.vector_to_parameters(
+        torch.from_numpy(flat.astype("float32")), model.parameters()
+    )
+    return model
+
+
+def networks(practice: bool = False) -> dict[str, Any]:
+    """The networks that were trained here, or else the bundled ones.
+
+    Args:
+        practice: take those of the practice text in any case.
+
+    Raises:
+        ValueError: the file of those that were trained here is damaged.
+    """
+    path = results.folder(FOLDER) / NAME
+    if practice or not path.exists():
+        path = PRACTICE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        for name in LAYERS:
+            model_of(name, kept)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Remove it, or train anew: "
+            "labutils site --train"
+        ) from error
+    return kept
