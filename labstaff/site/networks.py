@@ -80,7 +80,8 @@ def train_all(plan: Plan | None = None) -> Path:
         found[name] = {
             "num_hiddens": plan.num_hiddens,
             "parameters": history.settings["num_parameters"],
-            "epoch": epoch, "perplexity": best, "status": history.status,
+            "epoch": epoch, "perplexity": best,
+            "status": "" if history.full else f"({history.status})",
             "weights": halves(model),
         }
     kept = {

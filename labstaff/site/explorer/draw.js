@@ -14,8 +14,7 @@ function colours() {
   const parts = (hex) => (hex.length === 4 ? hex.replace(/\w/g, "$&$&") : hex)
     .match(/\w\w/g).map((part) => parseInt(part, 16));
   return {
-    text: find("text"), quiet: find("quiet"), line: find("line"), accent: find("accent"),
-    surprise: `rgb(${find("surprise")})`,
+    text: find("text"), quiet: find("quiet"), accent: find("accent"), surprise: find("high"),
     low: parts(find("low")), middle: parts(find("middle")), high: parts(find("high")),
   };
 }
@@ -94,11 +93,8 @@ function drawCourse(pen, values, { top, width }, paint) {
   pen.lineWidth = 1;
 }
 
-// Where on the picture a point lies: the character's and the unit's number.
-function placeOf(reading, x, y) {
-  const row = (y - SURPRISE - LETTER) / rowHeight(reading.net.H);
-  return {
-    character: Math.floor(x / COLUMN),
-    unit: row >= 0 && row < reading.net.H ? Math.floor(row) : null,
-  };
+// The unit at a height of the picture; above and below the map there is none.
+function unitAt(reading, y) {
+  const row = Math.floor((y - SURPRISE - LETTER) / rowHeight(reading.net.H));
+  return row >= 0 && row < reading.net.H ? row : null;
 }

@@ -4,19 +4,16 @@
 // Weights as torch.nn has them: W_ih (G*H, V), W_hh (G*H, H), b_ih, b_hh (G*H),
 // and of the linear layer on top W_hq (V, H), b_q (V); matrices row by row.
 //
-// A state is an object of arrays, H numbers each: h, and what the network has
-// beside it. `change` is what an experiment does to the network:
+// A state has arrays of H numbers: h, and what else there is. `change` says what
+// an experiment does to the network:
 //   scale: the recurrent product W_hh h is multiplied by it
 //   input, forget, output, reset, update: this gate is held at that number
 
 const sigmoid = (z) => 1 / (1 + Math.exp(-z));
-
 // A gate, from 0 (shut) to 1 (open); or held by hand.
 const gate = (z, held) => z.map((z_j) => held ?? sigmoid(z_j));
-
 // The block of rows with number k.
 const block = (z, k, H) => z.subarray(k * H, (k + 1) * H);
-
 const sum = (a, b) => a.map((a_j, j) => a_j + b[j]);
 
 // W h + b.
@@ -98,9 +95,8 @@ function probabilities(logits, temperature = 1, topK = logits.length) {
 }
 
 // The character at which the probabilities, added up, exceed a random number.
-function draw(chances, random) {
-  let rest = random;
-  const k = chances.findIndex((p) => (rest -= p) < 0);
+function draw(chances, number) {
+  const k = chances.findIndex((p) => (number -= p) < 0);
   return k >= 0 ? k : chances.lastIndexOf(Math.max(...chances));
 }
 

@@ -6,7 +6,7 @@ const makeButton = (properties) => make("button", { type: "button", ...propertie
 const form = find("settings"), SIDES = ["a", "b"];
 const VOCAB = DATA.vocab, V = VOCAB.length;
 const index = new Map(VOCAB.map((character, k) => [character, k]));
-const SHOWN = 8; // bars
+const BARS = 8, SPACES = 6; // how many are shown
 const panes = {}, readings = {};
 let defaults, playing = 0;
 
@@ -34,19 +34,16 @@ function speak() {
   }
   find("corpus").textContent = say("corpus", say(DATA.book ? "book" : "practice"),
     number(DATA.tokens, 0));
-  const heads = ["network", "units", "parameters", "epoch", "perplexity"];
-  const rows = Object.entries(DATA.networks).map(([kind, net]) => [
-    kind, net.num_hiddens, number(net.parameters, 0), net.epoch, number(net.perplexity)]);
-  find("networks").replaceChildren(
-    tableRow("th", heads.map((key) => say(key))),
-    ...rows.map((row) => tableRow("td", row)),
-    tableRow("td", [say("counting"), "", "", "", number(DATA.counting)]));
-}
-
-function tableRow(kind, cells) {
-  const row = make("tr");
-  row.append(...cells.map((textContent) => make(kind, { textContent })));
-  return row;
+  const rows = Object.entries(DATA.networks).map(([kind, net]) => [kind, net.num_hiddens,
+    number(net.parameters, 0), `${net.epoch} ${net.status}`, number(net.perplexity)]);
+  find("networks").replaceChildren(...[
+    ["network", "units", "parameters", "epoch", "perplexity"].map((key) => say(key)),
+    ...rows, [say("counting"), "", "", "", number(DATA.counting)],
+  ].map((cells, place) => {
+    const row = make("tr");
+    row.append(...cells.map((textContent) => make(place ? "td" : "th", { textContent })));
+    return row;
+  }));
 }
 
 // ---- settings: the form has them, the address keeps what is not the default
@@ -64,9 +61,8 @@ function setControls(values) {
 }
 
 function fromAddress() {
-  const unchecked = Object.fromEntries(SIDES.map((side) => [`${side}.untrained`, ""]));
-  setControls({ ...unchecked, ...defaults });
-  setControls(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
+  form.reset();
+  setControls({ ...defaults, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) });
   update();
 }
 
@@ -92,10 +88,10 @@ function encode(text) {
   return known.length ? known : [index.get(" ")];
 }
 
-function netOf(side, s) {
+const netOf = (side, s) => {
   const net = trained[s[`${side}.network`]];
   return s[`${side}.untrained`] ? untrained(net.kind, V, net.H) : net;
-}
+};
 
 function changeOf(side, s) {
   const change = { scale: within(s[`${side}.scale`], 0, 3) };
@@ -106,19 +102,19 @@ function changeOf(side, s) {
   return change;
 }
 
+const chancesAfter = (logits, s) =>
+  probabilities(logits, within(s.temperature, 0, 2), within(s.topk, 1, V));
+
 // Read the prefix, then write: each character that is drawn is read in turn.
-function write(net, change, prefix, { length, temperature, topK, seed }) {
-  const reading = new Reading(net, change), random = randomNumbers(seed);
-  for (const x of prefix) reading.push(x);
-  for (let n = 0; n < length; n++) {
-    reading.push(draw(probabilities(reading.logits.at(-1), temperature, topK), random()));
+function write(side, s) {
+  const reading = new Reading(netOf(side, s), changeOf(side, s));
+  const random = randomNumbers(within(s.seed, 0, 9999));
+  for (const x of encode(s.prefix)) reading.push(x);
+  for (let n = within(s.count, 0, 400); n >= 1; n--) {
+    reading.push(draw(chancesAfter(reading.logits.at(-1), s), random()));
   }
   return reading;
 }
-
-const sampling = (s) => ({
-  length: within(s.count, 0, 400), temperature: within(s.temperature, 0, 2),
-  topK: within(s.topk, 1, V), seed: within(s.seed, 0, 9999) });
 
 // ---- experiments
 
@@ -159,10 +155,8 @@ const cursor = () => Number(find("cursor").value);
 // Something has been changed: compute anew, and show all of it.
 function update() {
   stop();
-  const s = settings(), prefix = encode(s.prefix);
-  for (const side of SIDES) {
-    readings[side] = write(netOf(side, s), changeOf(side, s), prefix, sampling(s));
-  }
+  const s = settings();
+  for (const side of SIDES) readings[side] = write(side, s);
   document.documentElement.dataset.theme = s.theme ||
     (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   find("cursor").max = readings.a.read.length;
@@ -179,18 +173,14 @@ function show() {
     output.textContent = number(Number(output.parentElement.querySelector("input").value), 1)
       .replace(/[.,]0$/, "");
   }
-  find("where").textContent = say("where", now, readings.a.read.length);
+  find("where").textContent = `${now} / ${readings.a.read.length}`;
   find("play").textContent = say(playing ? "pause" : "play");
   const parts = readings.a.read.findIndex((x, t) => t >= prefix && x !== readings.b.read[t]);
   const parted = parts >= 0 && parts < now;
-  if (!playing) {
-    find("part").textContent = parted
-      ? say("parted", parts + 1, ...SIDES.map((side) => named(readings[side].read[parts])))
-      : say("together");
-  }
-  for (const side of SIDES) {
-    showPane(side, s, { prefix, now, parts: parted ? parts : -1 });
-  }
+  if (!playing) find("part").textContent = parted
+    ? say("parted", parts + 1, ...SIDES.map((side) => named(readings[side].read[parts])))
+    : say("together");
+  for (const side of SIDES) showPane(side, s, { prefix, now, parts });
   showInside(s, now);
 }
 
@@ -206,7 +196,6 @@ function showPane(side, s, { prefix, now, parts }) {
     const kind = t < prefix ? "b" : t === parts ? "mark" : "i";
     const element = make(kind, { textContent: letter(x) });
     element.style.setProperty("--much", Math.min(0.5, reading.bits[t] / 12).toFixed(2));
-    if (t === parts) element.title = say("here") + named(x);
     return element;
   });
   pane.querySelector(".text").replaceChildren(...shown);
@@ -214,8 +203,7 @@ function showPane(side, s, { prefix, now, parts }) {
   pane.querySelector("[data-part=quality]").textContent =
     say("quality", now, number(bits), number(2 ** bits, 1));
 
-  const { temperature, topK } = sampling(s);
-  const chances = probabilities(reading.logits[now - 1], temperature, topK);
+  const chances = chancesAfter(reading.logits[now - 1], s);
   const likeliest = [...chances.keys()].sort((j, k) => chances[k] - chances[j]);
   [...pane.querySelectorAll(".bars button")].forEach((button, place) => {
     const k = likeliest[place], [name, bar, value] = button.children;
@@ -245,7 +233,7 @@ function showInside(s, now) {
   scroll.setAttribute("aria-label", label);
   find("readout").textContent = say("readout", now, named(reading.read[now - 1]),
     number(reading.bits[now - 1]), unit, words, number(reading.states[now - 1][part][unit]));
-  const most = limit(reading, part), signed = part === "h" || part === "c" || part === "candidate";
+  const most = limit(reading, part), signed = ["h", "c", "candidate"].includes(part);
   find("low").textContent = signed ? number(-most, 1) : "0";
   find("high").textContent = number(most, 1);
   find("scale").style.background = `linear-gradient(to right, ${
@@ -269,16 +257,17 @@ function changesAtSpaces(reading, part, now) {
 
 function showSpaces(reading, part, now) {
   const changes = changesAtSpaces(reading, part, now);
-  const first = changes && [...changes.keys()].sort((j, k) => changes[k] - changes[j]).slice(0, 6);
-  find("spaces").replaceChildren(...(first ?? []).map((unit) => makeButton({
-    value: unit, textContent: say("a_unit", unit, number(changes[unit])) })));
-  if (!first) find("spaces").textContent = say("no_space");
+  const first = changes && [...changes.keys()].sort((j, k) => changes[k] - changes[j]);
+  [...find("spaces").children].forEach((button, place) => {
+    button.value = first?.[place] ?? 0;
+    button.textContent = first ? say("a_unit", button.value, number(changes[button.value])) : "–";
+  });
 }
 
 // ---- writing slowly
 
 function play() {
-  if (playing) { stop(); return show(); }
+  if (playing) return move(cursor());
   const end = readings.a.read.length, prefix = encode(settings().prefix).length;
   const from = cursor() < end ? cursor() : Math.min(prefix, end), begun = performance.now();
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -292,19 +281,15 @@ function play() {
   playing = requestAnimationFrame(frame);
 }
 
-function stop() {
-  cancelAnimationFrame(playing);
-  playing = 0;
-}
+const stop = () => { cancelAnimationFrame(playing); playing = 0; };
 
 // ---- building, and what a key or a finger does
 
 // Options by their values, and the words for them.
 function addOptions(select, options) {
-  for (const [value, key] of Object.entries(options)) {
-    const option = make("option", { value });
-    option.dataset.say = key;
-    select.append(option);
+  for (const [value, key] of options) {
+    select.append(make("option", { value }));
+    select.lastChild.dataset.say = key;
   }
 }
 
@@ -316,7 +301,7 @@ function buildPane(side) {
     label.append(make("span"), make("select"));
     label.firstChild.dataset.say = `part_${name}`;
     label.lastChild.dataset.key = name;
-    addOptions(label.lastChild, { "": "as_is", 0: "shut", 0.5: "half", 1: "open" });
+    addOptions(label.lastChild, [["", "as_is"], ["0", "shut"], ["0.5", "half"], ["1", "open"]]);
     pane.querySelector("details .row").append(label);
   }
   for (const control of pane.querySelectorAll("[data-key]")) {
@@ -324,7 +309,7 @@ function buildPane(side) {
   }
   pane.querySelector("h3").id = `title-${side}`;
   pane.setAttribute("aria-labelledby", `title-${side}`);
-  pane.querySelector(".bars").append(...Array.from({ length: SHOWN }, () => {
+  pane.querySelector(".bars").append(...Array.from({ length: BARS }, () => {
     const button = makeButton();
     button.append(make("code"), make("span"), make("span"));
     button.addEventListener("click", () => take(side, button.value));
@@ -354,18 +339,17 @@ function move(character) {
 }
 
 SIDES.forEach(buildPane);
-addOptions(form.elements.theme, { "": "theme_auto", light: "theme_light", dark: "theme_dark" });
-addOptions(form.elements.part, Object.fromEntries(
-  ["h", "c", ...GATES.LSTM, ...GATES.GRU, "candidate"].map((name) => [name, `part_${name}`])));
+addOptions(form.elements.theme, [["", "theme_auto"], ["light", "theme_light"], ["dark", "theme_dark"]]);
+addOptions(form.elements.part,
+  ["h", "c", ...GATES.LSTM, ...GATES.GRU, "candidate"].map((name) => [name, `part_${name}`]));
 form.elements["b.network"].value = "LSTM";
-form.elements.topk.max = V;
-form.elements.topk.value = V;
 form.elements.lang.value = navigator.language.startsWith("zh") ? "zh" : "en";
 defaults = settings();
 for (const element of document.querySelectorAll("[data-code]")) {
   element.textContent = STEPS[element.dataset.code].toString();
 }
 find("ideas").append(...Object.keys(IDEAS).map((value) => makeButton({ value })));
+find("spaces").append(...Array.from({ length: SPACES }, () => makeButton()));
 find("ideas").addEventListener("click", ({ target }) => {
   if (target.value) { setControls(IDEAS[target.value]); update(); }
 });
@@ -373,17 +357,8 @@ find("spaces").addEventListener("click", ({ target }) => target.value && choose(
 find("play").addEventListener("click", play);
 find("cursor").addEventListener("input", () => move(cursor()));
 find("map").addEventListener("click", ({ offsetX, offsetY }) => {
-  const place = placeOf(readings[settings().look], offsetX, offsetY);
-  move(place.character + 1);
-  if (place.unit !== null) choose(place.unit);
-});
-find("scroll").addEventListener("keydown", (event) => {
-  const [units, characters] = { ArrowUp: [-1, 0], ArrowDown: [1, 0],
-    ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
-  if (!units && !characters) return;
-  event.preventDefault();
-  if (characters) move(cursor() + characters);
-  else choose(Number(settings().unit) + units);
+  move(Math.floor(offsetX / COLUMN) + 1);
+  choose(unitAt(readings[settings().look], offsetY) ?? settings().unit);
 });
 document.addEventListener("input", ({ target }) => {
   if (target.form !== form || target.id === "cursor") return;
