@@ -77,6 +77,8 @@ def _add_site(commands: Any) -> None:
     site.add_argument("--practice", action="store_true",
                       help="take the networks of the practice text, though "
                       "others were trained here")
+    site.add_argument("--no-solutions", action="store_true",
+                      help="show the stubs that students get")
     site.add_argument("--open", action="store_true",
                       help="open it in a browser")
     site.set_defaults(command=_site)
@@ -95,7 +97,7 @@ def _site(options: argparse.Namespace) -> int:
     else:
         from labstaff.site import course
 
-        page = course.write(options.out, kept)
+        page = course.write(options.out, kept, not options.no_solutions)
     print(f"Open {page}")
     if options.open:
         webbrowser.open(page.resolve().as_uri())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.pages import formula_to_mathml
+from labstaff.slides.exporter import formula_font
 from labutils.files import write_atomically
 
 HERE = Path(__file__).parent / "explorer"
@@ -43,12 +44,15 @@ FORMULAS = {
 
 def page(kept: dict[str, Any]) -> str:
     """The whole page, around what `networks.networks` returns."""
+    formulas = "".join(map(_section, FORMULAS))
     parts = {
-        "style": (HERE / "style.css").read_text("utf-8"),
+        "style": (HERE / "style.css").read_text("utf-8")
+        + "math { font-family: 'STIX Two Math', math }\n"
+        + formula_font(formulas),
         "script": "\n".join((HERE / s).read_text("utf-8") for s in SCRIPTS),
         # "</" would end the script in the middle of a string.
         "data": json.dumps(kept).replace("</", r"<\/"),
-        "formulas": "".join(map(_section, FORMULAS)),
+        "formulas": formulas,
     }
     html = (HERE / "index.html").read_text("utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], html)

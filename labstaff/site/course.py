@@ -1,0 +1,196 @@
+"""The course as a website: pages made by Sphinx that open from the disk.
+
+The English pages stand at the top, the Chinese ones in zh/, each beside the
+page of the same name in the other language.
+"""
+
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from sphinx.application import Sphinx
+from sphinx.search.zh import SearchChinese
+
+from labkit.course import notebook_paths, read_notebook
+from labkit.pages import STYLE, formula_to_mathml
+from labstaff.publish import folder
+from labstaff.site import explorer
+from labstaff.slides import cells, decks
+from labstaff.slides.exporter import formula_font
+from labutils import settings
+
+HERE = Path(__file__).parent / "pages"
+MANIFEST = ".site"  # by which an earlier site is known
+# Folders by language, and the page of the same name in the other one.
+PLACES = {"en": ".", "zh": "zh"}
+OTHER = {"en": ("zh", "zh/", "中文"), "zh": ("en", "../", "English")}
+NAMES = {"en": "en", "zh": "zh_CN"}  # as Sphinx knows them
+PICTURE = re.compile(r"!\[([^]]*)\]\((images/[\w.]+\.svg)\)")
+CONFIG: dict[str, Any] = {
+    "extensions": ["myst_nb", __name__],
+    "html_theme": "furo",
+    "html_static_path": [str(HERE / "static")],
+    "html_css_files": ["course.css", "formulas.css"],
+    "html_math_renderer": "mathml",
+    "myst_enable_extensions": ["amsmath", "dollarmath"],
+    "nb_execution_mode": "off",
+    "nb_ipywidgets_js": {},  # it would be loaded from another machine
+    "nb_merge_streams": True,
+    # A search from the disk cannot read the pages to quote them.
+    "html_show_search_summary": False,
+    "html_copy_source": False,
+    "html_show_sphinx": False,
+    "html_show_copyright": False,
+    "html_use_index": False,
+}
+
+
+class SiteError(RuntimeError):
+    """The pages cannot be made; the message says why."""
+
+
+def write(
+    out: Path, kept: Mapping[str, Any], solutions: bool = True
+) -> Path:
+    """Write the site and return its first page.
+
+    Args:
+        out: new, empty or an earlier site, which is replaced.
+        kept: the explorer's networks.
+        solutions: False shows the stubs that students get.
+
+    Raises:
+        SiteError: a page has a fault, such as a link to nowhere.
+        FolderError: `out` holds something else.
+    """
+    folder.check(out, [MANIFEST])
+    notebooks = {"en": notebook_paths()}
+    if chinese := sorted((settings.home() / "notebooks/zh").glob("*.ipynb")):
+        notebooks["zh"] = chinese
+
+    def fill(new: Path) -> None:
+        for language, paths in notebooks.items():
+            place = new / PLACES[language]
+            _build(language, paths, place, solutions, len(notebooks) > 1)
+            decks.write(list(map(str, paths)), place / "slides", solutions)
+        explorer.write(new / "explorer", dict(kept))
+
+    folder.replace(out, fill, MANIFEST)
+    return out / "index.html"
+
+
+def _build(
+    language: str, paths: list[Path], out: Path, solutions: bool, both: bool
+) -> None:
+    """Sphinx's pages of one language."""
+    with tempfile.TemporaryDirectory(prefix="labutils-site-") as made:
+        source = Path(made, "source")
+        shutil.copytree(settings.home() / "notebooks/images",
+                        source / "images")
+        drawings: dict[str, str] = {}
+        for path in paths:
+            notebook = read_notebook(path)
+            for cell in notebook.cells:
+                if cell.cell_type == "markdown":
+                    drawings |= {
+                        file: alt
+                        for alt, file in PICTURE.findall(cell.source)}
+            shown = cells.for_reading(notebook, solutions)
+            (source / path.name).write_text(
+                nbformat.writes(shown), encoding="utf-8")
+        _write_pages(language, source, [path.stem for path in paths], drawings)
+        problems = io.StringIO()
+        app = Sphinx(
+            source, None, out, Path(made, "doctrees"), "html", status=None,
+            warning=problems, freshenv=True, confoverrides=CONFIG | {
+                "language": NAMES[language],
+                "project": _title(source), "html_title": _title(source),
+                "labutils_other": language if both else "",
+            })
+        app.build()
+    if found := problems.getvalue().strip():
+        raise SiteError(f"the site has faults:\n{found}")
+    _add_font(out)
+
+
+def _write_pages(
+    language: str, source: Path, stems: list[str], drawings: dict[str, str]
+) -> None:
+    """The first page and the drawings', in Markdown."""
+    for name in ("index", "drawings"):
+        page = (HERE / f"{name}.{language}.md").read_text(encoding="utf-8")
+        page = page.replace("{notebooks}", "\n".join(stems)).replace(
+            "{drawings}", "\n\n".join(
+                f"![{alt}]({file})\n\n{alt}"
+                for file, alt in drawings.items()))
+        (source / f"{name}.md").write_text(page, encoding="utf-8")
+
+
+def _title(source: Path) -> str:
+    first = (source / "index.md").read_text(encoding="utf-8").partition("\n")
+    return first[0].removeprefix("# ")
+
+
+def _add_font(out: Path) -> None:
+    """Give formulas the font for them, with the characters that they have."""
+    pages = "".join(p.read_text(encoding="utf-8") for p in out.glob("*.html"))
+    (out / "_static/formulas.css").write_text(
+        f"{STYLE}\n{formula_font(pages)}\n", encoding="utf-8")
+
+
+# ---- what Sphinx has not
+
+
+class Search(SearchChinese):
+    """Finds Chinese words without a dictionary of them.
+
+    A page's search compares a word of three characters or more with parts of
+    the indexed ones, a shorter one with whole ones: so each run of characters
+    is indexed, and each pair in it.
+    """
+
+    def split(self, input: str) -> list[str]:
+        runs = re.findall(r"[\u4e00-\u9fff]+", input)
+        pairs = [run[k : k + 2] for run in runs for k in range(len(run) - 1)]
+        return [*runs, *pairs, *super().split(input)]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """What Sphinx calls of an extension."""
+    app.add_config_value("labutils_other", "", "html")
+    app.add_search_language(Search)
+    app.add_html_math_renderer(
+        "mathml", (_visit_inline, None), (_visit_block, None))
+    app.connect("html-page-context", _add_language)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _visit_inline(visitor: Any, node: Any) -> None:
+    _visit(visitor, node, display=False)
+
+
+def _visit_block(visitor: Any, node: Any) -> None:
+    _visit(visitor, node, display=True)
+
+
+def _visit(visitor: Any, node: Any, display: bool) -> None:
+    from docutils.nodes import SkipNode
+
+    visitor.body.append(formula_to_mathml(node.astext(), display))
+    raise SkipNode
+
+
+def _add_language(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any
+) -> None:
+    """A link to the same page in the other language."""
+    if app.config.labutils_other and "body" in context:
+        language, place, words = OTHER[app.config.labutils_other]
+        context["body"] = (
+            f'<p class="language"><a lang="{language}" hreflang="{language}" '
+            f'href="{place}{page}.html">{words}</a></p>{context["body"]}')
