@@ -5,6 +5,7 @@ page of the same name in the other language.
 """
 
 import io
+import logging
 import re
 import shutil
 import tempfile
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from docutils.nodes import SkipNode
 from sphinx.application import Sphinx
 from sphinx.search.zh import SearchChinese
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from labkit.course import notebook_paths, read_notebook
-from labkit.pages import STYLE, formula_to_mathml
+from labkit.pages import COLOURS, STYLE, formula_to_mathml
 from labstaff.publish import folder
 from labstaff.site import explorer
 from labstaff.slides import cells, decks
@@ -30,7 +33,6 @@ MANIFEST = ".site"  # by which an earlier site is known
 PLACES = {"en": ".", "zh": "zh"}
 OTHER = {"en": ("zh", "zh/", "中文"), "zh": ("en", "../", "English")}
 NAMES = {"en": "en", "zh": "zh_CN"}  # as Sphinx knows them
-PICTURE = re.compile(r"!\[([^]]*)\]\((images/[\w.]+\.svg)\)")
 CONFIG: dict[str, Any] = {
     "extensions": ["myst_nb", __name__],
     "html_theme": "furo",
@@ -69,6 +71,7 @@ def write(
         FolderError: `out` holds something else.
     """
     folder.check(out, [MANIFEST])
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     notebooks = {"en": notebook_paths()}
     if chinese := sorted((settings.home() / "notebooks/zh").glob("*.ipynb")):
         notebooks["zh"] = chinese
@@ -78,7 +81,9 @@ def write(
             place = new / PLACES[language]
             _build(language, paths, place, solutions, len(notebooks) > 1)
             decks.write(list(map(str, paths)), place / "slides", solutions)
-        explorer.write(new / "explorer", dict(kept))
+        explorer.write(new / "explorer", kept)
+        # For a host that would leave out folders such as _static.
+        (new / ".nojekyll").touch()
 
     folder.replace(out, fill, MANIFEST)
     return out / "index.html"
@@ -89,55 +94,26 @@ def _build(
 ) -> None:
     """Sphinx's pages of one language."""
     with tempfile.TemporaryDirectory(prefix="labutils-site-") as made:
-        source = Path(made, "source")
+        source = shutil.copytree(HERE / language, Path(made, "source"))
         shutil.copytree(settings.home() / "notebooks/images",
                         source / "images")
-        drawings: dict[str, str] = {}
         for path in paths:
-            notebook = read_notebook(path)
-            for cell in notebook.cells:
-                if cell.cell_type == "markdown":
-                    drawings |= {
-                        file: alt
-                        for alt, file in PICTURE.findall(cell.source)}
-            shown = cells.for_reading(notebook, solutions)
-            (source / path.name).write_text(
-                nbformat.writes(shown), encoding="utf-8")
-        _write_pages(language, source, [path.stem for path in paths], drawings)
-        problems = io.StringIO()
-        app = Sphinx(
-            source, None, out, Path(made, "doctrees"), "html", status=None,
-            warning=problems, freshenv=True, confoverrides=CONFIG | {
-                "language": NAMES[language],
-                "project": _title(source), "html_title": _title(source),
-                "labutils_other": language if both else "",
-            })
-        app.build()
-    if found := problems.getvalue().strip():
+            shown = cells.for_reading(read_notebook(path), solutions)
+            text = nbformat.writes(shown)
+            (source / path.name).write_text(text, encoding="utf-8")
+        index = (source / "index.md").read_text(encoding="utf-8")
+        name = index.partition("\n")[0].removeprefix("# ")
+        faults = io.StringIO()
+        with patch_docutils(), docutils_namespace():
+            Sphinx(
+                source, None, out, Path(made, "doctrees"), "html", status=None,
+                warning=faults, freshenv=True, confoverrides=CONFIG | {
+                    "language": NAMES[language], "html_title": name,
+                    "labutils_other": language if both else "",
+                }).build()
+    if found := COLOURS.sub("", faults.getvalue()).strip():
         raise SiteError(f"the site has faults:\n{found}")
-    _add_font(out)
-
-
-def _write_pages(
-    language: str, source: Path, stems: list[str], drawings: dict[str, str]
-) -> None:
-    """The first page and the drawings', in Markdown."""
-    for name in ("index", "drawings"):
-        page = (HERE / f"{name}.{language}.md").read_text(encoding="utf-8")
-        page = page.replace("{notebooks}", "\n".join(stems)).replace(
-            "{drawings}", "\n\n".join(
-                f"![{alt}]({file})\n\n{alt}"
-                for file, alt in drawings.items()))
-        (source / f"{name}.md").write_text(page, encoding="utf-8")
-
-
-def _title(source: Path) -> str:
-    first = (source / "index.md").read_text(encoding="utf-8").partition("\n")
-    return first[0].removeprefix("# ")
-
-
-def _add_font(out: Path) -> None:
-    """Give formulas the font for them, with the characters that they have."""
+    # Formulas get the font for them, with the characters that they have.
     pages = "".join(p.read_text(encoding="utf-8") for p in out.glob("*.html"))
     (out / "_static/formulas.css").write_text(
         f"{STYLE}\n{formula_font(pages)}\n", encoding="utf-8")
@@ -154,6 +130,8 @@ class Search(SearchChinese):
     is indexed, and each pair in it.
     """
 
+    language_name = "English"  # whose stemmer it has, and its script names
+
     def split(self, input: str) -> list[str]:
         runs = re.findall(r"[\u4e00-\u9fff]+", input)
         pairs = [run[k : k + 2] for run in runs for k in range(len(run) - 1)]
@@ -164,23 +142,13 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls of an extension."""
     app.add_config_value("labutils_other", "", "html")
     app.add_search_language(Search)
-    app.add_html_math_renderer(
-        "mathml", (_visit_inline, None), (_visit_block, None))
+    app.add_html_math_renderer("mathml", (_visit, None), (_visit, None))
     app.connect("html-page-context", _add_language)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _visit_inline(visitor: Any, node: Any) -> None:
-    _visit(visitor, node, display=False)
-
-
-def _visit_block(visitor: Any, node: Any) -> None:
-    _visit(visitor, node, display=True)
-
-
-def _visit(visitor: Any, node: Any, display: bool) -> None:
-    from docutils.nodes import SkipNode
-
+def _visit(visitor: Any, node: Any) -> None:
+    display = node.tagname == "math_block"
     visitor.body.append(formula_to_mathml(node.astext(), display))
     raise SkipNode
 
@@ -188,8 +156,13 @@ def _visit(visitor: Any, node: Any, display: bool) -> None:
 def _add_language(
     app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any
 ) -> None:
-    """A link to the same page in the other language."""
-    if app.config.labutils_other and "body" in context:
+    """A link to the same page in the other language, and keys for long lines.
+    """
+    if "body" not in context:
+        return
+    # What can be scrolled by a finger has to be by the arrow keys.
+    context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
+    if app.config.labutils_other:
         language, place, words = OTHER[app.config.labutils_other]
         context["body"] = (
             f'<p class="language"><a lang="{language}" hreflang="{language}" '

@@ -6,8 +6,9 @@ epoch with the lowest perplexity on held-out text.
 
 import base64
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import nn
 
 from labutils import results, settings
 from labutils.batches import SeqDataLoader, load_data_time_machine
-from labutils.corpus import TIME_MACHINE
+from labutils.corpus import TIME_MACHINE, find_corpus
 from labutils.files import say
 from labutils.history import History
 from labutils.models import RNNModel
@@ -34,26 +35,20 @@ BATCH_SIZE, NUM_STEPS = 32, 50
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of a text is used, and how.
-
-    Attributes:
-        max_tokens: characters to train on.
-        held_out_tokens: those after them; the best epoch is chosen there.
-        num_epochs: for each network; the plain RNN gains least from more.
-        lr: of Adam, for each network.
-    """
+    """How the networks are trained on a text."""
 
     num_hiddens: int
-    max_tokens: int
-    held_out_tokens: int
+    max_tokens: int  # characters to train on
+    held_out_tokens: int  # those after them; the best epoch is chosen there
     num_epochs: Mapping[str, int]
-    lr: Mapping[str, float]
+    # Of Adam; a plain RNN wants smaller steps.
+    lr: Mapping[str, float] = field(default_factory=lambda: {
+        "RNN": 0.002, "LSTM": 0.004, "GRU": 0.003})
 
 
-RATES = {"RNN": 0.002, "LSTM": 0.004, "GRU": 0.003}
-BOOK = Plan(192, 155_000, 7_500, {"RNN": 24, "LSTM": 18, "GRU": 14}, RATES)
+BOOK = Plan(192, 155_000, 7_500, {"RNN": 24, "LSTM": 18, "GRU": 14})
 # The practice text is a seventh of the book, and small networks will do.
-SHORT = Plan(64, 22_000, 3_000, {"RNN": 60, "LSTM": 60, "GRU": 60}, RATES)
+SHORT = Plan(64, 22_000, 3_000, dict.fromkeys(LAYERS, 60))
 
 
 def train_all(plan: Plan | None = None) -> Path:
@@ -68,42 +63,33 @@ def train_all(plan: Plan | None = None) -> Path:
     Raises:
         KeyboardInterrupt: a training was stopped; nothing is written.
     """
-    loader, vocab, plan = _data(plan)
+    is_book = find_corpus().name == TIME_MACHINE
+    plan = plan or (BOOK if is_book else SHORT)
+    loader, vocab = load_data_time_machine(
+        BATCH_SIZE, NUM_STEPS, max_tokens=plan.max_tokens,
+        held_out_tokens=plan.held_out_tokens,
+    )
     found = {}
     for name in LAYERS:
         say(f"{name}: {plan.num_hiddens} hidden units")
         model = new_model(name, len(vocab), plan.num_hiddens)
-        history = _train_best(
-            model, loader, vocab, plan.lr[name], plan.num_epochs[name]
-        )
+        asked = plan.num_epochs[name]
+        history = _train_best(model, loader, vocab, plan.lr[name], asked)
         best, epoch = history.best_held_out
+        done = history.num_epochs
         found[name] = {
             "num_hiddens": plan.num_hiddens,
             "parameters": history.settings["num_parameters"],
             "epoch": epoch, "perplexity": best,
-            "status": "" if history.full else f"({history.status})",
+            "status": "" if done == asked else f"({done} of {asked} epochs)",
             "weights": halves(model),
         }
     kept = {
-        "book": (loader.record or {})["name"] == TIME_MACHINE,
-        "tokens": len(loader.corpus), "vocab": vocab.idx_to_token,
-        "counting": history.baselines["trigram"], "networks": found,
+        "book": is_book, "tokens": len(loader.corpus),
+        "vocab": vocab.idx_to_token, "networks": found,
+        "counting": history.baselines["trigram"],
     }
     return results.save_text(FOLDER, NAME, json.dumps(kept, indent=1) + "\n")
-
-
-def _data(plan: Plan | None) -> tuple[SeqDataLoader, Vocab, Plan]:
-    for choice in (BOOK, SHORT) if plan is None else (plan,):
-        loader, vocab = load_data_time_machine(
-            BATCH_SIZE, NUM_STEPS, max_tokens=choice.max_tokens,
-            held_out_tokens=choice.held_out_tokens,
-        )
-        if loader.held_out is not None:
-            return loader, vocab, choice
-    raise ValueError(
-        "The text is too short to hold some of it out, and the best epoch is "
-        "chosen there."
-    )
 
 
 def new_model(name: str, vocab_size: int, num_hiddens: int) -> RNNModel:
@@ -131,8 +117,11 @@ def _train_best(
         if history.diverged or history.num_epochs < epoch:  # a cap
             break
         say(history.line())
-        if history.best_held_out[1] == epoch:
+        lowest, at = history.best_held_out
+        if at == epoch and math.isfinite(lowest):
             best = {k: v.clone() for k, v in model.state_dict().items()}
+        if history.seconds > history.time_limit[0]:
+            break
     assert history is not None
     if not best:
         raise RuntimeError(f"{history.status}. Try another seed.")

@@ -7,7 +7,7 @@ const form = find("settings"), SIDES = ["a", "b"];
 const VOCAB = DATA.vocab, V = VOCAB.length;
 const index = new Map(VOCAB.map((character, k) => [character, k]));
 const BARS = 8, SPACES = 6; // how many are shown
-const panes = {}, readings = {};
+const ALL_GATES = [...GATES.LSTM, ...GATES.GRU], panes = {}, readings = {};
 let defaults, playing = 0;
 
 // ---- words
@@ -295,7 +295,7 @@ function addOptions(select, options) {
 
 function buildPane(side) {
   const pane = find("pane").content.cloneNode(true).firstElementChild;
-  for (const name of [...GATES.LSTM, ...GATES.GRU]) {
+  for (const name of ALL_GATES) {
     const label = make("label");
     label.dataset.gate = name;
     label.append(make("span"), make("select"));
@@ -340,13 +340,13 @@ function move(character) {
 
 SIDES.forEach(buildPane);
 addOptions(form.elements.theme, [["", "theme_auto"], ["light", "theme_light"], ["dark", "theme_dark"]]);
-addOptions(form.elements.part,
-  ["h", "c", ...GATES.LSTM, ...GATES.GRU, "candidate"].map((name) => [name, `part_${name}`]));
+addOptions(form.elements.part, ["h", "c", ...ALL_GATES, "candidate"].map((name) => [name, `part_${name}`]));
 form.elements["b.network"].value = "LSTM";
 form.elements.lang.value = navigator.language.startsWith("zh") ? "zh" : "en";
 defaults = settings();
-for (const element of document.querySelectorAll("[data-code]")) {
-  element.textContent = STEPS[element.dataset.code].toString();
+for (const element of document.querySelectorAll("pre")) { // a function's name so far
+  element.textContent = { stepRNN, stepLSTM, stepGRU }[element.textContent.trim()].toString();
+  element.tabIndex = 0;
 }
 find("ideas").append(...Object.keys(IDEAS).map((value) => makeButton({ value })));
 find("spaces").append(...Array.from({ length: SPACES }, () => makeButton()));
