@@ -63,20 +63,19 @@ def _add_site(commands: Any) -> None:
     site = commands.add_parser(
         "site",
         help="write the explorer, or the course as a website",
-        description="Write the explorer, one file in which an RNN, an LSTM "
-        "and a GRU run without a server; with --out the whole course as "
-        "pages. Nothing of it needs a network.",
+        description="Write the explorer, a page in which an RNN, an LSTM and "
+        "a GRU run; with --out the whole course as pages. None of them needs "
+        "a server or a network.",
         epilog="example: labutils site --open",
     )
     site.add_argument("--out", type=Path, metavar="DIR",
-                      help="write the whole site here; without it the "
-                      "explorer alone, among the results")
+                      help="folder of the whole site; default: the explorer "
+                      "alone, among the results")
     site.add_argument("--train", action="store_true",
-                      help="train the networks first, some minutes each, on "
-                      "the text that `labutils data` names; they are kept")
+                      help="first train and keep the explorer's networks, on "
+                      "the text that `labutils data` names; some minutes each")
     site.add_argument("--practice", action="store_true",
-                      help="take the networks of the practice text, though "
-                      "others were trained here")
+                      help="take the networks of the practice text")
     site.add_argument("--no-solutions", action="store_true",
                       help="show the stubs that students get")
     site.add_argument("--open", action="store_true",

@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,36 +30,13 @@ from labutils import settings
 
 HERE = Path(__file__).parent / "pages"
 MANIFEST = ".site"  # by which an earlier site is known
-# Folders by language, and the page of the same name in the other one.
-PLACES = {"en": ".", "zh": "zh"}
-OTHER = {"en": ("zh", "zh/", "中文"), "zh": ("en", "../", "English")}
-NAMES = {"en": "en", "zh": "zh_CN"}  # as Sphinx knows them
-CONFIG: dict[str, Any] = {
-    "extensions": ["myst_nb", __name__],
-    "html_theme": "furo",
-    "html_static_path": [str(HERE / "static")],
-    "html_css_files": ["course.css", "formulas.css"],
-    "html_math_renderer": "mathml",
-    "myst_enable_extensions": ["amsmath", "dollarmath"],
-    "nb_execution_mode": "off",
-    "nb_ipywidgets_js": {},  # it would be loaded from another machine
-    "nb_merge_streams": True,
-    # A search from the disk cannot read the pages to quote them.
-    "html_show_search_summary": False,
-    "html_copy_source": False,
-    "html_show_sphinx": False,
-    "html_show_copyright": False,
-    "html_use_index": False,
-}
+# Of each language: its folder, its name for Sphinx; of the other one, its
+# name, its folder from here, and its name for readers.
+LANGUAGES = {"en": (".", "en", "zh", "zh/", "中文"),
+             "zh": ("zh", "zh_CN", "en", "../", "English")}
 
 
-class SiteError(RuntimeError):
-    """The pages cannot be made; the message says why."""
-
-
-def write(
-    out: Path, kept: Mapping[str, Any], solutions: bool = True
-) -> Path:
+def write(out: Path, kept: Mapping[str, Any], solutions: bool = True) -> Path:
     """Write the site and return its first page.
 
     Args:
@@ -67,18 +45,19 @@ def write(
         solutions: False shows the stubs that students get.
 
     Raises:
-        SiteError: a page has a fault, such as a link to nowhere.
+        RuntimeError: a page has a fault, such as a link to nowhere.
         FolderError: `out` holds something else.
     """
     folder.check(out, [MANIFEST])
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     notebooks = {"en": notebook_paths()}
-    if chinese := sorted((settings.home() / "notebooks/zh").glob("*.ipynb")):
-        notebooks["zh"] = chinese
+    chinese = (settings.home() / "notebooks/zh").glob("[0-9]*.ipynb")
+    if found := sorted(chinese):
+        notebooks["zh"] = found
 
     def fill(new: Path) -> None:
         for language, paths in notebooks.items():
-            place = new / PLACES[language]
+            place = new / LANGUAGES[language][0]
             _build(language, paths, place, solutions, len(notebooks) > 1)
             decks.write(list(map(str, paths)), place / "slides", solutions)
         explorer.write(new / "explorer", kept)
@@ -99,20 +78,19 @@ def _build(
                         source / "images")
         for path in paths:
             shown = cells.for_reading(read_notebook(path), solutions)
-            text = nbformat.writes(shown)
+            text = nbformat.writes(shown).replace("](../images/", "](images/")
             (source / path.name).write_text(text, encoding="utf-8")
         index = (source / "index.md").read_text(encoding="utf-8")
         name = index.partition("\n")[0].removeprefix("# ")
+        config = tomllib.loads((HERE / "sphinx.toml").read_text("utf-8")) | {
+            "html_static_path": [str(HERE / "static")], "html_title": name,
+            "language": LANGUAGES[language][1], "both_languages": both}
         faults = io.StringIO()
         with patch_docutils(), docutils_namespace():
-            Sphinx(
-                source, None, out, Path(made, "doctrees"), "html", status=None,
-                warning=faults, freshenv=True, confoverrides=CONFIG | {
-                    "language": NAMES[language], "html_title": name,
-                    "labutils_other": language if both else "",
-                }).build()
+            Sphinx(source, None, out, Path(made, "doctrees"), "html", config,
+                   status=None, warning=faults, freshenv=True).build()
     if found := COLOURS.sub("", faults.getvalue()).strip():
-        raise SiteError(f"the site has faults:\n{found}")
+        raise RuntimeError(f"the site has faults:\n{found}")
     # Formulas get the font for them, with the characters that they have.
     pages = "".join(p.read_text(encoding="utf-8") for p in out.glob("*.html"))
     (out / "_static/formulas.css").write_text(
@@ -125,9 +103,8 @@ def _build(
 class Search(SearchChinese):
     """Finds Chinese words without a dictionary of them.
 
-    A page's search compares a word of three characters or more with parts of
-    the indexed ones, a shorter one with whole ones: so each run of characters
-    is indexed, and each pair in it.
+    A page compares a word of three characters or more with parts of indexed
+    ones, a shorter one with whole ones: so it has each run and each pair.
     """
 
     language_name = "English"  # whose stemmer it has, and its script names
@@ -140,7 +117,7 @@ class Search(SearchChinese):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls of an extension."""
-    app.add_config_value("labutils_other", "", "html")
+    app.add_config_value("both_languages", False, "html")
     app.add_search_language(Search)
     app.add_html_math_renderer("mathml", (_visit, None), (_visit, None))
     app.connect("html-page-context", _add_language)
@@ -156,14 +133,12 @@ def _visit(visitor: Any, node: Any) -> None:
 def _add_language(
     app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any
 ) -> None:
-    """A link to the same page in the other language, and keys for long lines.
-    """
-    if "body" not in context:
-        return
-    # What can be scrolled by a finger has to be by the arrow keys.
-    context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
-    if app.config.labutils_other:
-        language, place, words = OTHER[app.config.labutils_other]
-        context["body"] = (
-            f'<p class="language"><a lang="{language}" hreflang="{language}" '
-            f'href="{place}{page}.html">{words}</a></p>{context["body"]}')
+    """A link to the same page in the other language."""
+    # What a finger can scroll the arrow keys have to, too.
+    body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
+    if body and app.config.both_languages:
+        own = (app.config.language or "en")[:2]
+        _, _, language, place, words = LANGUAGES[own]
+        body = (f'<p class="language"><a lang="{language}" '
+                f'href="{place}{page}.html">{words}</a></p>{body}')
+    context["body"] = body

@@ -8,7 +8,7 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ FOLDER, NAME = "explorer", "networks.json"
 # The same of the practice text, for where the book must not go.
 PRACTICE = Path(__file__).parent / "practice.json"
 BATCH_SIZE, NUM_STEPS = 32, 50
+LR = {"RNN": 0.002, "LSTM": 0.004, "GRU": 0.003}  # of Adam
 
 
 @dataclass(frozen=True)
@@ -40,25 +41,19 @@ class Plan:
     num_hiddens: int
     max_tokens: int  # characters to train on
     held_out_tokens: int  # those after them; the best epoch is chosen there
-    num_epochs: Mapping[str, int]
-    # Of Adam; a plain RNN wants smaller steps.
-    lr: Mapping[str, float] = field(default_factory=lambda: {
-        "RNN": 0.002, "LSTM": 0.004, "GRU": 0.003})
+    num_epochs: dict[str, int]
 
 
 BOOK = Plan(192, 155_000, 7_500, {"RNN": 24, "LSTM": 18, "GRU": 14})
 # The practice text is a seventh of the book, and small networks will do.
-SHORT = Plan(64, 22_000, 3_000, dict.fromkeys(LAYERS, 60))
+SHORT = Plan(64, 22_000, 3_000, {"RNN": 60, "LSTM": 60, "GRU": 60})
 
 
 def train_all(plan: Plan | None = None) -> Path:
-    """Train the three on the text that is found, and keep them.
+    """Train the three on the text that is found, and return their file.
 
     Args:
         plan: None takes the one that is made for the text.
-
-    Returns:
-        The file in the results folder.
 
     Raises:
         KeyboardInterrupt: a training was stopped; nothing is written.
@@ -74,7 +69,7 @@ def train_all(plan: Plan | None = None) -> Path:
         say(f"{name}: {plan.num_hiddens} hidden units")
         model = new_model(name, len(vocab), plan.num_hiddens)
         asked = plan.num_epochs[name]
-        history = _train_best(model, loader, vocab, plan.lr[name], asked)
+        history = _train_best(model, loader, vocab, LR[name], asked)
         best, epoch = history.best_held_out
         done = history.num_epochs
         found[name] = {
@@ -122,9 +117,8 @@ def _train_best(
             best = {k: v.clone() for k, v in model.state_dict().items()}
         if history.seconds > history.time_limit[0]:
             break
-    assert history is not None
-    if not best:
-        raise RuntimeError(f"{history.status}. Try another seed.")
+    if history is None or not best:
+        raise RuntimeError("The training diverged. Try another seed.")
     model.load_state_dict(best)
     return history
 
@@ -150,14 +144,13 @@ def networks(practice: bool = False) -> dict[str, Any]:
     """The networks that were trained here, or else the bundled ones.
 
     Args:
-        practice: take those of the practice text in any case.
+        practice: take the bundled ones in any case.
 
     Raises:
-        ValueError: the file of those that were trained here is damaged.
+        ValueError: a file is damaged.
     """
     path = results.folder(FOLDER) / NAME
-    if practice or not path.exists():
-        path = PRACTICE
+    path = PRACTICE if practice or not path.exists() else path
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         for name in LAYERS:
