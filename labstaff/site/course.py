@@ -135,7 +135,8 @@ def _add_language(
 ) -> None:
     """A link to the same page in the other language."""
     # What a finger can scroll the arrow keys have to, too.
-    body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
+    body = re.sub(r'(<pre|<math[^>]*display="block")>', r'\1 tabindex="0">',
+                  context.get("body", ""))
     if body and app.config.both_languages:
         own = (app.config.language or "en")[:2]
         _, _, language, place, words = LANGUAGES[own]
