@@ -53,7 +53,9 @@ def window(site):
         window = context.new_page()
         window.asked, window.said = [], []
         window.on("request", lambda r: window.asked.append(r.url))
-        window.on("requestfailed", lambda r: window.said.append(r.url))
+        # A page that is left lets go of what it has not loaded yet.
+        window.on("requestfailed", lambda r: r.failure != "net::ERR_ABORTED"
+                  and window.said.append(f"{r.url}: {r.failure}"))
         window.on("pageerror", lambda e: window.said.append(str(e)))
         window.on("console", lambda m: m.type == "error"
                   and window.said.append(m.text))

@@ -46,8 +46,8 @@ def window(tmp_path_factory, kept):
         window.goto(window.address)
         yield window
         assert not window.said
-        assert {url.partition("#")[0] for url in window.asked} == {
-            window.address}
+        assert {url.partition("#")[0] for url in window.asked} <= {
+            window.address, "about:blank"}
 
 
 def set_page(window, size=DESK, **settings):
@@ -57,7 +57,6 @@ def set_page(window, size=DESK, **settings):
     window.goto(f"{window.address}#" + "&".join(
         f"{name.replace('_', '.')}={value}"
         for name, value in settings.items()))
-    window.asked.remove("about:blank") if "about:blank" in window.asked else 0
 
 
 def text(window, side):
@@ -375,8 +374,6 @@ def test_a_link_keeps_everything(window):
     chosen = window.evaluate("() => settings()")
     window.goto("about:blank")
     window.goto(link)
-    window.asked.clear()
-    window.asked.append(window.address)
     assert window.evaluate("() => settings()") == chosen
     assert [text(window, "a"), text(window, "b")] == before
     assert before[0].startswith("machine   co"[:9])
@@ -391,8 +388,6 @@ def test_a_link_keeps_everything(window):
 def test_a_bad_link_is_a_page_all_the_same(window, link):
     window.goto("about:blank")
     window.goto(f"{window.address}#{link}")
-    window.asked.clear()
-    window.asked.append(window.address)
     for side in "ab":
         assert len(text(window, side)) > 10
     assert "NaN" not in window.inner_text("body")
