@@ -20,7 +20,6 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # Jupyter refuses to serve as root unless told; in a container one often is.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
-DEMO_ARGS ?=
 
 # The files in conftest.py's order: what takes longest goes first.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
@@ -29,7 +28,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 OUT ?= results/bundle
 BUNDLE_ARGS ?=
 
-.PHONY: lab teach run demo slides test test-all test-device check bench bundle notebooks clean
+.PHONY: lab teach run demo site slides test test-all test-device check bench bundle notebooks clean
 
 lab: $(VENV)/ready-lab
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks $(LAB_ARGS)
@@ -40,9 +39,13 @@ teach: $(VENV)/ready-teach
 run: $(VENV)/ready-teach
 	$(BIN)/python -m labkit run $(if $(EPOCHS),--epochs $(EPOCHS))
 
-# The lecture's page; DEMO_ARGS="--port 8000 --no-browser".
+# The explorer, a page in which three networks run, in a browser.
 demo: $(VENV)/ready-teach
-	$(BIN)/python -m labkit demo $(DEMO_ARGS)
+	$(BIN)/python -m labkit site --open
+
+# The course as a website, into results/site/; it opens from the disk.
+site: $(VENV)/ready-site
+	$(BIN)/python -m labkit site --out results/site
 
 # The lecture's slides, into results/slides/; they need no network.
 slides: $(VENV)/ready-teach
@@ -89,8 +92,9 @@ clean:
 
 # The extras of pyproject.toml; each holds those that are named here.
 IN_teach := lab
+IN_site := lab teach
 IN_test := lab teach
-IN_dev := lab teach test
+IN_dev := lab teach site test
 
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/made
 	@echo "Installing into $(VENV) (the first time about 1.3 GB, some minutes) ..."

@@ -118,7 +118,8 @@ FIRST = (
     "01_text_preprocessing.ipynb", "02_long_sequence_sampling.ipynb",
     "test_grading.py", "test_browser_notebooks.py", "test_nbgrader.py",
     "test_grading_restarts.py", "test_doctor.py", "test_grading_probes.py",
-    "test_browser_demo.py", "test_bundle.py", "test_report.py",
+    "test_browser_site.py", "test_browser_course.py", "test_bundle.py",
+    "test_report.py",
 )
 
 

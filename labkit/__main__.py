@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 # Commands that a student may have read of, and that instructors alone have.
-INSTRUCTORS = ("run", "demo", "slides", "release", "grade", "record", "bundle")
+INSTRUCTORS = ("run", "slides", "site", "release", "grade", "record", "bundle")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ What a command needs it imports when it runs, so that the others do without.
 
 import argparse
 import re
+import webbrowser
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ EDITIONS = ("student", "full")
 def add(commands: Any) -> None:
     """Describe them all to argparse; the entry point in pyproject.toml."""
     _add_run(commands)
-    _add_demo(commands)
     _add_slides(commands)
+    _add_site(commands)
     _add_release(commands)
     _add_grade(commands)
     _add_record(commands)
@@ -59,39 +60,47 @@ def _run(options: argparse.Namespace) -> int:
                     options.in_place) else 1
 
 
-def _add_demo(commands: Any) -> None:
-    demo = commands.add_parser(
-        "demo",
-        help="a page for the lecture hall: models that write",
-        description="Open a page with the playground and the microscope over "
-        "an RNN, an LSTM and a GRU. They are trained at the first start, one "
-        "or two minutes, and kept in the results folder. No network needed.",
-        epilog="example: labutils demo --port 8866",
+def _add_site(commands: Any) -> None:
+    site = commands.add_parser(
+        "site",
+        help="write the explorer, or the course as a website",
+        description="Write the explorer, a page in which an RNN, an LSTM and "
+        "a GRU run; with --out the whole course as pages. None of them needs "
+        "a server or a network.",
+        epilog="example: labutils site --open",
     )
-    demo.add_argument("--port", type=count, metavar="N",
-                      help="default: 8866, or another one that is free")
-    demo.add_argument("--no-browser", action="store_true",
-                      help="only say the page's address")
-    demo.add_argument("--train-only", action="store_true",
-                      help="train and keep the models, open no page")
-    demo.set_defaults(command=_demo)
+    site.add_argument("--out", type=Path, metavar="DIR",
+                      help="folder of the whole site; default: the explorer "
+                      "alone, among the results")
+    site.add_argument("--train", action="store_true",
+                      help="first train and keep the explorer's networks, on "
+                      "the text that `labutils data` names; some minutes each")
+    site.add_argument("--practice", action="store_true",
+                      help="take the networks of the practice text")
+    site.add_argument("--no-solutions", action="store_true",
+                      help="show the stubs that students get")
+    site.add_argument("--open", action="store_true",
+                      help="open it in a browser")
+    site.set_defaults(command=_site)
 
 
-def _demo(options: argparse.Namespace) -> int:
-    from labstaff.demo import models, page
-    from labutils import settings
-    from labutils.corpus import find_corpus
+def _site(options: argparse.Namespace) -> int:
+    from labstaff.site import explorer, networks
+    from labutils import results, settings
 
     settings.check()
-    if not options.train_only:
-        import voila  # noqa: F401  # missed now, not after the training
+    if options.train:
+        networks.train_all()
+    kept = networks.networks(options.practice)
+    if options.out is None:
+        page = explorer.write(results.folder(networks.FOLDER), kept)
+    else:
+        from labstaff.site import course
 
-        port = page.free_port(options.port)
-    # Found once here, not once again by each page's kernel.
-    page.put_text(find_corpus())
-    models.prepare()
-    if not options.train_only:
-        page.serve(port, not options.no_browser)
+        page = course.write(options.out, kept, not options.no_solutions)
+    print(f"Open {page}")
+    if options.open:
+        webbrowser.open(page.resolve().as_uri())
     return 0
 
 

@@ -208,9 +208,10 @@ def needs_of(name):
 
 
 @pytest.mark.parametrize(("extra", "without"), [
-    ("lab", {"nbgrader", "notebook", "voila", "sphinx", "pytest", "nbval",
+    ("lab", {"nbgrader", "notebook", "myst-nb", "sphinx", "pytest", "nbval",
              "hypothesis", "dask", "distributed", "playwright", "mypy"}),
-    ("teach", {"pytest", "dask", "playwright", "mypy"}),
+    ("teach", {"myst-nb", "pytest", "dask", "playwright", "mypy"}),
+    ("site", {"pytest", "dask", "playwright", "mypy"}),
     ("test", {"dask", "playwright", "mypy"}),
 ])
 def test_an_extra_brings_no_more_than_it_is_for(extra, without):
@@ -385,6 +386,7 @@ def test_the_container_installs_as_make_does_with_torch_for_the_cpu(tmp_path):
 
 @pytest.mark.parametrize(("target", "extra"), [
     ("lab", "lab"), ("run", "teach"), ("slides", "teach"), ("demo", "teach"),
+    ("site", "site"),
     ("bundle", "teach"), ("test", "test"), ("check", "dev"),
 ])
 def test_make_installs_what_a_target_needs(tmp_path, target, extra):

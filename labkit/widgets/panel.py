@@ -7,9 +7,7 @@ the cell has to be run again. ipywidgets is imported only where somebody can
 move them.
 """
 
-import base64
 import io
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,9 +78,8 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
     if isinstance(view, Lines):
         print(_page(draw, values).plain)  # a terminal
         return
-    on_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
-    screen: _Screen | _OnPage = _OnPage() if on_page else _Screen()
-    moving = _widgets(controls) if on_page or isinstance(view, Live) else {}
+    screen = _Screen()
+    moving = _widgets(controls) if isinstance(view, Live) else {}
     screen.show(_page(draw, values))
 
     def changed(_: object) -> None:
@@ -145,27 +142,6 @@ class _Screen:
         self.text = display_in_place(
             {"text/html": page.html, "text/plain": page.plain}, {}, self.text
         )
-
-
-class _OnPage:
-    """A picture and a text as one widget.
-
-    A page of Voila changes no output after it was made, but every widget.
-    """
-
-    widget: Any = None
-
-    def show(self, page: Page) -> None:
-        import ipywidgets  # type: ignore[import-untyped]
-        from IPython.display import display
-
-        data = base64.b64encode(_png(page.figure)).decode()
-        source = f"data:image/png;base64,{data}"
-        html = f'<img alt="{escape(page.alt)}" src="{source}">{page.html}'
-        if self.widget is None:
-            self.widget = ipywidgets.HTML(html).add_class("labutils-screen")
-            display(self.widget)
-        self.widget.value = html
 
 
 def _widgets(controls: Sequence[Control]) -> dict[str, Any]:

@@ -54,18 +54,25 @@ def prepare(notebook: NotebookNode, solutions: bool = True) -> NotebookNode:
         SlideError: metadata that nobody knows, or no slide at all.
     """
     _check(notebook)
+    shown = for_reading(notebook, solutions)
+    for cell in shown.cells:
+        is_answer = cell.cell_type == "markdown" and grader(cell).get(
+            "solution")
+        if is_answer and not solutions:
+            cell.metadata["slideshow"] = {"slide_type": "skip"}
+    shown.cells = [part for cell in shown.cells for part in _parts(cell)]
+    return shown
+
+
+def for_reading(notebook: NotebookNode, solutions: bool) -> NotebookNode:
+    """A copy without what is there for tools; arguments as for `prepare`."""
     shown = copy.deepcopy(notebook)
     shown.metadata.pop("widgets", None)
     stubs = notebook if solutions else student_notebook(notebook)
     for cell, stub in zip(shown.cells, stubs.cells, strict=True):
         cell.source = without_marks(stub.source)
-        is_answer = cell.cell_type == "markdown" and grader(cell).get(
-            "solution")
-        if is_answer and not solutions:
-            cell.metadata["slideshow"] = {"slide_type": "skip"}
         if cell.cell_type == "code":
             cell.outputs = still(cell.outputs)
-    shown.cells = [part for cell in shown.cells for part in _parts(cell)]
     return shown
 
 

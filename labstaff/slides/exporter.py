@@ -108,7 +108,7 @@ def export(notebook: NotebookNode, title: str) -> str:
     """
     resources = {"metadata": {"name": title}}
     html, _ = DeckExporter().from_notebook_node(notebook, resources)
-    font = _formula_font(html)
+    font = formula_font(html)
     html = html.replace("</head>", f"<style>\n{font}\n</style>\n</head>", 1)
     if found := fetched(html):
         raise RuntimeError(
@@ -135,7 +135,7 @@ def _installed(module: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _formula_font(html: str) -> str:
+def formula_font(html: str) -> str:
     """The style that names a font with the characters of a page's formulas;
     where it has none, it needs no font."""
     formulas = " ".join(FORMULA.findall(html))

@@ -108,7 +108,7 @@ def test_the_installed_program_is_this_one():
 # A package that is not there.
 
 @pytest.mark.parametrize("module, extra", [
-    ("jinja2", "lab"), ("requests", "lab"), ("voila.app", "teach"),
+    ("jinja2", "lab"), ("requests", "lab"), ("myst_nb", "site"),
     ("sphinx_revealjs", "teach"), ("distributed", "cluster"),
 ])
 def test_a_missing_package_is_answered_with_what_brings_it(
@@ -120,7 +120,7 @@ def test_a_missing_package_is_answered_with_what_brings_it(
     monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
     monkeypatch.setattr(mends, "in_environment", lambda: True)
     monkeypatch.setattr(settings, "check", needs_it)
-    code, out, err = main("demo")
+    code, out, err = main("site")
     assert (code, out) == (1, "")
     assert module.partition(".")[0] in one_line(err)
     assert re.search(rf' -m pip install .*\[{extra}\]"$', err)

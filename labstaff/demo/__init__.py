@@ -1,1 +1,0 @@
-"""A page for the lecture hall: models that write, and a look inside."""

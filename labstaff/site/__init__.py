@@ -1,0 +1,1 @@
+"""Pages that are files: the explorer, and the course as a website."""
