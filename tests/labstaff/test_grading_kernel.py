@@ -11,7 +11,7 @@ import nbformat
 import psutil
 import pytest
 
-from labstaff.grading import sandbox
+from labstaff.grading import pool, sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
 from labstaff.grading.remote import Ended, Session
 from labstaff.grading.sandbox import Limits
@@ -28,6 +28,12 @@ sandboxed = pytest.mark.skipif(
     bool(sandbox.fault()), reason="needs bubblewrap")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _server():
+    yield
+    pool.end_server()
+
+
 class Run:
     """What became of some cells, run one after the other."""
 
@@ -36,7 +42,7 @@ class Run:
         self.notebook = nbformat.v4.new_notebook(cells=cells)
         self.kernel = StudentKernel(
             self.notebook, limits, find_corpus(download=False).path, SLOT,
-            confined=not sandbox.fault())
+            None if sandbox.fault() else pool.forks_for_one())
         self.ends, self.lost = [], ""
         with self.kernel.running():
             self.first = self.kernel.process
