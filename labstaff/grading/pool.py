@@ -39,8 +39,7 @@ SCHEDULER = 30  # seconds for the scheduler to answer
 
 METHOD = "forkserver" if hasattr(os, "fork") else "spawn"
 CONTEXT: Any = multiprocessing.get_context(METHOD)
-CONTEXT.set_forkserver_preload([
-    "labstaff.grading.notebook", "torch._meta_registrations", __name__])
+CONTEXT.set_forkserver_preload(["labstaff.grading.notebook", __name__])
 _lock = threading.Lock()
 # Of kernels, where one runs: what is asked of it, and the process.
 _server: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
