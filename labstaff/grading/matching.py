@@ -7,6 +7,7 @@ import symtable
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from nbformat import NotebookNode
@@ -280,8 +281,9 @@ def _same(source: str, stub: str) -> bool:
     return False
 
 
+@lru_cache(1000)
 def _tree(source: str) -> ast.Module:
-    """What is in a cell; nothing where it is no Python."""
+    """What is in a cell, to be read alone; nothing where it is no Python."""
     try:
         return ast.parse(python(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
