@@ -287,6 +287,9 @@ def numbers(tensor):
     """What is in a tensor."""
     if tensor.dtype not in DTYPES:
         raise ValueError(f"a tensor of {tensor.dtype}")
+    if tensor.is_meta:  # a check asks for a device, where there are none
+        return {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),
+                "data": None}
     if tensor.numel() * tensor.element_size() > MOST_BYTES // 2:
         raise ValueError(LARGE)
     tensor = tensor.detach().to("cpu").contiguous()

@@ -4,15 +4,15 @@ import contextlib
 import json
 import math
 import os
+import select
 import shutil
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from nbformat import NotebookNode
 
 from labstaff.grading import sandbox
 from labstaff.grading.agent import MOST_BYTES
+from labstaff.grading.forkserver import AGENT
 from labstaff.grading.remote import UnreadableError, start_agent
 from labstaff.grading.sandbox import LARGEST_FILE, Limits
 
@@ -36,8 +37,8 @@ START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
 WATCH = 0.1  # seconds between two looks at what it uses
 LARGEST_MESSAGE = 16 * 2**20  # bytes of one of Jupyter's
-LAUNCHER = [sys.executable, "-m", "ipykernel_launcher", "-f",
-            "{connection_file}", "--log-level=CRITICAL"]
+LAUNCHER = [sys.executable, "-m", "ipykernel_launcher"]
+ARGUMENTS = ["-f", "{connection_file}", "--log-level=CRITICAL"]
 
 
 class KernelLostError(RuntimeError):
@@ -53,15 +54,22 @@ class StudentKernel:
     """A running kernel for one notebook.
 
     Jupyter's messages bring it cells. Probes have hundreds of requests, for
-    which those are too slow: they go through a pipe that it is born with. For
-    `text`, `slot` and `confined` see `sandbox.command`.
+    which those are too slow: they go through a pipe that it is born with.
+
+    Args:
+        notebook: whose cells it will run.
+        limits: that it has.
+        text: of the corpus, which it may read.
+        slot: a small number, another one for each sandbox of a time.
+        forks: a connection of `forks.connect`, for a kernel in a sandbox;
+            None: it runs as the grader, on all files.
     """
 
     def __init__(
         self, notebook: NotebookNode, limits: Limits, text: Path | None,
-        slot: int = 0, confined: bool = True,
+        slot: int, forks: socket.socket | None,
     ) -> None:
-        self.limits, self.text = limits, text
+        self.limits, self.text, self._forks = limits, text, forks
         self.lost = ""  # why it is gone; empty while it is there
         self.end = time.monotonic() + limits.notebook
         self._due = math.inf  # when the present request has to be over
@@ -70,48 +78,73 @@ class StudentKernel:
         self.folder = sandbox.folder()
         self.folder.chmod(0o711)
         self._ours, self._theirs = socket.socketpair()
-        self._descriptor = self._theirs.fileno()  # in the kernel as well
         self._pipe = Connection(os.dup(self._ours.fileno()))
-        self._calls = tempfile.TemporaryFile()  # noqa: SIM115
-        self._calls.write(sandbox.system_calls())
-        self._calls.seek(0)
         self._killed = memory_kills()
+        self._user = sandbox.user(slot) if forks else 0
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._ready, self._made = os.pipe()
+        self._descriptor = self._theirs.fileno()
         self.manager = _Manager(
-            self.folder, sandbox.user(slot, confined),
-            sandbox.command(
-                LAUNCHER, self.folder, text, limits, slot, confined,
-                self._calls.fileno()))
+            self.folder, self._user, sandbox.command(self.folder, text)
+            if forks else sandbox.without(limits, LAUNCHER), self._begun)
         self.client: Any = _Client(self, notebook)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["StudentKernel"]:
         """Start it; at the end nothing of it is left."""
-        over = threading.Event()
-        watcher = threading.Thread(
-            target=self._watch, args=(over,), daemon=True)
         try:
             with self.client.setup_kernel(
                 cleanup_kc=True, cwd=str(self.folder),
                 env=sandbox.environment(self.text),
                 # What is written past the notebook would be the grader's.
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                pass_fds=[self._descriptor, self._calls.fileno()],
+                stdout=self._made if self._forks else subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[] if self._forks else [self._descriptor],
             ):
-                self._theirs.close()
-                pid = self.manager.provisioner.pid  # type: ignore[union-attr]
-                self.process = psutil.Process(int(pid))
-                watcher.start()
                 try:
                     yield self
                 finally:
-                    over.set()
-                    watcher.join()
+                    self._over.set()
+                    self._watcher.join()
                     self._kill()
         finally:
+            self._over.set()
             self.manager.context.destroy(linger=0)
-            for end in (self._ours, self._theirs, self._pipe, self._calls):
-                end.close()
+            for end in (self._ours, self._theirs, self._pipe, self._forks):
+                if end:
+                    end.close()
+            for number in (self._ready, self._made):
+                os.close(number)
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _begun(self, pid: int, command: list[str]) -> None:
+        """Watch the kernel; where a sandbox has begun, first have it begin."""
+        self.process = self._first = psutil.Process(pid)
+        if self._forks:
+            self._fork(self._forks, command[command.index(ARGUMENTS[0]):])
+        self._theirs.close()
+        self._watcher.start()
+
+    def _fork(self, forks: socket.socket, arguments: list[str]) -> None:
+        while not select.select([self._ready], [], [], WATCH)[0]:
+            if _has_ended(self._first):
+                raise RuntimeError("bubblewrap could not make a sandbox")
+        inside = os.pidfd_open(self._first.children(True)[-1].pid)
+        request = {
+            "arguments": arguments, "user": self._user,
+            "limits": sandbox.limits(self.limits, True),
+            "calls": sandbox.system_calls().hex(),
+            "environment": sandbox.environment(self.text)}
+        try:
+            socket.send_fds(forks, [json.dumps(request).encode()],
+                            [inside, self._theirs.fileno()])
+        finally:
+            os.close(inside)
+        answer = forks.recv(1000).decode()
+        if not answer.isdigit():
+            raise RuntimeError(f"no kernel could begin in a sandbox: {answer}")
+        self.process = psutil.Process(int(answer))
 
     def run(self, cell: NotebookNode, index: int) -> None:
         """Run a cell of the notebook; its errors are among its outputs.
@@ -136,7 +169,8 @@ class StudentKernel:
     @contextlib.contextmanager
     def probing(self) -> Iterator[None]:
         """Meanwhile the kernel answers requests, and runs no cell."""
-        self._serving = self._evaluate(start_agent(self._descriptor))
+        self._serving = self._evaluate(start_agent(
+            AGENT if self._forks else self._descriptor))
         try:
             yield
         finally:
@@ -189,9 +223,9 @@ class StudentKernel:
             self._lose("output")
         return not self.lost
 
-    def _watch(self, over: threading.Event) -> None:
+    def _watch(self) -> None:
         """End the kernel when it uses more than it may."""
-        while not over.wait(WATCH):
+        while not self._over.wait(WATCH):
             if reason := self._excess():
                 self._lose(reason)
 
@@ -232,9 +266,11 @@ class StudentKernel:
 
     def _processes(self) -> list[psutil.Process]:
         """All in the sandbox, its first one last."""
-        with contextlib.suppress(psutil.Error):
-            return [*self.process.children(True), self.process]
-        return [self.process]
+        found = [self.process, self._first]
+        for process in {*found}:
+            with contextlib.suppress(psutil.Error):
+                found[:0] = process.children(True)
+        return [*dict.fromkeys(found)]
 
     def _gone(self) -> KernelLostError:
         """Why it is gone; the watcher may be about to say so."""
@@ -276,10 +312,11 @@ class StudentKernel:
 class _Manager(AsyncKernelManager):
     """Starts a kernel in the sandbox, and talks to it through files."""
 
-    def __init__(self, folder: Path, user: int, command: list[str]) -> None:
+    def __init__(self, folder: Path, user: int, command: list[str],
+                 begun: Callable[[int, list[str]], None]) -> None:
         super().__init__(transport="ipc", ip=str(folder / "k"),
                          connection_file=str(folder / "k.json"))
-        self.user, self.command = user, command
+        self.user, self.command, self.begun = user, command, begun
         # A larger message ends the connection, and with it the cell.
         self.context = zmq.asyncio.Context()
         self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
@@ -288,8 +325,14 @@ class _Manager(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         # Signals do not reach into the sandbox; messages do.
         return KernelSpec(
-            argv=self.command, display_name="Python 3", language="python",
-            interrupt_mode="message")
+            argv=self.command + ARGUMENTS, display_name="Python 3",
+            language="python", interrupt_mode="message")
+
+    async def _async_launch_kernel(
+        self, kernel_cmd: list[str], **kwargs: Any
+    ) -> None:
+        await super()._async_launch_kernel(kernel_cmd, **kwargs)
+        self.begun(self.provisioner.pid, kernel_cmd)  # type: ignore[union-attr]
 
     def client(self, **kwargs: Any) -> Any:
         # One context, so that all its sockets have the same limits.

@@ -3,9 +3,11 @@
 import ast
 import contextlib
 import copy
+import symtable
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from nbformat import NotebookNode
@@ -22,6 +24,8 @@ from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
 PACKAGES = ("labutils", "labkit", "labstaff")
+# Whoever names one of these can reach any value without naming it.
+ANY = {"exec", "eval", "globals", "locals", "vars", "get_ipython"}
 
 # ---- the course
 
@@ -278,8 +282,9 @@ def _same(source: str, stub: str) -> bool:
     return False
 
 
+@lru_cache(1000)
 def _tree(source: str) -> ast.Module:
-    """What is in a cell; nothing where it is no Python."""
+    """What is in a cell, to be read alone; nothing where it is no Python."""
     try:
         return ast.parse(python(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -298,6 +303,71 @@ def defined(source: str) -> dict[str, bool]:
                       if isinstance(target, ast.Name)}
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return found | {n.name: True for n in body if isinstance(n, kinds)}
+
+
+def to_run(found: Matched, course: CourseNotebook, end: int) -> set[int]:
+    """Which code cells before some place can change a verdict.
+
+    These are the student's own, those that were changed, and what they need
+    of the course's.
+    """
+    cells = found.notebook.cells[:end]
+    given = {*course.texts, *map(_plain, course.checks.values())}
+    return needed(cells, {i for i, cell in enumerate(cells)
+                          if _plain(cell.source) not in given})
+
+
+def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
+    """Which code cells have to run, by index, so that some do what they do.
+
+    Args:
+        cells: of a notebook.
+        own: those that run in any case. Of the others, trainings and
+            drawings, one is needed that binds a name which a needed cell
+            uses, or may change what is bound to such a name.
+    """
+    code = {i for i, cell in enumerate(cells) if cell.cell_type == "code"}
+    try:
+        names = {i: _names(python(cells[i].source)) for i in code}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code
+    found = {i for i in own if i in code}
+    wanted = {n for i in found for n in names[i][0]}
+    if wanted & ANY:
+        return code
+    # What is a module, a function or a class alone is not changed by its use.
+    changing = {n for _, bound, fixed in names.values() for n in bound - fixed}
+    while more := {i for i, (used, bound, _) in names.items() if i not in found
+                   and (bound | used & changing) & wanted}:
+        found |= more
+        wanted |= {n for i in more for n in names[i][0]}
+    return found
+
+
+def _names(source: str) -> tuple[set[str], set[str], set[str]]:
+    """The global names that a cell uses before it binds them itself, those
+    that it binds, and of these the modules, functions and classes."""
+    used: set[str] = set()
+    bound: set[str] = set()
+    fixed: set[str] = set()
+    for statement in ast.parse(source).body:
+        tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
+        before = {*bound}
+        for table in tables:
+            tables += table.get_children()
+            top = table.get_type() == "module"
+            for symbol in table.get_symbols():
+                name = symbol.get_name()
+                if not top and not symbol.is_global():
+                    continue
+                if symbol.is_assigned() or symbol.is_imported():
+                    bound.add(name)
+                    if symbol.is_imported() or symbol.is_namespace():
+                        fixed.add(name)
+                # A function looks when it is called, which may be later.
+                if symbol.is_referenced() and not (top and name in before):
+                    used.add(name)
+    return used, bound, fixed
 
 
 def borrowed(name: str, source: str, others: Iterable[str]) -> str:

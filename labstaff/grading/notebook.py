@@ -4,12 +4,19 @@ import hashlib
 import os
 import time
 from dataclasses import replace
+from socket import socket
 
 import nbformat
 
 from labstaff.grading import sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
-from labstaff.grading.matching import Exercise, Matched, borrowed, match
+from labstaff.grading.matching import (
+    Exercise,
+    Matched,
+    borrowed,
+    match,
+    to_run,
+)
 from labstaff.grading.remote import judge
 from labstaff.grading.results import Graded, Job, Status, Verdict
 
@@ -24,12 +31,17 @@ LOST = {
 }
 
 
-def grade(job: Job) -> tuple[Graded, bytes]:
-    """Run a notebook and judge its exercises; the executed one comes along."""
+def grade(job: Job, forks: socket | None) -> tuple[Graded, bytes]:
+    """Run a notebook and judge its exercises; the executed one comes along.
+
+    For `forks` see `StudentKernel`; without it nothing runs in a sandbox.
+    """
+    if job.settings.sandbox and not forks:
+        raise RuntimeError("there is nothing to make a kernel in a sandbox")
     begin = time.monotonic()
     os.environ["LABUTILS_EPOCHS"] = str(job.settings.epochs)
     found = match(job.notebook, job.course)
-    verdicts, notes = _run(job, found)
+    verdicts, notes = _run(job, found, forks)
     code, words = ({
         x.name: found.sources[x.name] for x in job.course.exercises
         if x.written is written and x.name in found.sources
@@ -48,10 +60,13 @@ def grade(job: Job) -> tuple[Graded, bytes]:
     return graded, nbformat.writes(found.notebook).encode("utf-8", "replace")
 
 
-def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
+def _run(
+    job: Job, found: Matched, forks: socket | None
+) -> tuple[dict[str, Verdict], list[str]]:
     """Execute cell by cell; an exercise is judged when its check is due.
 
-    What stands below the last of them can change no verdict, and is not run.
+    What stands below the last of them can change no verdict, and is not run;
+    nor are the course's own cells on which nothing of the student's depends.
     """
     verdicts = _before(job, found)
     due: dict[int, list[Exercise]] = {}
@@ -64,10 +79,10 @@ def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
     if not due:
         return verdicts, notes
     kernel = StudentKernel(
-        found.notebook, job.settings.limits, job.text, job.slot,
-        job.settings.sandbox)
+        found.notebook, job.settings.limits, job.text, job.slot, forks)
     try:
         with kernel.running():
+            needed = to_run(found, job.course, max(due))
             for index in range(max(due) + 1):
                 for exercise in due.get(index, ()):
                     before = verdicts.get(exercise.name)
@@ -77,7 +92,7 @@ def _run(job: Job, found: Matched) -> tuple[dict[str, Verdict], list[str]]:
                 if index == max(due):
                     break
                 cell = found.notebook.cells[index]
-                if cell.cell_type != "code":
+                if cell.cell_type != "code" or index not in needed:
                     continue
                 try:
                     kernel.run(cell, index)

@@ -1,26 +1,31 @@
 """Run a class's jobs: several notebooks at once, and nothing lost.
 
 A job runs in a process of its own, on this machine or on a worker of a Dask
-cluster. These processes are forked from a server that has imported all that
-they need: no notebook waits for that, and none shares a process with another.
-This process, which reads what students have written, imports none of it.
+cluster, and its kernel in another. Both are forked from servers that have
+imported all that they need: no notebook waits for that, and none shares a
+process with another. This process, which reads what students have written,
+imports none of it.
 """
 
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
-from labstaff.grading import sandbox
+from labstaff.grading import forkserver, sandbox
 from labstaff.grading.proof import NotReadyError, prove
 from labstaff.grading.results import Graded, Job, Status
 from labutils.corpus import find_corpus
@@ -35,6 +40,9 @@ SCHEDULER = 30  # seconds for the scheduler to answer
 METHOD = "forkserver" if hasattr(os, "fork") else "spawn"
 CONTEXT: Any = multiprocessing.get_context(METHOD)
 CONTEXT.set_forkserver_preload(["labstaff.grading.notebook", __name__])
+_lock = threading.Lock()
+# Of kernels, where one runs: what is asked of it, and the process.
+_server: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
 
 
 class ClusterError(RuntimeError):
@@ -132,13 +140,14 @@ def workers(
     """
     if scheduler is None:
         if METHOD == "forkserver":
-            forkserver.ensure_running()  # its imports take seconds
+            ensure_running()  # its imports take seconds
         sandbox.sweep()
         executor = ThreadPoolExecutor(processes or os.cpu_count())
         try:
             yield executor
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
+            end_server()
         return
     from distributed import Client  # the extra `cluster`
 
@@ -190,9 +199,12 @@ def _once(job: Job) -> tuple[Graded, bytes]:
     # Dask begins its workers as daemons, which could begin no process.
     multiprocessing.current_process().daemon = False
     here, there = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=_grade, args=(job, there))
+    forks = forks_for_one() if job.settings.sandbox else None
+    process = CONTEXT.Process(target=_grade, args=(job, there, forks))
     process.start()
     there.close()
+    if forks:
+        forks.close()
     try:
         if not here.poll(job.settings.limits.notebook + SPARE):
             raise TimeoutError
@@ -210,7 +222,48 @@ def _once(job: Job) -> tuple[Graded, bytes]:
         sandbox.sweep()
 
 
-def _grade(job: Job, grader: Connection) -> None:
+def forks_for_one() -> socket.socket:
+    """A connection to a fork of the server, which is begun if need be."""
+    global _server
+    ours, theirs = socket.socketpair()
+    with theirs:
+        for _ in range(TRIES):
+            with _lock, contextlib.suppress(OSError):  # somebody has ended it
+                _server = _server or _begin_server()
+                socket.send_fds(_server[0], [b"1"], [theirs.fileno()])
+                return ours
+            end_server()
+    raise RuntimeError("the server of kernels has ended")
+
+
+def _begin_server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(forkserver.__file__)],
+            stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+            env=sandbox.environment(None))
+    caches = ("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    ours.send(json.dumps({name: os.environ[name] for name in caches
+                          if name in os.environ}).encode())
+    return ours, process
+
+
+def end_server() -> None:
+    """End the server of kernels; those that run go on."""
+    global _server
+    with _lock:
+        if _server:
+            _server[0].close()
+            _server[1].kill()
+            _server[1].wait()
+        _server = None
+
+
+def _grade(
+    job: Job, grader: Connection, forks: socket.socket | None
+) -> None:
     """Grade, send the result or an error, and end; in the new process."""
     threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
     # Ctrl-C is for the grader's own process, which ends this one.
@@ -222,7 +275,7 @@ def _grade(job: Job, grader: Connection) -> None:
 
         sandbox.bound_judge()
         torch.set_num_threads(1)  # the others need the cores
-        found: Any = grade(job)
+        found: Any = grade(job, forks)
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
     grader.send(found)

@@ -3,7 +3,6 @@
 An installation that is not quite the expected one would give everybody none.
 """
 
-import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -21,7 +20,7 @@ from nbformat import v4
 
 from labkit.course import grader, notebook_paths, read_notebook
 from labstaff.grading import sandbox
-from labstaff.grading.matching import CourseNotebook, Exercise
+from labstaff.grading.matching import CourseNotebook, Exercise, needed
 from labstaff.grading.results import Job, Settings, Status
 from labutils import settings as place
 from labutils.files import write_atomically
@@ -77,52 +76,20 @@ def _fault(job: Job, run: Callable[[Job], Any]) -> str:
 
 
 def _worked(settings: Settings, text: Path | None) -> Job:
-    """All solutions in one notebook, and what they need of the others.
-
-    What trains or draws is left out: it takes minutes.
-    """
+    """All solutions in one notebook, and what they need of the others."""
     cells, asked = [], []
     for path in notebook_paths():
-        needed: set[str] = set()
-        kept = []
-        for cell in reversed(read_notebook(path).cells):
-            meta = grader(cell)
-            if cell.cell_type != "code" or meta.get("grade"):
-                continue
-            own = meta.get("solution")
-            body = [node for node in reversed(ast.parse(cell.source).body)
-                    if _needed(node, needed, bool(own))]
-            if own:
-                asked.append(Exercise(meta["grade_id"], 1, False, ""))
-            source = ast.unparse(ast.Module(body[::-1], []))
-            kept.append(v4.new_code_cell(
-                source, id=cell.id, metadata=cell.metadata))
-        cells += kept[::-1]
+        every = read_notebook(path).cells
+        solved = {i: name for i, cell in enumerate(every)
+                  if cell.cell_type == "code" and grader(cell).get("solution")
+                  and (name := grader(cell)["grade_id"])}
+        cells += [every[i] for i in sorted(needed(every, {*solved}))]
+        asked += [Exercise(name, 1, False, "") for name in solved.values()]
     course = CourseNotebook("course", "The course's own", tuple(asked), {},
                             {x.name: x.name for x in asked})
     # Not the user of a student's sandbox, which may be there beside it.
     return Job("course", course, v4.new_notebook(cells=cells), "",
                settings, text, slot=sandbox.USERS - 1 - os.getpid() % 100)
-
-
-def _needed(node: ast.stmt, names: set[str], wanted: bool) -> bool:
-    """Whether a statement is; if so, the names that it needs join the others.
-
-    They are asked from the last statement to the first.
-    """
-    found = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-    stored = {n.id for n in found if isinstance(n.ctx, ast.Store)}
-    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        inside = stored | {n.arg for n in ast.walk(node)
-                           if isinstance(n, ast.arg)}
-        stored = {node.name}
-    else:
-        inside = set()
-    if not (wanted or isinstance(node, (ast.Import, ast.ImportFrom))
-            or stored & names):
-        return False
-    names |= {n.id for n in found if isinstance(n.ctx, ast.Load)} - inside
-    return True
 
 
 def _state(settings: Settings, text: Path | None) -> str:

@@ -403,6 +403,8 @@ def _change(reply: dict[str, Any], tensors: list[torch.Tensor]) -> None:
 def _numbers(value: dict[str, Any]) -> torch.Tensor:
     """A tensor from its JSON form; never more than was sent."""
     dtype, shape = DTYPES[value["dtype"]], [int(n) for n in value["shape"]]
+    if value["data"] is None:
+        return torch.empty(shape, dtype=dtype, device="meta")
     raw = base64.b64decode(value["data"], validate=True)
     made = (torch.frombuffer(bytearray(raw), dtype=dtype) if raw
             else torch.empty(0, dtype=dtype))

@@ -1,8 +1,6 @@
 """Where a student's kernel runs: what it may see, and how much it may use."""
 
 import errno
-import inspect
-import json
 import os
 import platform
 import shutil
@@ -22,7 +20,6 @@ from labutils import settings
 
 # Home, temporary files and the course's results, all of them in memory.
 HOME = "/home/student"
-FONTS = f"{HOME}/.matplotlib"
 SCRATCH = 256 * 2**20  # bytes of such files
 JUDGE = 3 * 2**30  # bytes of memory
 LARGEST_FILE = 64 * 2**20  # bytes
@@ -90,7 +87,7 @@ NEW_USER = 0x10000000  # clone's flag
 
 
 def system_calls() -> bytes:
-    """A seccomp filter for bubblewrap; empty where the machine is unknown.
+    """A seccomp filter; empty where the machine is unknown.
 
     Refused calls do not exist for the program (ENOSYS), nor does any call of
     another machine's, such as those of 32 bits.
@@ -136,67 +133,45 @@ def bound_judge() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (JUDGE, most))
 
 
-def command(
-    program: list[str], sockets: Path, text: Path | None, limit: Limits,
-    slot: int, confined: bool, calls: int,
-) -> list[str]:
-    """A command line that runs a program with limits, and in a sandbox.
+def command(sockets: Path, text: Path | None) -> list[str]:
+    """A command line that makes a sandbox, writes a line, and waits.
 
-    Whether there is one is not found out here: what students' code has done
-    to the machine meanwhile must not decide where the next one's runs.
+    Whether there can be one is not found out here: what students' code has
+    done to the machine meanwhile must not decide where the next one's runs.
 
     Args:
-        program: the kernel's own command line.
         sockets: folder where the kernel puts its sockets; it alone is shared
             with the grader and can be written.
         text: of the corpus, to be seen in the sandbox at the same place.
-        limit: of the notebook.
-        slot: a small number, another one for each sandbox of a time.
-        confined: in a sandbox; else it runs as the grader, on all files.
-        calls: descriptor of a file with `system_calls`.
     """
+    return [*_wrap(sockets, text), "sh", "-c", "echo; exec sleep infinity"]
+
+
+def limits(limit: Limits, confined: bool) -> dict[str, int]:
+    """A notebook's limits, as the system knows them."""
     # Address space is more than memory: libraries map far more than they
     # touch. What is really held is watched from outside.
     space = limit.memory + 4 * 2**30
-    limits = json.dumps({
+    return {
         "RLIMIT_AS": space, "RLIMIT_DATA": space,
         # Threads count as well, and without namespaces all the user's.
         "RLIMIT_NPROC": 4 * limit.processes if confined else 4096,
         "RLIMIT_FSIZE": LARGEST_FILE, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024,
-    })
-    return [*(_wrap(sockets, text, calls) if confined else ()),
-            sys.executable, "-I", "-c", BEGIN, limits,
-            str(user(slot, confined)), *program]
+    }
 
 
-def _begin() -> None:
-    """Set limits, become the user, run the program; all of them arguments.
-
-    The sandbox runs this source before anything else: nothing of the package
-    is there.
-    """
-    import json
-    import os
-    import resource
-    import sys
-
-    limits, user, *program = sys.argv[1:]
-    for name, value in json.loads(limits).items():
-        resource.setrlimit(getattr(resource, name), (value, value))
-    if int(user):
-        os.setgroups([])
-        os.setresgid(int(user), int(user), int(user))
-        os.setresuid(int(user), int(user), int(user))
-    os.execv(program[0], program)
+def without(limit: Limits, program: list[str]) -> list[str]:
+    """A command line that runs a program with limits and no sandbox."""
+    begin = ("import os, resource, sys\n"
+             f"for name, value in {limits(limit, False)}.items():\n"
+             "    resource.setrlimit(getattr(resource, name), (value, value))"
+             "\nos.execv(sys.argv[1], sys.argv[1:])")
+    return [sys.executable, "-I", "-c", begin, *program]
 
 
-BEGIN = f"{inspect.getsource(_begin)}\n_begin()"
-
-
-def user(slot: int, confined: bool = True) -> int:
+def user(slot: int) -> int:
     """Number of the user that a sandbox runs as; 0 for the grader's own."""
-    drops = confined and os.geteuid() == 0
-    return FIRST_USER + slot % USERS if drops else 0
+    return 0 if os.geteuid() else FIRST_USER + slot % USERS
 
 
 @cache
@@ -214,19 +189,14 @@ def _namespaces() -> list[str]:
     return ["--unshare-user", *own]
 
 
-def _wrap(sockets: Path, text: Path | None, calls: int) -> list[str]:
+def _wrap(sockets: Path, text: Path | None) -> list[str]:
     """bubblewrap's part of the command line."""
     found = ["bwrap", *_namespaces(), "--clearenv"]
-    for name, value in environment(text).items():
-        found += ["--setenv", name, value]
     # First: a virtual environment or the course may lie below one of them.
     found += ["--dev", "/dev"]
     for place in (HOME, "/tmp", "/dev/shm"):
         found += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
     found += ["--remount-ro", "/dev"]
-    found += ["--perms", "1777", "--dir", FONTS]
-    for path in _font_lists():
-        found += ["--ro-bind", str(path), f"{FONTS}/{path.name}"]
     # What Python and the course are made of; parents before children.
     readable = sorted({path for path in (
         *map(Path, ("/usr", "/etc/ld.so.cache", "/etc/fonts")),
@@ -248,18 +218,8 @@ def _wrap(sockets: Path, text: Path | None, calls: int) -> list[str]:
             found += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             found += ["--ro-bind", str(path), str(path)]
-    if system_calls():
-        found += ["--seccomp", str(calls)]
     # Of whoever grades, it could be filled.
     return [*found, "--remount-ro", "/", "--"]
-
-
-@cache
-def _font_lists() -> list[Path]:
-    """matplotlib's list of fonts, which takes seconds to make anew."""
-    import matplotlib.font_manager  # makes it, if need be
-
-    return [*Path(matplotlib.get_cachedir()).glob("fontlist-*.json")]
 
 
 def environment(text: Path | None) -> dict[str, str]:
@@ -270,11 +230,13 @@ def environment(text: Path | None) -> dict[str, str]:
             [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
         # The very package that the grader runs, whatever else is installed.
         "PYTHONPATH": str(settings.home()),
-        "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": FONTS,
+        "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": f"{HOME}/.matplotlib",
         "IPYTHONDIR": f"{HOME}/.ipython",
         "LABUTILS_DEVICE": "cpu",
         # Several kernels at once on as many cores: more threads only wait.
         "OMP_NUM_THREADS": "1",
+        # Read when matplotlib is imported, before there is a kernel.
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "LABUTILS_RESULTS_DIR": f"{HOME}/results",
         "LABUTILS_DATA_DIR": f"{HOME}/data",
         "LABUTILS_TEXT": str(text) if text else settings.PRACTICE,

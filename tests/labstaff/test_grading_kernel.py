@@ -11,7 +11,7 @@ import nbformat
 import psutil
 import pytest
 
-from labstaff.grading import sandbox
+from labstaff.grading import pool, sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
 from labstaff.grading.remote import Ended, Session
 from labstaff.grading.sandbox import Limits
@@ -28,6 +28,12 @@ sandboxed = pytest.mark.skipif(
     bool(sandbox.fault()), reason="needs bubblewrap")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _server():
+    yield
+    pool.end_server()
+
+
 class Run:
     """What became of some cells, run one after the other."""
 
@@ -36,7 +42,7 @@ class Run:
         self.notebook = nbformat.v4.new_notebook(cells=cells)
         self.kernel = StudentKernel(
             self.notebook, limits, find_corpus(download=False).path, SLOT,
-            confined=not sandbox.fault())
+            None if sandbox.fault() else pool.forks_for_one())
         self.ends, self.lost = [], ""
         with self.kernel.running():
             self.first = self.kernel.process
@@ -335,8 +341,22 @@ class TestSandbox:
             limits=replace(LIMITS, memory=2**30))
         assert run.lost == ("out of memory" if removes else "output")
 
-    def test_as_root_it_is_somebody_else(self):
-        run = Run("import os\nprint(os.getuid())")
+    def test_it_is_somebody_else_and_has_no_rights(self, monkeypatch):
+        monkeypatch.setenv("SECRET_OF_THE_GRADER", "1")
+        pool.end_server()
+        run = Run(
+            "import os\nprint(os.getuid())",
+            "found = open('/proc/self/status').read().split()\n"
+            "print([int(found[found.index(name + ':') + 1], 16) for name in "
+            "('CapInh', 'CapPrm', 'CapEff', 'CapAmb', 'NoNewPrivs',"
+            " 'Seccomp')])",
+            "held = open('/proc/self/environ').read() + str(os.environ)\n"
+            "print('SECRET' in held, os.environ['HOME'])",
+            "os.setresuid(0, 0, 0)", "os.listdir('/proc/1/root')")
         own = sandbox.user(SLOT) or os.getuid()
-        assert run.text == f"{own}\n"
-        assert (own == 0) is False
+        filtered = 2 if sandbox.system_calls() else 0
+        assert run.text.splitlines()[:3] == [
+            f"{own}", f"[0, 0, 0, 0, 1, {filtered}]",
+            "False /home/student"]
+        assert run.error == ["PermissionError", "PermissionError"]
+        assert own

@@ -9,7 +9,14 @@ from nbformat import v4
 
 from labkit import checks
 from labkit.course import notebook_paths, read_notebook
-from labstaff.grading.matching import borrowed, course, defined, match
+from labstaff.grading.matching import (
+    borrowed,
+    course,
+    defined,
+    match,
+    needed,
+    to_run,
+)
 from labstaff.publish.release import student_notebook
 
 COURSE = course()
@@ -232,3 +239,40 @@ def test_a_solution_that_the_package_holds(source, others, taken):
 def test_what_the_courses_own_solutions_borrow_is_known():
     assert {x.name: x.borrows for n in COURSE for x in n.exercises
             if x.borrows} == {"deep_rnn": "labutils.RNNModel"}
+
+
+@pytest.mark.parametrize(("cells", "own", "kept"), [
+    (["import torch", "x = 1", "def f():\n    return torch"], {2}, {0, 2}),
+    # What a function names is looked up when it is called.
+    (["def f():\n    return y", "y = 1", "print(y)"], {0}, {0, 1, 2}),
+    (["def f(y):\n    z = y\n    return z", "y = 1", "z = 2"], {0}, {0}),
+    # Whatever uses a value may change it; a module stays what it is.
+    (["a = []", "a.append(1)", "import b", "b.c()", "f(a, b)"], {4},
+     {0, 1, 2, 4}),
+    (["def g(): pass", "g()", "g(1)"], {2}, {0, 2}),
+    (["g = len", "g.x = 1", "g(1)"], {2}, {0, 1, 2}),
+    # Bound before it is used, and so of no other cell.
+    (["n = 1", "n = 2\nm = n", "m"], {2}, {1, 2}),
+    (["n = 1", "n += 2", "n"], {2}, {0, 1, 2}),
+    (["n = 1", "def f():\n    global n\n    n = 2", "n"], {2}, {0, 1, 2}),
+    (["x = 1", "y = 2", "eval('x')"], {2}, {0, 1, 2}),
+    (["x = 1", "%timeit x", "y = 2", "x"], {1}, {0, 1, 2, 3}),
+    (["x = 1", "x ==", "x"], {2}, {0, 1, 2}),
+    (["x = 1", "[y for y in range(3)]", "y = 2", "f'{x}'"], {3}, {0, 3}),
+])
+def test_what_a_cell_needs(cells, own, kept):
+    assert needed([*map(v4.new_code_cell, cells)], own) == kept
+
+
+@pytest.mark.parametrize("notebook", COURSE, ids=lambda n: n.stem)
+def test_trainings_that_no_exercise_needs_are_not_run(notebook):
+    [path] = notebook_paths([notebook.stem])
+    released = student_notebook(read_notebook(path))
+    end = len(released.cells)
+    found = match(released, notebook)
+    assert to_run(found, notebook, end) <= {
+        i for i in range(end) if not released.cells[i].source.strip()}
+    released.cells.append(v4.new_code_cell("print(globals())"))
+    found = match(released, notebook)
+    assert to_run(found, notebook, end + 1) == {
+        i for i, c in enumerate(released.cells) if c.cell_type == "code"}

@@ -66,6 +66,14 @@ def test_tensors_keep_dtype_shape_and_bits(dtype):
         assert torch.equal(found, value)
 
 
+def test_a_tensor_without_numbers_keeps_its_device():
+    value = torch.ones(2, 3, device="meta", requires_grad=True)
+    found, other = call(given([value, torch.ones(1)]))
+    assert (found.device.type, found.shape) == ("meta", value.shape)
+    assert found.requires_grad
+    assert other.device.type == "cpu"
+
+
 def test_one_tensor_twice_is_one_tensor():
     value = torch.ones(3)
     first, second, other = call(given([value, value, torch.ones(3)]))

@@ -224,16 +224,16 @@ def wait_for(condition):
     return found
 
 
-def is_kernel(process):
+def is_sandbox(process):
     with contextlib.suppress(psutil.Error):  # it may have ended
-        return "ipykernel_launcher" in process.cmdline()
+        return process.name() == "bwrap"
     return False
 
 
 def kernels(pid):
-    """The process's whole family, if there is a kernel in it."""
+    """The process's whole family, if there is a sandbox in it."""
     found = psutil.Process(pid).children(recursive=True)
-    return any(map(is_kernel, found)) and found
+    return any(map(is_sandbox, found)) and found
 
 
 @slow
