@@ -218,13 +218,14 @@ def test_what_is_in_it(edition):
     place, _ = edition
     assert names(place) == sorted([
         ".gitattributes", ".gitignore", ".release", "LICENSE", "Makefile",
-        "README.md", "constraints.txt", "environment.yml", "labkit",
-        "labutils", "notebooks", "pyproject.toml",
+        "README.md", "README.zh.md", "constraints.txt", "environment.yml",
+        "labkit", "labutils", "notebooks", "pyproject.toml",
     ])
     drawn = names(ROOT / "notebooks/images")
     assert names(place / "notebooks/images") == drawn
     assert names(place / "notebooks") == [
-        *(f"{name}.ipynb" for name in REAL), "images"]
+        *(f"{name}.ipynb" for name in REAL), "images", "zh"]
+    assert names(place / "notebooks/zh") == [f"{n}.ipynb" for n in REAL]
     for package, files in {
         "labutils": {"__init__.py", "practice.txt", "recorded/deep_gru.json"},
         "labkit": {"__main__.py", "checks/__init__.py", "checks/hints.toml",
