@@ -1,6 +1,7 @@
 """Run the notebooks from start to end without a browser."""
 
 import asyncio
+import base64
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
 from labutils.history import History
+from labutils.view import quantize
 
 
 class ExecuteError(RuntimeError):
@@ -135,9 +137,20 @@ def _execute(path: Path, target: Path) -> str | None:
     finally:
         # A run that fails or is interrupted never replaces the source.
         if target != path or problem is None:
+            _shrink(notebook)
             text = nbformat.writes(notebook) + "\n"
             write_atomically(target, text.encode("utf-8"))
     return problem
+
+
+def _shrink(notebook: NotebookNode) -> None:
+    """Give every picture 256 colours: the notebook is kept in Git."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "image/png" in data:
+                png = quantize(base64.b64decode(data["image/png"]))
+                data["image/png"] = base64.b64encode(png).decode()
 
 
 async def _run_cells(notebook: NotebookNode, folder: Path) -> None:

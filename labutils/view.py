@@ -190,11 +190,7 @@ class Curve:
         self.ax.set_title(status, fontsize="small")
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=2 * DPI)
-        # Notebooks full of them are kept in Git, and 256 colours, enough for
-        # lines and letters, take a third of the bytes.
-        picture, small = Image.open(buffer).convert("RGB"), io.BytesIO()
-        picture.quantize(256, dither=Image.Dither.NONE).save(small, "png")
-        return small.getvalue()
+        return quantize(buffer.getvalue())
 
     def _set(self, history: History) -> None:
         training, held_out = self.curves
@@ -210,6 +206,20 @@ def _values(history: History) -> list[float]:
         *history.baselines.values(),
     ]
     return [value for value in values if value < float("inf")]
+
+
+def quantize(png: bytes) -> bytes:
+    """The same picture in 256 colours, enough for lines and letters.
+
+    Notebooks full of pictures are kept in Git; it takes a third of the bytes.
+    """
+    picture = Image.open(io.BytesIO(png))
+    if picture.mode == "P":
+        return png
+    small = io.BytesIO()
+    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        small, "png", dpi=picture.info.get("dpi"))
+    return small.getvalue()
 
 
 def show_picture(png: bytes, handle: Any = None) -> Any:

@@ -297,11 +297,11 @@ SPOILT = {
     "no answer": (
         lambda f: edit(f / f"{NB4}.ipynb", lambda n: _set(
             cell_with(n, "depth"), source=" \n")),
-        "answer", NB4, ("4.5 The answer",)),
+        "answer", NB4, ("4.6 The answer",)),
     "nbgrader's answer": (
         lambda f: edit(f / f"{NB6}.ipynb", lambda n: _set(
             cell_with(n, "lstm_or_gru"), source="YOUR ANSWER HERE")),
-        "answer", NB6, ("6.7 The answer",)),
+        "answer", NB6, ("6.4 Three seeds, and an answer",)),
     "no discussion": (
         lambda f: edit(f / f"{NB6}.ipynb", lambda n: _set(
             cell_with(n, "discussion"), source="在这里写下你的回答")),
