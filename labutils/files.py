@@ -1,10 +1,22 @@
-"""What is written: files whole or not at all, lines on any terminal."""
+"""What is written: files whole or not at all, lines on any terminal, in the
+reader's language.
+
+English is the language of the code and the key of the catalogue beside it.
+"""
 
 import contextlib
+import gettext
+import locale
 import os
+import re
 import sys
 import tempfile
+from functools import cache
+from heapq import merge
 from pathlib import Path
+
+LANGUAGES = ("en", "zh")
+CATALOGUES = Path(__file__).parent / "locale"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -34,8 +46,102 @@ def say(*words: object) -> None:
     What the terminal cannot show (it is not UTF-8 on an older Windows, or in
     a file) is shown as its escape; one that was closed shows nothing.
     """
-    text = " ".join(map(str, words))
+    text = translated(" ".join(map(str, words)))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     with contextlib.suppress(OSError, ValueError):
         print(text, flush=True)
+
+
+# ---- the reader's language
+
+
+def language() -> str:
+    """"zh" or "en": what LABUTILS_LANG says, or else the notebook's own, or
+    else the system's."""
+    asked = os.environ.get("LABUTILS_LANG", "").strip()
+    # Jupyter tells a kernel its notebook; others start it where that lies.
+    notebook = os.environ.get("JPY_SESSION_NAME")
+    with contextlib.suppress(OSError):  # the folder may be gone
+        folder = Path(notebook).parent if notebook else Path.cwd()
+        if folder.parts[-2:] == ("notebooks", "zh"):
+            asked = asked or "zh"
+        elif notebook and folder.name == "notebooks":
+            asked = asked or "en"
+    names = (os.environ.get(n) for n in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    asked = asked or next(filter(None, names), locale.getlocale()[0] or "")
+    return "zh" if asked.lower().startswith(("zh", "chinese")) else "en"
+
+
+def translated(text: object, into: str = "") -> str:
+    """A message in the reader's language, or `into` another; as it is where
+    there is no translation.
+
+    A message whose parts were filled in is known by the template in the
+    catalogue that has most in common with it, such as "epoch {0} of {1}", and
+    what was filled in is translated in turn ({0!s} in the translation keeps
+    it as it is). What is on several lines is translated line by line.
+    """
+    text, into = str(text), into or language()
+    if into == "en":
+        return text
+    exact, templates = _catalogue(into)
+    if text in exact:
+        return exact[text]
+
+    class Value(str):
+        def __format__(self, _: str) -> str:
+            return translated(str(self), into)
+
+    for literals, translation in merge(
+        templates.get(text.partition(" ")[0], ()), templates[""],
+        key=lambda template: -sum(map(len, template[0])),
+    ):
+        if (values := _values(literals, text)) is not None:
+            return translation.format(*map(Value, values))
+    for mark, its in (("\n", "\n"), ("; ", "\N{FULLWIDTH SEMICOLON}")):
+        parts = [translated(part, into) for part in text.split(mark)]
+        if parts != text.split(mark):
+            return its.join(parts)
+    return text
+
+
+Templates = dict[str, list[tuple[list[str], str]]]
+
+
+@cache
+def _catalogue(into: str) -> tuple[dict[str, str], Templates]:
+    """The messages without gaps, and those with some by their first words.
+
+    A template is what stands between its gaps; the longest come first.
+    """
+    found = gettext.translation("labutils", CATALOGUES, [into], fallback=True)
+    exact: dict[str, str] = dict(vars(found).get("_catalog", {}))
+    exact.pop("", None)  # the catalogue's own description
+    templates: Templates = {"": []}
+    for message in [message for message in exact if "{0}" in message]:
+        literals = re.split(r"\{\d+\}", message)
+        literals = [t.replace("{{", "{").replace("}}", "}") for t in literals]
+        word, space, _ = literals[0].partition(" ")
+        templates.setdefault(word if space else "", []).append(
+            (literals, exact.pop(message)))
+    for some in templates.values():
+        some.sort(key=lambda template: -sum(map(len, template[0])))
+    return exact, templates
+
+
+def _values(literals: list[str], text: str) -> list[str] | None:
+    """What fills the gaps of a template to make a text; None where it cannot.
+
+    By plain search: a regular expression could take hours over a long text.
+    """
+    first, *middle, last = literals
+    start, end, values = len(first), len(text) - len(last), []
+    if not (text.startswith(first) and text.endswith(last)):
+        return None
+    for literal in middle:
+        if (place := text.find(literal, start, max(end, 0))) < start:
+            return None
+        values.append(text[start:place])
+        start = place + len(literal)
+    return None if start > end else [*values, text[start:end]]
