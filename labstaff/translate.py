@@ -32,8 +32,7 @@ KEPT = {
     "link": re.compile(r"\]\(([^)\s]+)|<(https?://[^>]+)>"),
     "mark": re.compile(r"^### (?:BEGIN|END) [A-Z ]+$", re.MULTILINE),
     "number": re.compile(r"\d[\d,.]*\d|\d"),
-    # The ending of a plural may be left out.
-    "gap": re.compile(r"(?<![a-z])\{(\d+)(?:!s)?\}"),
+    "gap": re.compile(r"\{(\d+)(?:!s)?\}"),
 }
 # Texts of these calls are messages though they be a single word.
 SINKS = {"_", "CheckFailed", "Control", "header", "require"}
@@ -45,7 +44,7 @@ OTHERS = (
     "trainings", "memory", "results", "data", "notebooks", "folders", "fonts",
     "browser", "sandbox", "input", "forget", "output", "reset", "update",
     "surprise", "gates", "sequential", "random", "space", "newline", "setting",
-    "{0}: passed", "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
+    "as", "{0}Error: {1}", "{0}: passed", "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
     "usage: ", "options", "positional arguments", "argument %(argument_name)s:"
     " %(message)s", "show this help message and exit",
     "%(prog)s: error: %(message)s\n", "expected one argument",

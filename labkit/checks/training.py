@@ -742,13 +742,13 @@ def _lr_slip(function, use_random_iter, device, steep) -> str:
 
 def _epoch_slips(use_random_iter: bool) -> Slips:
     (name, lost), = CARRY[use_random_iter].items()
-    attached = "state carried between random batches, and " if (
-        use_random_iter) else ""
+    attached = slips.NOT_DETACHED if not use_random_iter else (
+        f"state carried between random batches, and {slips.NOT_DETACHED}")
     large = slips.WRONG_COUNT + " (the loss that backward starts from is " \
         "too large{})"
     return {
         name: lost,
-        attached + slips.NOT_DETACHED: {"carry": "not detached"},
+        attached: {"carry": "not detached"},
         **SLIPS,
         "gradients longer than 1 in the step: no clipping, or only after the "
         "step, or to another norm": {"clip": math.inf},

@@ -38,8 +38,8 @@ def device(libraries: Answer) -> Iterator[Finding]:
         words, threads, cores = facts["device"], facts["threads"], _cores()
         if facts["device_name"]:
             words += f" ({facts['device_name']})"
-        words += _(f", {threads} thread{'s' * (threads > 1)}")
-        words += _(f" on {cores} core{'s' * (cores > 1)}")
+        words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
+        words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
         if asked := os.environ.get("OMP_NUM_THREADS"):
             words += _(f", as OMP_NUM_THREADS={asked} asks")
         if mends.has_nvidia_gpu() and not facts["gpu"]:
