@@ -44,7 +44,9 @@ OTHERS = (
     "trainings", "memory", "results", "data", "notebooks", "folders", "fonts",
     "browser", "sandbox", "input", "forget", "output", "reset", "update",
     "surprise", "gates", "sequential", "random", "space", "newline", "setting",
-    "as", "{0}Error: {1}", "{0}: passed", "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
+    "as", "{0}Error: {1}", "{0}: passed", "a missing bias: {0}",
+    "the new state{0} = {1}", "the result{0} = {1}",
+    "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
     "usage: ", "options", "positional arguments", "argument %(argument_name)s:"
     " %(message)s", "show this help message and exit",
     "%(prog)s: error: %(message)s\n", "expected one argument",

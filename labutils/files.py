@@ -11,11 +11,12 @@ import os
 import re
 import sys
 import tempfile
-from functools import cache
+from functools import cache, lru_cache
 from heapq import merge
 from pathlib import Path
 
 LANGUAGES = ("en", "zh")
+ENGLISH = re.compile("[a-z]{2,} [a-z]{2,}")
 CATALOGUES = Path(__file__).parent / "locale"
 
 
@@ -77,33 +78,55 @@ def translated(text: object, into: str = "") -> str:
     """A message in the reader's language, or `into` another; as it is where
     there is no translation.
 
-    A message whose parts were filled in is known by the template in the
-    catalogue that has most in common with it, such as "epoch {0} of {1}", and
-    what was filled in is translated in turn ({0!s} in the translation keeps
-    it as it is). What is on several lines is translated line by line.
+    A message whose parts were filled in is known by a template in the
+    catalogue, such as "epoch {0} of {1}". What was filled in is translated in
+    turn ({0!s} in the translation keeps it as it is), and so are sentences on
+    several lines or with a semicolon between them.
     """
-    text, into = str(text), into or language()
-    if into == "en":
-        return text
+    into = into or language()
+    return str(text) if into == "en" else _translated(str(text), into)
+
+
+@lru_cache(1000)
+def _translated(text: str, into: str) -> str:
+    """By the longest template that leaves no English, or else little of it."""
     exact, templates = _catalogue(into)
     if text in exact:
         return exact[text]
-
-    class Value(str):
-        def __format__(self, _: str) -> str:
-            return translated(str(self), into)
-
+    best, least = text, len(ENGLISH.findall(text)) + 1
     for literals, translation in merge(
         templates.get(text.partition(" ")[0], ()), templates[""],
         key=lambda template: -sum(map(len, template[0])),
     ):
-        if (values := _values(literals, text)) is not None:
-            return translation.format(*map(Value, values))
-    for mark, its in (("\n", "\n"), ("; ", "\N{FULLWIDTH SEMICOLON}")):
-        parts = [translated(part, into) for part in text.split(mark)]
-        if parts != text.split(mark):
-            return its.join(parts)
-    return text
+        values = _values(literals, text)
+        if values is not None:
+            parts = [_Part(value, into) for value in values]
+            made = translation.format(*parts)
+            if (left := sum(part.left for part in parts)) < least:
+                best, least = made, left
+            if not left:
+                return best
+    for mark, its in ("\n", "\n"), ("; ", "\N{FULLWIDTH SEMICOLON}"):
+        if mark in text:
+            made = its.join(_translated(p, into) for p in text.split(mark))
+            if len(ENGLISH.findall(made)) < least:
+                return made
+    return best
+
+
+class _Part:
+    """What is filled in: {0} is its translation, {0!s} the text itself."""
+
+    def __init__(self, text: str, into: str) -> None:
+        self.text, self.into, self.left = text, into, 0
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __format__(self, _: str) -> str:
+        made = _translated(self.text, self.into)
+        self.left = len(ENGLISH.findall(made))
+        return made
 
 
 Templates = dict[str, list[tuple[list[str], str]]]

@@ -87,7 +87,7 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
         except CheckFailed as failed:
             failed.check = function.__name__
             raise failed from None
-        passed = _(f"{function.__name__}: passed. {proven}")
+        passed = _(f"{function.__name__}: passed.") + " " + _(proven)
         say("\n".join(wrapped(passed)))
 
     return run
