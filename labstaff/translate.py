@@ -44,8 +44,13 @@ OTHERS = (
     "trainings", "memory", "results", "data", "notebooks", "folders", "fonts",
     "browser", "sandbox", "input", "forget", "output", "reset", "update",
     "surprise", "gates", "sequential", "random", "space", "newline", "setting",
+    "a list of {0}", "a tuple of {0}", "epoch", "Folders",
+    "Does not work: {0}.", "Works, with a warning: {0}.",
+    "No notebook {0} is in the last commit: expected a path or the beginning "
+    "of one of {1}.",
     "as", "{0}Error: {1}", "{0}: passed", "a missing bias: {0}",
     "the new state{0} = {1}", "the result{0} = {1}",
+    "the gradient of {0} = {1}",
     "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
     "usage: ", "options", "positional arguments", "argument %(argument_name)s:"
     " %(message)s", "show this help message and exit",

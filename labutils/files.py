@@ -12,7 +12,6 @@ import re
 import sys
 import tempfile
 from functools import cache, lru_cache
-from heapq import merge
 from pathlib import Path
 
 LANGUAGES = ("en", "zh")
@@ -41,13 +40,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def say(*words: object) -> None:
+def say(*words: object, as_it_is: bool = False) -> None:
     """Print a line; no error of the terminal ends a training by it.
+
+    It is a message, to be translated, or a text that is shown `as_it_is`.
 
     What the terminal cannot show (it is not UTF-8 on an older Windows, or in
     a file) is shown as its escape; one that was closed shows nothing.
     """
-    text = translated(" ".join(map(str, words)))
+    text = " ".join(map(str, words))
+    text = text if as_it_is else translated(text)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     with contextlib.suppress(OSError, ValueError):
@@ -84,34 +86,42 @@ def translated(text: object, into: str = "") -> str:
     several lines or with a semicolon between them.
     """
     into = into or language()
-    return str(text) if into == "en" else _translated(str(text), into)
+    return str(text) if into == "en" else min(
+        _readings(str(text), into), key=lambda reading: reading[1])[0]
 
 
 @lru_cache(1000)
-def _translated(text: str, into: str) -> str:
-    """By the longest template that leaves no English, or else little of it."""
+def _readings(text: str, into: str) -> list[tuple[str, int]]:
+    """What a text may be, and how many English words that leaves.
+
+    The first that leaves none ends the search; one that begins with a gap
+    must be that, since almost any text has some of those words.
+    """
     exact, templates = _catalogue(into)
     if text in exact:
-        return exact[text]
-    best, least = text, len(ENGLISH.findall(text)) + 1
-    for literals, translation in merge(
-        templates.get(text.partition(" ")[0], ()), templates[""],
-        key=lambda template: -sum(map(len, template[0])),
+        return [(exact[text], 0)]
+    made = _by_parts(text, into, "\n", "\n")
+    for literals, translation in (
+        *templates.get(text.partition(" ")[0], ()), *templates[""]
     ):
-        values = _values(literals, text)
-        if values is not None:
+        if made and not made[-1][1]:
+            return made[-1:]
+        if (values := _values(literals, text)) is not None:
             parts = [_Part(value, into) for value in values]
-            made = translation.format(*parts)
-            if (left := sum(part.left for part in parts)) < least:
-                best, least = made, left
-            if not left:
-                return best
-    for mark, its in ("\n", "\n"), ("; ", "\N{FULLWIDTH SEMICOLON}"):
-        if mark in text:
-            made = its.join(_translated(p, into) for p in text.split(mark))
-            if len(ENGLISH.findall(made)) < least:
-                return made
-    return best
+            found = translation.format(*parts)
+            left = sum(part.left for part in parts)
+            if literals[0] or not left:
+                made.append((found, left))
+    made += _by_parts(text, into, "; ", "\N{FULLWIDTH SEMICOLON}")
+    return [*made, (text, len(ENGLISH.findall(text)))]
+
+
+def _by_parts(
+    text: str, into: str, mark: str, its: str
+) -> list[tuple[str, int]]:
+    parts = [_Part(part, into) for part in text.split(mark)]
+    return [(its.join(f"{part}" for part in parts),
+             sum(part.left for part in parts))] if parts[1:] else []
 
 
 class _Part:
@@ -124,9 +134,9 @@ class _Part:
         return self.text
 
     def __format__(self, _: str) -> str:
-        made = _translated(self.text, self.into)
-        self.left = len(ENGLISH.findall(made))
-        return made
+        found, self.left = min(_readings(self.text, self.into),
+                               key=lambda reading: reading[1])
+        return found
 
 
 Templates = dict[str, list[tuple[list[str], str]]]

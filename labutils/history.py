@@ -177,7 +177,7 @@ class History:
         line += _(f"  perplexity {self.perplexity:6.2f}")
         if self.held_out_epochs:
             line += _(f"  held out {self.held_out:7.2f}")
-        line += f"  {self.tokens_per_second:,.0f} tokens/s"
+        line += _(f"  {self.tokens_per_second:,.0f} tokens/s")
         if self.num_epochs < self.last_epoch:
             minutes, rest = divmod(round(self.seconds_left), 60)
             line += _(f"  {minutes}:{rest:02d} left")

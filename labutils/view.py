@@ -93,8 +93,8 @@ class Lines(View):
         epoch, last = history.num_epochs, history.last_epoch
         if epoch % every and epoch != last:
             return
-        say(history.line())
-        say(f"  {history.sample}")
+        say(history.line(), as_it_is=True)
+        say(f"  {history.sample}", as_it_is=True)
 
 
 class Still(View):
@@ -102,7 +102,7 @@ class Still(View):
 
     def finish(self, history: History, status: str) -> None:
         show_picture(Curve(history).final(history, status))
-        say(ending(history))
+        say(ending(history), as_it_is=True)
 
 
 def ending(history: History) -> str:

@@ -88,7 +88,7 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
             failed.check = function.__name__
             raise failed from None
         passed = _(f"{function.__name__}: passed.") + " " + _(proven)
-        say("\n".join(wrapped(passed)))
+        say("\n".join(wrapped(passed)), as_it_is=True)
 
     return run
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.doctor import BAD, NOTE, OK, WARN, Finding, mends
-from labutils import corpus, settings
+from labutils import corpus, files, settings
 from labutils.files import translated as _
 
 NO_NETWORK = (
@@ -88,8 +88,9 @@ def variables() -> Iterator[Finding]:
         name: value.strip() for name, value in sorted(os.environ.items())
         if name.startswith("LABUTILS_") and value.strip()
     }
-    # The settings alone read any.
-    source = Path(settings.__file__).read_text(encoding="utf-8")
+    # These alone read any.
+    source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8")
+                     for module in (settings, files))
     known = set(re.findall(r'"(LABUTILS_[A-Z_]+)"', source))
     for name in sorted(given.keys() - known):
         near = difflib.get_close_matches(name, known, 1)

@@ -80,7 +80,7 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
     view = new_view()
     values: dict[str, Any] = {c.name: c.value for c in controls}
     if isinstance(view, Lines):
-        say(_page(draw, values).plain)  # a terminal
+        say(_page(draw, values).plain, as_it_is=True)  # a terminal
         return
     on_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
     screen: _Screen | _OnPage = _OnPage() if on_page else _Screen()
