@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 LANGUAGES = ("en", "zh")
-ENGLISH = re.compile("[a-z]{2,} [a-z]{2,}")
+ENGLISH = re.compile("[a-z]+ [a-z]+")
 CATALOGUES = Path(__file__).parent / "locale"
 
 
