@@ -48,6 +48,8 @@ OTHERS = (
     "Does not work: {0}.", "Works, with a warning: {0}.",
     "No notebook {0} is in the last commit: expected a path or the beginning "
     "of one of {1}.",
+    "not used: the blocks {0} and {1}",
+    "not used: the blocks {0} and {1} and {2}",
     "as", "{0}Error: {1}", "{0}: passed", "a missing bias: {0}",
     "the new state{0} = {1}", "the result{0} = {1}",
     "the gradient of {0} = {1}",

@@ -460,7 +460,7 @@ def _gru_slip(run: Callable[[], Any], got, mine: dict[str, Any]) -> str:
     if biases:
         return f"{slips.MISSING_BIAS}: {', '.join(biases)}"
     if gates:
-        return f"not used: the blocks {_(' and ').join(gates)}"
+        return f"not used: the blocks {' and '.join(gates)}"
     return f"not used: {', '.join(idle)}" if idle else ""
 
 
