@@ -23,7 +23,7 @@ import labutils
 from labkit.checks import slips
 from labkit.terminal import columns, wrapped
 from labutils import settings
-from labutils.files import say
+from labutils.files import language, say
 from labutils.files import translated as _
 
 # For one check. The slowest takes a tenth of it; what runs longer hangs.
@@ -98,7 +98,7 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
 
     def hint() -> None:
         """Print a hint: first a nudge, called again the idea, never code."""
-        say("\n".join(wrapped(_(next(hints)), break_on_hyphens=False)),
+        say("\n".join(wrapped(next(hints), break_on_hyphens=False)),
             as_it_is=True)
 
     hints = _hints(function.__name__)
@@ -108,7 +108,8 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
 
 def _hints(name: str) -> Iterator[str]:
     """The hints for an exercise, then where to read on; and all over again."""
-    words = tomllib.loads(HINTS.read_text(encoding="utf-8"))
+    file = HINTS.with_suffix(".zh.toml") if language() == "zh" else HINTS
+    words = tomllib.loads(file.read_text(encoding="utf-8"))
     texts = words[name]["hints"]
     while True:
         for number, text in enumerate(texts, 1):
