@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("LABUTILS_EPOCHS", "2")
     # Where it would stop depends on the machine.
     os.environ.pop("LABUTILS_SECONDS", None)
+    # Messages are compared in English, whatever this machine speaks.
+    os.environ["LC_ALL"] = "C.UTF-8"
     # The committed outputs were computed on a CPU.
     os.environ.setdefault("LABUTILS_DEVICE", "cpu")
     # Two workers on two cores: with more threads each they only wait for each

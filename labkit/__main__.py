@@ -15,6 +15,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from labkit.terminal import wrapped
+from labutils.files import say
+from labutils.files import translated as _
+
 # Commands that a student may have read of, and that instructors alone have.
 INSTRUCTORS = ("run", "slides", "site", "release", "grade", "record", "bundle")
 
@@ -32,26 +36,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     # On a terminal a warning is a sentence, not a place in the source.
-    warnings.formatwarning = lambda message, *_: f"labutils: {message}\n"
+    warnings.formatwarning = lambda message, *at: f"labutils: {message}\n"
     try:
         return options.command(options)
     except (RuntimeError, ValueError, OSError) as error:
-        print(f"labutils: {error}", file=sys.stderr)
+        print(f"labutils: {_(error)}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"labutils: {_missing(error)}", file=sys.stderr)
+        print(f"labutils: {_(_missing(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("labutils: interrupted", file=sys.stderr)
+        print(f"labutils: {_('interrupted')}", file=sys.stderr)
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """In the reader's language, the parsers of the commands as well."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **options})
+
+
+class _Help(argparse.HelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return _(action.help) if action.help else action.help
+
+    def _format_text(self, text: str) -> str:
+        return super()._format_text(_(text))
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrapped(" ".join(text.split()), width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        text = " ".join(text.split())
+        return "\n".join(wrapped(text, width, indent, indent))
 
 
 def count(text: str) -> int:
     """An option's value: a whole number from 1 up."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
+        raise argparse.ArgumentTypeError(_(
             f"{text!r} is not a whole number from 1 up"
-        )
+        ))
     return int(text)
 
 
@@ -69,7 +95,8 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    vars(argparse)["_"] = _  # in place of gettext's, which has no catalogue
+    parser = _Parser(
         prog="labutils",
         description="Commands of the course kit on recurrent networks.",
         epilog="example: labutils data (every command has its own --help)",
@@ -128,10 +155,10 @@ def _data(options: argparse.Namespace) -> int:
         raise ValueError("--from goes with fetch: labutils data fetch --from")
     if options.action == "show":
         cached = settings.data_dir() / corpus.FILE_NAME
-        print(f"LABUTILS_TEXT: {settings.text() or 'not set'}")
-        state = "there" if cached.exists() else "not there"
-        print(f"data folder:   {cached} ({state})")
-        print(corpus.find_corpus(download=False))
+        say(f"LABUTILS_TEXT: {settings.text() or 'not set'}")
+        state = _("there") if cached.exists() else _("not there")
+        say(f"data folder:   {cached} ({state})")
+        say(corpus.find_corpus(download=False))
         return 0
     path: Path | None
     if options.source:
@@ -140,8 +167,9 @@ def _data(options: argparse.Namespace) -> int:
         try:
             path = corpus.fetch(again=True).path
         except corpus.DownloadError as error:
-            raise RuntimeError(f"{error} {corpus.WAYS_TO_GET_IT}") from error
-    print(f"{corpus.TIME_MACHINE}: verified and stored as {path}")
+            raise RuntimeError(
+                f"{error} {_(corpus.WAYS_TO_GET_IT)}") from error
+    say(f"{corpus.TIME_MACHINE}: verified and stored as {path}")
     return 0
 
 
@@ -177,9 +205,9 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 5 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(
+        raise argparse.ArgumentTypeError(_(
             f"{text!r} is not a number of seconds from 5 to 3600"
-        )
+        ))
     return seconds
 
 
@@ -217,10 +245,10 @@ def _reset(options: argparse.Namespace) -> int:
             "both."
         )
     lines = reset(options.notebooks)
-    print("\n".join(lines))
+    say("\n".join(lines))
     if not all(line.endswith("nothing to do") for line in lines):
-        print("Where one is open in JupyterLab: menu File, Reload Notebook "
-              "from Disk.")
+        say("Where one is open in JupyterLab: menu File, Reload Notebook "
+            "from Disk.")
     return 0
 
 
@@ -272,7 +300,7 @@ def _report(options: argparse.Namespace) -> int:
         pdf=options.pdf, archive=options.zip,
         allow_incomplete=options.allow_incomplete,
     ):
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     return 0
 
 

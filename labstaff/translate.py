@@ -1,13 +1,20 @@
-"""Notebooks in another language: one source, one file of translations each.
+"""Notebooks and messages in another language: one source, one file each.
 
 The English notebook is the source. Beside its translation lies a gettext PO
 file with an entry for each text cell (`msgctxt` is the cell's id), from which
 the translated notebook is made; code, outputs and metadata are the source's.
+
+The messages of labutils and labkit are the texts in their code; what is
+filled in becomes {0}, {1} and so on (see `labutils.files.translated`). A
+translation that is the English again says that nobody is to read it there.
 """
 
+import ast
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import nbformat
@@ -16,7 +23,7 @@ from nbformat import NotebookNode
 
 from labkit.course import read_notebook
 from labutils import settings
-from labutils.files import write_atomically
+from labutils.files import CATALOGUES, write_atomically
 
 # What a translation must hold exactly as often as its source.
 KEPT = {
@@ -25,7 +32,36 @@ KEPT = {
     "link": re.compile(r"\]\(([^)\s]+)|<(https?://[^>]+)>"),
     "mark": re.compile(r"^### (?:BEGIN|END) [A-Z ]+$", re.MULTILINE),
     "number": re.compile(r"\d[\d,.]*\d|\d"),
+    "gap": re.compile(r"\{(\d+)(?:!s)?\}"),
 }
+# Texts of these calls are messages though they be a single word.
+SINKS = {"_", "CheckFailed", "Control", "header", "require"}
+# What is said in single words elsewhere, or put together, or by argparse.
+OTHERS = (
+    "ok", "note", "WARN", "BAD", "Python", "Imports", "Notebooks", "Machine",
+    "course", "packages", "extras", "imports", "kernel", "kernels",
+    "jupyter", "command", "widgets", "settings", "device", "training",
+    "trainings", "memory", "results", "data", "notebooks", "folders", "fonts",
+    "browser", "sandbox", "input", "forget", "output", "reset", "update",
+    "surprise", "gates", "sequential", "random", "space", "newline", "setting",
+    "a list of {0}", "a tuple of {0}", "epoch", "Folders",
+    "Does not work: {0}.", "Works, with a warning: {0}.",
+    "No notebook {0} is in the last commit: expected a path or the beginning "
+    "of one of {1}.",
+    "not used: the blocks {0} and {1}",
+    "not used: the blocks {0} and {1} and {2}",
+    "as", "{0}Error: {1}", "{0}: passed", "a missing bias: {0}",
+    "the new state{0} = {1}", "the result{0} = {1}",
+    "the gradient of {0} = {1}",
+    "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
+    "usage: ", "options", "positional arguments", "argument %(argument_name)s:"
+    " %(message)s", "show this help message and exit",
+    "%(prog)s: error: %(message)s\n", "expected one argument",
+    "the following arguments are required: %s", "unrecognized arguments: %s",
+    "invalid choice: %(value)r (choose from %(choices)s)",
+    "ambiguous option: %(option)s could match %(matches)s",
+    "expected at least one argument", "invalid %(type)s value: %(value)r",
+)
 # A folder lower, the way to a file beside the notebooks is longer.
 BESIDE = re.compile(r"\]\((?=images/)")
 
@@ -46,6 +82,11 @@ def translate(language: str = "zh") -> list[str]:
             _notebook(source, language), render(source, entries).encode()
         )
         left += faults(source, entries)
+    if place := _catalogue(language):
+        entries = extract_messages(place, language)
+        write_atomically(place, f"{entries}\n".encode())
+        write_atomically(place.with_suffix(".mo"), compiled(entries))
+        left += faults(place, entries)
     return left
 
 
@@ -67,6 +108,13 @@ def drift(language: str = "zh") -> list[str]:
         ):
             found.append(f"{source.stem}: the notebook is not what its source "
                          f"and {path.name} make")
+    if place := _catalogue(language):
+        entries = extract_messages(place, language)
+        found += faults(place, entries)
+        if f"{entries}\n" != place.read_text(encoding="utf-8"):
+            found.append(f"{place.name} is not up to date")
+        if compiled(entries) != place.with_suffix(".mo").read_bytes():
+            found.append(f"{place.stem}.mo is not what {place.name} makes")
     return [f"{fault}; run `labutils translate`" for fault in found]
 
 
@@ -80,15 +128,8 @@ def sources() -> list[Path]:
 
 def extract(source: Path, language: str) -> polib.POFile:
     """The entries of a notebook: those on disk, brought up to date."""
-    path = _po(source, language)
-    old = polib.pofile(str(path)) if path.exists() else polib.POFile()
+    old, entries = _read(_po(source, language), language)
     by_cell = {entry.msgctxt: entry for entry in old}
-    entries = polib.POFile(wrapwidth=0)
-    entries.metadata = {
-        "Content-Type": "text/plain; charset=UTF-8",
-        "Content-Transfer-Encoding": "8bit",
-        "Language": language,
-    }
     for cell in _text_cells(source):
         entry = by_cell.pop(cell.id, None) or polib.POEntry(msgctxt=cell.id)
         entry.obsolete = False
@@ -107,6 +148,88 @@ def extract(source: Path, language: str) -> polib.POFile:
     return entries
 
 
+def extract_messages(path: Path, language: str) -> polib.POFile:
+    """The messages in the code: those on disk, brought up to date."""
+    old, entries = _read(path, language)
+    known = {entry.msgid: entry for entry in old}
+    found: dict[str, list[tuple[str, str]]] = {m: [] for m in OTHERS}
+    root = settings.home()
+    for module in sorted(
+        [*(root / "labutils").rglob("*.py"), *(root / "labkit").rglob("*.py")]
+    ):
+        place = (module.relative_to(root).as_posix(), "")
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        for message in messages(tree):
+            places = found.setdefault(message, [])
+            if place not in places:
+                places.append(place)
+    gone = [m for m, e in known.items() if m not in found and e.msgstr]
+    for message, places in found.items():
+        entry = known.get(message) or polib.POEntry(msgid=message)
+        entry.obsolete, entry.occurrences = False, places
+        if not entry.msgstr and (
+            near := difflib.get_close_matches(message, gone, 1, 0.8)
+        ):
+            entry.msgstr, entry.flags = known[near[0]].msgstr, ["fuzzy"]
+            entry.previous_msgid = near[0]
+        elif not entry.fuzzy:
+            entry.previous_msgid = None
+        entries.append(entry)
+    for message in gone:
+        known[message].obsolete = True
+        entries.append(known[message])
+    return entries
+
+
+def messages(node: ast.AST, sink: bool = False) -> Iterator[str]:
+    """The texts in code that somebody may read, with gaps for the values."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return  # a docstring
+    parts = [*_parts(node)]
+    said = "".join(part for part in parts if isinstance(part, str))
+    inside = [part for part in parts if isinstance(part, ast.AST)]
+    if not said:
+        sink = sink and isinstance(node, ast.IfExp)
+        if isinstance(node, ast.Call):
+            sink = ast.unparse(node.func) in SINKS
+        inside = [*ast.iter_child_nodes(node)]
+    elif re.search("[A-Za-z]", said) and (sink or " " in said):
+        gaps = count()
+        yield said if len(parts) == 1 else "".join(
+            part.replace("{", "{{").replace("}", "}}")
+            if isinstance(part, str) else f"{{{next(gaps)}}}"
+            for part in parts)
+    for part in inside:
+        yield from messages(part, sink)
+
+
+def _parts(node: ast.AST) -> Iterator[str | ast.AST | None]:
+    """What a text is put together from, where a node is one; else itself."""
+    match node:
+        case ast.BinOp(left, ast.Add(), right):
+            yield from (*_parts(left), *_parts(right))
+        case ast.JoinedStr(values):
+            for value in values:
+                yield from _parts(value)
+        case ast.FormattedValue(value):
+            yield value
+        case ast.Constant(str(text)):  # which str.format may fill in
+            first, *others = text.split("{}")
+            yield first
+            for other in others:
+                yield from (None, other)
+        case _:
+            yield node
+
+
+def compiled(entries: polib.POFile) -> bytes:
+    """The catalogue as a program reads it."""
+    made = polib.POFile()
+    made.metadata = entries.metadata
+    made += [e for e in entries if e.translated() and e.msgstr != e.msgid]
+    return made.to_binary()
+
+
 def render(source: Path, entries: polib.POFile) -> str:
     """The translated notebook as it is written; twice gives the same."""
     notebook = read_notebook(source)
@@ -121,7 +244,8 @@ def render(source: Path, entries: polib.POFile) -> str:
 def faults(source: Path, entries: polib.POFile) -> Iterator[str]:
     """What a translator has to do, cell by cell."""
     for entry in entries:
-        cell = f"{source.stem}, cell {entry.msgctxt}"
+        cell = f"{source.stem}, cell {entry.msgctxt}" if entry.msgctxt else (
+            f"{source.name}, {entry.msgid!r}")
         if entry.obsolete:
             continue
         if not entry.msgstr:
@@ -142,10 +266,32 @@ def faults(source: Path, entries: polib.POFile) -> Iterator[str]:
 def _found(kind: str, pattern: re.Pattern[str], text: str) -> list[str]:
     if kind not in ("code", "link", "mark"):
         text = KEPT["link"].sub("](", KEPT["code"].sub("`", text))
-    if kind == "number":
+    if kind in ("number", "gap"):
         text = KEPT["formula"].sub("$", text)
-    found = [match[0] for match in pattern.finditer(text)]
+    if kind == "number":
+        text = re.sub(r"\{\d+(?:!s)?\}", " ", text)
+    found = [match[1] if kind == "gap" else match[0]
+             for match in pattern.finditer(text)]
     return [" ".join(what.split()) for what in found]
+
+
+def _read(path: Path, language: str) -> tuple[polib.POFile, polib.POFile]:
+    """What is in a file, and an empty one for what shall be there."""
+    entries = polib.POFile(wrapwidth=0)
+    entries.metadata = {
+        "Content-Type": "text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding": "8bit",
+        "Language": language,
+    }
+    old = polib.pofile(str(path)) if path.exists() else polib.POFile()
+    return old, entries
+
+
+def _catalogue(language: str) -> Path | None:
+    """The file of the messages, where the code is in the course's folder."""
+    place = settings.home() / "labutils" / CATALOGUES.name
+    return place / language / "LC_MESSAGES" / "labutils.po" if (
+        place.is_dir()) else None
 
 
 def _text_cells(source: Path) -> list[NotebookNode]:

@@ -52,10 +52,10 @@ def __getattr__(name: str):
         return found
     if name in _BOOK_NAMES:
         # An AttributeError would lose its words in `from labutils import ...`.
-        raise ImportError(
+        raise ImportError(import_module("labutils.files").translated(
             f"labutils has no {name!r}: the book's {name} is called "
             f"labutils.{_BOOK_NAMES[name]} here."
-        )
+        ))
     raise AttributeError(f"module 'labutils' has no attribute {name!r}")
 
 
@@ -86,7 +86,7 @@ class _Forward(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         old, now = module.__name__, MOVED[module.__name__]
-        print(f"{old} is {now} now.")
+        import_module("labutils.files").say(f"{old} is {now} now.")
         # What stands here in the end is what the import gives back.
         sys.modules[old] = import_module(now)
 

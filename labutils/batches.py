@@ -12,6 +12,7 @@ import torch
 from labutils import settings
 from labutils.corpus import read_corpus
 from labutils.files import say
+from labutils.files import translated as _
 from labutils.text import Vocab, check_max_tokens, clean_line, encode_lines
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -82,18 +83,18 @@ def _check(corpus, batch_size, num_steps, offset) -> torch.Tensor:
     # The CPU, whatever the default device: a model takes a batch at a time.
     corpus = torch.as_tensor(corpus, device="cpu")
     if corpus.dim() != 1:
-        raise ValueError(
+        raise ValueError(_(
             f"The corpus has shape {tuple(corpus.shape)}: expected one "
             "sequence of token indices, (N,)."
-        )
+        ))
     needed = (offset or 0) + batch_size * num_steps + 1
     if len(corpus) < needed:
-        raise ValueError(
+        raise ValueError(_(
             f"The corpus has {len(corpus)} tokens: one batch needs at least "
             f"{needed} (batch_size {batch_size} x num_steps {num_steps}, one "
             f"more for the last target, offset {offset or 0}). Use a longer "
             "text or a smaller batch_size or num_steps."
-        )
+        ))
     return corpus
 
 
@@ -145,7 +146,7 @@ class SeqDataLoader:
     def restart(self, epochs: int = 0) -> None:
         """Draw again what was drawn for the first so many epochs."""
         self.generator.manual_seed(self.seed)
-        for _ in range(epochs):
+        for _epoch in range(epochs):
             iter(self)  # what an epoch draws, it draws when it begins
 
     def __iter__(self) -> Iterator[Batch]:
@@ -201,10 +202,10 @@ def load_data_text(
     except UnicodeDecodeError as error:
         rest = error.object  # without the encoding mark, if there was one
         line = rest.count(b"\n", 0, error.start) + 1
-        raise ValueError(
+        raise ValueError(_(
             f"{path} is not UTF-8: byte 0x{rest[error.start]:02x} in line "
             f"{line}. Save the text as UTF-8 and load it again."
-        ) from error
+        )) from error
     lines = [clean(line) for line in text.splitlines()]
     cleaning = _cleaning(path, text, "".join(lines))
     record = {
@@ -230,14 +231,14 @@ def load_data_text(
 
 def _cleaning(path: Path, text: str, cleaned: str) -> str:
     """What cleaning has left of a text, in words."""
-    words = (
+    words = _(
         f"{path.name}, {len(text):,} characters, {len(cleaned):,} of them "
         "left after cleaning."
     )
     letters = sum(map(str.isalpha, text))
     dropped = letters - sum(map(str.isalpha, cleaned))
     if dropped > 0:
-        words += (
+        words += _(
             f" {dropped:,} of {letters:,} letters were dropped, since only a "
             "to z are kept; clean=str.strip keeps every script."
         )

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from labutils.files import translated as _
 from labutils.files import write_atomically
 from labutils.history import History
 from labutils.models import LanguageModel, check_fit, copy_parameters
@@ -137,18 +138,18 @@ def read_checkpoint(path: str | Path) -> tuple[Snapshot, History]:
         ValueError: the file is no checkpoint, or is damaged.
         OSError: the file cannot be read.
     """
-    magic, _, rest = Path(path).expanduser().read_bytes().partition(b"\n")
-    digest, _, data = rest.partition(b"\n")
+    magic, _end, rest = Path(path).expanduser().read_bytes().partition(b"\n")
+    digest, _end, data = rest.partition(b"\n")
     if magic != MAGIC:
-        raise ValueError(
+        raise ValueError(_(
             f"{path} is no checkpoint: expected a file that train(..., "
             "checkpoint=...) has written."
-        )
+        ))
     if hashlib.sha256(data).hexdigest().encode() != digest:
-        raise ValueError(
+        raise ValueError(_(
             f"{path} is damaged: its contents do not have the hash that "
             "stands in it. Go on from another checkpoint, or train anew."
-        )
+        ))
     saved = torch.load(io.BytesIO(data), "cpu", weights_only=True)
     snapshot = Snapshot(saved["parameters"], saved["optimizer"])
     return snapshot, History.from_json(saved["history"])
@@ -173,16 +174,16 @@ def resume_from(
     else:
         saved, before = read_checkpoint(resume)
     if before.diverged:
-        raise ValueError(
+        raise ValueError(_(
             f"This training {before.status}: there is nothing to go on from. "
             "Make a new model and train it with a smaller learning rate."
-        )
+        ))
     if new.settings["num_epochs"] < before.num_epochs:
-        raise ValueError(
+        raise ValueError(_(
             f"num_epochs is {new.settings['num_epochs']}, but this training "
             f"has {before.num_epochs} epochs already: expected as many or "
             "more."
-        )
+        ))
     begun = {**before.settings, "text": before.corpus}
     now = {**new.settings, "text": new.corpus}
     # More epochs, more time and another device are what one may well want.
@@ -191,20 +192,20 @@ def resume_from(
     )
     for name in (*now, "schedule"):  # which not every training has
         if name not in free and begun.get(name) != now.get(name):
-            raise ValueError(
+            raise ValueError(_(
                 f"This training was begun with {name} {begun.get(name)!r}; "
                 f"here {name} is {now.get(name)!r}. Go on with the same "
                 "settings, or leave resume= out to begin another training."
-            )
+            ))
     if saved is not None:
         saved.restore(model, optimizer)
     elif Snapshot.of(model, optimizer).fingerprint() != before.fingerprint:
-        raise ValueError(
+        raise ValueError(_(
             "The model, or the optimizer, is not in the state in which this "
             "history ends. Pass the very model that was trained and, where "
             "you had passed one, the same optimizer; or go on from a "
             "checkpoint's path."
-        )
+        ))
     return replace(
         before, settings=new.settings, versions=new.versions,
         baselines=new.baselines, interrupted=False, out_of_time=False,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from labutils import settings
 from labutils.files import say, write_atomically
+from labutils.files import translated as _
 
 TIME_MACHINE = "The Time Machine"
 FILE_NAME = "timemachine.txt"
@@ -94,11 +95,11 @@ def find_corpus(*, download: bool = True) -> Corpus:
     try:
         if download:
             return fetch()
-        raise CorpusError(f"there is no copy in {cached.parent}.")
+        raise CorpusError(_(f"there is no copy in {cached.parent}."))
     except CorpusError as error:
         warnings.warn(
-            f"TRAINING ON THE PRACTICE TEXT, not on The Time Machine: {error} "
-            + WAYS_TO_GET_IT, PracticeTextWarning, stacklevel=2,
+            _("TRAINING ON THE PRACTICE TEXT, not on The Time Machine: "
+              f"{error} {WAYS_TO_GET_IT}"), PracticeTextWarning, stacklevel=2,
         )
         return practice_text()
 
@@ -124,14 +125,14 @@ def open_time_machine(path: Path, source: str) -> Corpus:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(
+        raise CorpusError(_(
             f"Cannot read {path} ({source}): {error.strerror or error}. "
             f"Expected a copy of {TIME_MACHINE}. {WAYS_TO_GET_IT}"
-        ) from error
+        )) from error
     try:
         sha256 = verify(data, path)
     except CorpusError as error:
-        raise CorpusError(f"{error} {WAYS_TO_GET_IT}") from None
+        raise CorpusError(f"{error} {_(WAYS_TO_GET_IT)}") from None
     return Corpus(TIME_MACHINE, source, sha256, data.decode("utf-8"), path)
 
 
@@ -143,11 +144,11 @@ def verify(data: bytes, name: Path | str) -> str:
     """
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
-        raise CorpusError(
+        raise CorpusError(_(
             f"{name} is not {TIME_MACHINE}: {_describe(data)}. "
             f"Expected SHA-256 {SHA256} ({SIZE:,} bytes), "
             f"found {found} ({len(data):,} bytes). It will not be used."
-        )
+        ))
     return found
 
 
@@ -174,8 +175,8 @@ def set_aside(path: Path) -> str:
     try:
         path.replace(bad)
     except OSError as error:
-        return f"It could not be moved aside ({error.strerror})."
-    return f"It is kept as {bad}."
+        return _(f"It could not be moved aside ({error.strerror}).")
+    return _(f"It is kept as {bad}.")
 
 
 def adopt(source: Path) -> Path:
@@ -193,10 +194,10 @@ def store(data: bytes) -> Path:
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise CorpusError(
+        raise CorpusError(_(
             f"Cannot write {path}: {error.strerror or error}. Make the folder "
             "writable or set LABUTILS_DATA_DIR to another one."
-        ) from error
+        )) from error
     return path
 
 
@@ -229,7 +230,8 @@ def fetch(*, again: bool = False) -> Corpus:
                 TIME_MACHINE, "a download into the data folder", sha256,
                 data.decode("utf-8"), store(data),
             )
-    _failed = f"{TIME_MACHINE} could not be downloaded. " + " ".join(reasons)
+    _failed = _(
+        f"{TIME_MACHINE} could not be downloaded. {' '.join(reasons)}")
     raise DownloadError(_failed)
 
 
@@ -257,19 +259,19 @@ def _download(url: str) -> bytes:
                 data += packet
                 if time.monotonic() > end:
                     after = f"not complete after {TOTAL_SECONDS:.0f} s"
-                    raise _NoAnswerError(f"too slow ({after})")
+                    raise _NoAnswerError(_(f"too slow ({after})"))
                 if len(data) > 10 * SIZE:
-                    raise _NoAnswerError("it sends far more than the text")
+                    raise _NoAnswerError(_("it sends far more than the text"))
     except requests.HTTPError as error:
         code = error.response.status_code
-        raise _NoAnswerError(f"the server answered {code}") from error
+        raise _NoAnswerError(_(f"the server answered {code}")) from error
     except (requests.Timeout, exceptions.TimeoutError) as error:
-        raise _NoAnswerError(f"too slow ({error})") from error
+        raise _NoAnswerError(_(f"too slow ({error})")) from error
     except requests.ConnectionError as error:
-        raise _NoAnswerError("no connection") from error
+        raise _NoAnswerError(_("no connection")) from error
     except exceptions.ProtocolError as error:
         words = "the connection broke off in the middle of the text"
-        raise _NoAnswerError(words) from error
+        raise _NoAnswerError(_(words)) from error
     except (requests.RequestException, exceptions.HTTPError) as error:
         raise _NoAnswerError(str(error)) from error
     return data

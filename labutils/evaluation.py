@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from labutils.batches import SeqDataLoader
+from labutils.files import translated as _
 from labutils.models import (
     Batches,
     LanguageModel,
@@ -44,10 +45,10 @@ def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
     largest = -1 if corpus is None else int(corpus.max())
     known = getattr(model, "vocab_size", math.inf)
     if largest >= known:
-        raise ValueError(
+        raise ValueError(_(
             f"These batches hold the index {largest}, and the model knows "
             f"{known} tokens: they are of another text than the model."
-        )
+        ))
     nats, tokens, state = 0.0, 0, None
     with evaluation_mode(model):
         for X, Y in data_iter:

@@ -1,10 +1,22 @@
-"""What is written: files whole or not at all, lines on any terminal."""
+"""What is written: files whole or not at all, lines on any terminal, in the
+reader's language.
+
+English is the language of the code and the key of the catalogue beside it.
+"""
 
 import contextlib
+import gettext
+import locale
 import os
+import re
 import sys
 import tempfile
+from functools import cache, lru_cache
 from pathlib import Path
+
+LANGUAGES = ("en", "zh")
+ENGLISH = re.compile("[a-z]+ [a-z]+")
+CATALOGUES = Path(__file__).parent / "locale"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -28,14 +40,141 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def say(*words: object) -> None:
+def say(*words: object, as_it_is: bool = False) -> None:
     """Print a line; no error of the terminal ends a training by it.
+
+    It is a message, to be translated, or a text that is shown `as_it_is`.
 
     What the terminal cannot show (it is not UTF-8 on an older Windows, or in
     a file) is shown as its escape; one that was closed shows nothing.
     """
     text = " ".join(map(str, words))
+    text = text if as_it_is else translated(text)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     with contextlib.suppress(OSError, ValueError):
         print(text, flush=True)
+
+
+# ---- the reader's language
+
+
+def language() -> str:
+    """"zh" or "en": what LABUTILS_LANG says, or else the notebook's own, or
+    else the system's."""
+    asked = os.environ.get("LABUTILS_LANG", "").strip()
+    # Jupyter tells a kernel its notebook; others start it where that lies.
+    notebook = os.environ.get("JPY_SESSION_NAME")
+    with contextlib.suppress(OSError):  # the folder may be gone
+        folder = Path(notebook).parent if notebook else Path.cwd()
+        if folder.parts[-2:] == ("notebooks", "zh"):
+            asked = asked or "zh"
+        elif notebook and folder.name == "notebooks":
+            asked = asked or "en"
+    names = (os.environ.get(n) for n in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    asked = asked or next(filter(None, names), locale.getlocale()[0] or "")
+    return "zh" if asked.lower().startswith(("zh", "chinese")) else "en"
+
+
+def translated(text: object, into: str = "") -> str:
+    """A message in the reader's language, or `into` another; as it is where
+    there is no translation.
+
+    A message whose parts were filled in is known by a template in the
+    catalogue, such as "epoch {0} of {1}". What was filled in is translated in
+    turn ({0!s} in the translation keeps it as it is), and so are sentences on
+    several lines or with a semicolon between them.
+    """
+    into = into or language()
+    return str(text) if into == "en" else min(
+        _readings(str(text), into), key=lambda reading: reading[1])[0]
+
+
+@lru_cache(1000)
+def _readings(text: str, into: str) -> list[tuple[str, int]]:
+    """What a text may be, and how many English words that leaves.
+
+    The first that leaves none ends the search; one that begins with a gap
+    must be that, since almost any text has some of those words.
+    """
+    exact, templates = _catalogue(into)
+    if text in exact:
+        return [(exact[text], 0)]
+    made = _by_parts(text, into, "\n", "\n")
+    for literals, translation in (
+        *templates.get(text.partition(" ")[0], ()), *templates[""]
+    ):
+        if made and not made[-1][1]:
+            return made[-1:]
+        if (values := _values(literals, text)) is not None:
+            parts = [_Part(value, into) for value in values]
+            found = translation.format(*parts)
+            left = sum(part.left for part in parts)
+            if literals[0] or not left:
+                made.append((found, left))
+    made += _by_parts(text, into, "; ", "\N{FULLWIDTH SEMICOLON}")
+    return [*made, (text, len(ENGLISH.findall(text)))]
+
+
+def _by_parts(
+    text: str, into: str, mark: str, its: str
+) -> list[tuple[str, int]]:
+    parts = [_Part(part, into) for part in text.split(mark)]
+    return [(its.join(f"{part}" for part in parts),
+             sum(part.left for part in parts))] if parts[1:] else []
+
+
+class _Part:
+    """What is filled in: {0} is its translation, {0!s} the text itself."""
+
+    def __init__(self, text: str, into: str) -> None:
+        self.text, self.into, self.left = text, into, 0
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __format__(self, _: str) -> str:
+        found, self.left = min(_readings(self.text, self.into),
+                               key=lambda reading: reading[1])
+        return found
+
+
+Templates = dict[str, list[tuple[list[str], str]]]
+
+
+@cache
+def _catalogue(into: str) -> tuple[dict[str, str], Templates]:
+    """The messages without gaps, and those with some by their first words.
+
+    A template is what stands between its gaps; the longest come first.
+    """
+    found = gettext.translation("labutils", CATALOGUES, [into], fallback=True)
+    exact: dict[str, str] = dict(vars(found).get("_catalog", {}))
+    exact.pop("", None)  # the catalogue's own description
+    templates: Templates = {"": []}
+    for message in [message for message in exact if "{0}" in message]:
+        literals = re.split(r"\{\d+\}", message)
+        literals = [t.replace("{{", "{").replace("}}", "}") for t in literals]
+        word, space, _ = literals[0].partition(" ")
+        templates.setdefault(word if space else "", []).append(
+            (literals, exact.pop(message)))
+    for some in templates.values():
+        some.sort(key=lambda template: -sum(map(len, template[0])))
+    return exact, templates
+
+
+def _values(literals: list[str], text: str) -> list[str] | None:
+    """What fills the gaps of a template to make a text; None where it cannot.
+
+    By plain search: a regular expression could take hours over a long text.
+    """
+    first, *middle, last = literals
+    start, end, values = len(first), len(text) - len(last), []
+    if not (text.startswith(first) and text.endswith(last)):
+        return None
+    for literal in middle:
+        if (place := text.find(literal, start, max(end, 0))) < start:
+            return None
+        values.append(text[start:place])
+        start = place + len(literal)
+    return None if start > end else [*values, text[start:end]]

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from labutils import settings
+from labutils.files import translated as _
 from labutils.models import LanguageModel, device_of, evaluation_mode
 from labutils.text import Vocab
 
@@ -87,15 +88,17 @@ def probabilities(
             the model has diverged.
     """
     if not temperature >= 0:
-        raise ValueError(f"temperature is {temperature}: expected 0 or more.")
+        raise ValueError(_(
+            f"temperature is {temperature}: expected 0 or more."
+        ))
     top_k = len(logits) if top_k is None else top_k
     settings.whole_number("top_k", top_k, otherwise=", or None")
     scores = logits.detach().float().cpu()
     if not (scores < math.inf).all():  # false for what is no number, too
-        raise ValueError(
+        raise ValueError(_(
             "The model's scores are no finite numbers: it diverged in its "
             "training. Make a new model and use a smaller learning rate."
-        )
+        ))
     if temperature == 0:
         return F.one_hot(scores.argmax(), len(scores)).float()
     kept, places = scores.topk(min(top_k, len(scores)))
@@ -115,17 +118,17 @@ def encode(
             was made for another vocabulary.
     """
     if len(text) < least:
-        raise ValueError(
+        raise ValueError(_(
             f"The text {text!r} has {len(text)} characters: expected at "
             f"least {least}."
-        )
+        ))
     made_for = getattr(model, "vocab_size", len(vocab))
     if made_for != len(vocab):
-        raise ValueError(
+        raise ValueError(_(
             f"The model was made for a vocabulary of {made_for} tokens, and "
             f"this one has {len(vocab)}. Pass the vocabulary of the text that "
             "the model is for."
-        )
+        ))
     return torch.tensor([vocab[list(text)]], device=device_of(model))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy
 import torch
 
+from labutils.files import translated as _
+
 
 @dataclass(frozen=True)
 class History:
@@ -170,15 +172,15 @@ class History:
     def line(self) -> str:
         """Epoch, perplexities, speed and time left, on one line."""
         if not self.num_epochs:
-            return f"epoch    0/{self.last_epoch}"
-        line = f"epoch {self.num_epochs:4d}/{self.last_epoch}"
-        line += f"  perplexity {self.perplexity:6.2f}"
+            return _(f"epoch    0/{self.last_epoch}")
+        line = _(f"epoch {self.num_epochs:4d}/{self.last_epoch}")
+        line += _(f"  perplexity {self.perplexity:6.2f}")
         if self.held_out_epochs:
-            line += f"  held out {self.held_out:7.2f}"
-        line += f"  {self.tokens_per_second:,.0f} tokens/s"
+            line += _(f"  held out {self.held_out:7.2f}")
+        line += _(f"  {self.tokens_per_second:,.0f} tokens/s")
         if self.num_epochs < self.last_epoch:
             minutes, rest = divmod(round(self.seconds_left), 60)
-            line += f"  {minutes}:{rest:02d} left"
+            line += _(f"  {minutes}:{rest:02d} left")
         return line
 
     def time_needed(self) -> str:
@@ -189,7 +191,7 @@ class History:
         if self.seconds_left < 1:
             how_long = "Less than a second"
         epochs = f"{left:,} epochs" if left > 1 else "epoch"
-        limit, _ = self.time_limit
+        limit = self.time_limit[0]
         end = f"; it stops after {limit:g} s" if limit < math.inf else ""
         return (
             f"{how_long} for the {epochs} left on this machine "

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from labutils import settings
+from labutils.files import translated as _
 
 # A tensor (RNN, GRU) or a tuple of tensors (LSTM and models from scratch).
 State = Any
@@ -65,11 +66,11 @@ def check_fit(
     found = [tuple(p.shape) for p in parameters]
     expected = [tuple(p.shape) for p in model.parameters()]
     if found != expected:
-        raise ValueError(
+        raise ValueError(_(
             f"{source} does not fit this model: it holds parameters of the "
             f"shapes {found}, the model has {expected}. Make the model with "
             "the same layers and sizes as the saved one."
-        )
+        ))
 
 
 def copy_parameters(
@@ -151,16 +152,16 @@ class RNNModel(nn.Module):
     def __init__(self, rnn_layer: nn.RNNBase, vocab_size: int) -> None:
         super().__init__()
         if rnn_layer.input_size != vocab_size:
-            raise ValueError(
+            raise ValueError(_(
                 f"The recurrent layer has input_size {rnn_layer.input_size}: "
                 f"expected the vocabulary's size, {vocab_size}, since its "
                 "inputs are one-hot vectors."
-            )
+            ))
         if rnn_layer.batch_first:
-            raise ValueError(
+            raise ValueError(_(
                 "The recurrent layer was made with batch_first=True: expected "
                 "False, since the model puts time first."
-            )
+            ))
         self.rnn = rnn_layer
         self.vocab_size = vocab_size
         self.num_directions = 2 if rnn_layer.bidirectional else 1

@@ -14,6 +14,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
+from labutils.files import translated as _
 from labutils.history import History
 
 FIGURE_SIZE = (5.0, 3.0)  # inches
@@ -98,7 +99,7 @@ def plot_batches(
         num_tokens: how much of the text to show; what no batch reads is grey.
     """
     ax = new_axes(1.6, 0.3 * len(batches) + 0.25) if ax is None else ax
-    for bar, (_, inputs) in enumerate(batches.items()):
+    for bar, inputs in enumerate(batches.values()):
         ax.broken_barh([(0, num_tokens)], (bar - 0.4, 0.8), color=UNUSED,
                        label="" if bar else "no input")
         _draw_bar(ax, bar, [X.tolist() for X in inputs], num_tokens)
@@ -147,7 +148,7 @@ def plot_perplexity(
         x: "epoch" or "seconds" (of training).
     """
     if x not in ("epoch", "seconds"):
-        raise ValueError(f"x is {x!r}: expected 'epoch' or 'seconds'.")
+        raise ValueError(_(f"x is {x!r}: expected 'epoch' or 'seconds'."))
     ax = new_axes() if ax is None else ax
     for i, (label, history) in enumerate(histories.items()):
         colour, marker = COLOURS[i % len(COLOURS)], "osD^vP"[i % 6]

@@ -8,6 +8,7 @@ from typing import Any
 from labutils import settings
 from labutils.checkpoint import Interrupts
 from labutils.files import say
+from labutils.files import translated as _
 from labutils.history import History
 from labutils.view import Live, Unfailing, new_view
 
@@ -49,12 +50,12 @@ def replay(
         ValueError: no such run, or a number that cannot be.
     """
     if seconds is not None and speed is not None:
-        raise ValueError(
+        raise ValueError(_(
             f"seconds is {seconds} and speed is {speed}: expected one of the "
             "two, since each says how long the replay takes."
-        )
+        ))
     if seconds is not None and not seconds >= 0:
-        raise ValueError(f"seconds is {seconds}: expected 0 or more.")
+        raise ValueError(_(f"seconds is {seconds}: expected 0 or more."))
     history = load(name)
     last = history.num_epochs
     # Seconds after which each epoch is over.
@@ -124,10 +125,10 @@ def _read(name: str) -> tuple[History, dict[str, Any]]:
     """A recorded run, and the ranges of its figures on each device."""
     path = FOLDER / f"{name}.json"
     if not path.is_file():
-        raise ValueError(
+        raise ValueError(_(
             f"There is no recorded run {name!r}: expected one of "
             f"{', '.join(names())}."
-        )
+        ))
     saved = json.loads(path.read_text(encoding="utf-8"))
     return History.from_json(json.dumps(saved["history"])), saved["ranges"]
 

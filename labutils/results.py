@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from labutils import settings
 from labutils.batches import SeqDataLoader
 from labutils.evaluation import bits_per_character
+from labutils.files import translated as _
 from labutils.files import write_atomically
 from labutils.generation import longest_copy, predict
 from labutils.history import History
@@ -112,7 +113,7 @@ def summarize(
             f"  longest run copied from the training text: {len(copied)} of "
             f"{SAMPLE_LENGTH} characters"
         )
-    return "\n".join(lines) + "\n"
+    return _("\n".join(lines)) + "\n"
 
 
 def _figure(perplexity: float) -> str:
@@ -144,15 +145,15 @@ def load_weights(path: Path, model: LanguageModel) -> None:
     except (
         RuntimeError, ValueError, EOFError, pickle.UnpicklingError
     ) as error:
-        raise ValueError(
+        raise ValueError(_(
             f"{path} is damaged, or not a file of weights from "
             "save_training. Run the training and save it again."
-        ) from error
+        )) from error
     if not isinstance(saved, list):
-        raise ValueError(
+        raise ValueError(_(
             f"{path} holds a {type(saved).__name__}: expected the list of "
             "tensors that save_training writes."
-        )
+        ))
     check_fit(saved, model, str(path))
     copy_parameters(saved, model)
 
@@ -161,9 +162,9 @@ def _write(path: Path, data: bytes) -> Path:
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise OSError(
+        raise OSError(_(
             f"Cannot write {path}: {error.strerror or error}. Make the folder "
             "writable, or set LABUTILS_RESULTS_DIR to another one, and run "
             "this cell again."
-        ) from error
+        )) from error
     return path

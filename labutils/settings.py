@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labutils.files import translated as _
+
 if TYPE_CHECKING:
     import torch
 
@@ -26,6 +28,8 @@ LARGEST = 2**32 - 1
 class SettingsError(ValueError):
     """An environment variable holds a value that cannot be used."""
 
+    fault = ""  # the message without what to do
+
 
 def _read(name: str) -> str | None:
     """The variable's value; unset and blank mean the same."""
@@ -33,10 +37,10 @@ def _read(name: str) -> str | None:
 
 
 def _bad(name: str, value: str, takes: str) -> SettingsError:
-    return SettingsError(
-        f"{name}={value!r} cannot be used: it takes {takes}. "
-        f"Change it or unset {name}."
-    )
+    fault = _(f"{name}={value!r} cannot be used: it takes {takes}.")
+    error = SettingsError(f"{fault} " + _(f"Change it or unset {name}."))
+    error.fault = fault
+    return error
 
 
 def _number(name: str, smallest: int) -> int | None:
@@ -209,10 +213,10 @@ def whole_number(
     except TypeError:
         number = least - 1
     if number < least:
-        raise ValueError(
+        raise ValueError(_(
             f"{name} is {value!r}: expected a whole number, {least} or more"
             f"{otherwise}."
-        )
+        ))
     return number
 
 
@@ -227,7 +231,7 @@ def above_zero(name: str, value: Any, otherwise: str = "") -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not number > 0:
-        raise ValueError(
+        raise ValueError(_(
             f"{name} is {value!r}: expected a number above 0{otherwise}."
-        )
+        ))
     return number

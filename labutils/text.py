@@ -14,6 +14,7 @@ import torch
 
 from labutils import settings
 from labutils.corpus import read_corpus
+from labutils.files import translated as _
 
 TOKENS = ("word", "char")
 
@@ -42,9 +43,9 @@ def tokenize(lines: Iterable[str], token: str = "word") -> list[list[str]]:
         return [line.split() for line in lines]
     if token == "char":
         return [list(line) for line in lines]
-    raise ValueError(
+    raise ValueError(_(
         f"Unknown kind of token {token!r}: expected 'word' or 'char'."
-    )
+    ))
 
 
 def count_corpus(tokens: Iterable[str] | Iterable[list[str]]) -> Counter[str]:
@@ -80,10 +81,10 @@ class Vocab:
         min_freq: int = 0, reserved_tokens: Sequence[str] = (),
     ) -> None:
         if isinstance(reserved_tokens, str):
-            raise TypeError(
+            raise TypeError(_(
                 f"reserved_tokens is the string {reserved_tokens!r}: expected "
                 f"a list of tokens, such as [{reserved_tokens!r}]."
-            )
+            ))
         self.token_freqs = count_corpus(tokens).most_common()
         frequent = [t for t, freq in self.token_freqs if freq >= min_freq]
         # A dict keeps the order and the first place of a repeated token.
@@ -116,10 +117,10 @@ class Vocab:
         if not isinstance(indices, int):
             return [self.to_tokens(index) for index in indices]
         if not 0 <= indices < len(self):
-            raise IndexError(
+            raise IndexError(_(
                 f"Index {indices} is not in the vocabulary: expected 0 to "
                 f"{len(self) - 1}."
-            )
+            ))
         return self.idx_to_token[indices]
 
 

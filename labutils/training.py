@@ -22,6 +22,7 @@ from labutils.checkpoint import (
 )
 from labutils.evaluation import baselines, evaluate_perplexity, perplexity
 from labutils.files import say
+from labutils.files import translated as _
 from labutils.generation import predict
 from labutils.history import History, versions
 from labutils.models import (
@@ -263,9 +264,9 @@ def train(
             say(history.status)
     if history.diverged:
         warnings.warn(
-            "The perplexity is no finite number any more, so the training "
-            "stopped. Make a new model and use a smaller learning rate or "
-            "a smaller grad_clip.",
+            _("The perplexity is no finite number any more, so the training "
+              "stopped. Make a new model and use a smaller learning rate or "
+              "a smaller grad_clip."),
             stacklevel=2,
         )
     return history
@@ -300,9 +301,9 @@ def _save(
         save_checkpoint(checkpoint, snapshot, history)
     except OSError as error:
         warnings.warn(
-            f"The state after epoch {history.num_epochs} was not saved "
-            f"({error}). The training goes on; the file before it, if there "
-            "was one, is unharmed.",
+            _(f"The state after epoch {history.num_epochs} was not saved "
+              f"({error}). The training goes on; the file before it, if there "
+              "was one, is unharmed."),
             stacklevel=3,
         )
 
@@ -315,24 +316,24 @@ def _optimizer(
     parameters = list(model.parameters())
     if optimizer is None:
         if lr is None:
-            raise ValueError(
+            raise ValueError(_(
                 "lr is None and there is no optimizer: expected one of them."
-            )
+            ))
         return torch.optim.SGD(parameters, settings.above_zero("lr", lr))
     own = {id(p) for p in parameters}
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     foreign = sum(id(p) not in own for p in trained)
     if foreign:
-        raise ValueError(
+        raise ValueError(_(
             f"{foreign} of the optimizer's {len(trained)} parameters are not "
             "this model's, and training would leave the model as it is. Make "
             "the optimizer anew from model.parameters()."
-        )
+        ))
     used = optimizer.param_groups[0]["lr"]
     if lr is not None and float(lr) != float(used):
         warnings.warn(
-            f"lr={float(lr):g} is not used: the optimizer has its own "
-            f"learning rate, {float(used):g}. Pass None in its place.",
+            _(f"lr={float(lr):g} is not used: the optimizer has its own "
+              f"learning rate, {float(used):g}. Pass None in its place."),
             stacklevel=3,
         )
     return optimizer

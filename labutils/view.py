@@ -21,6 +21,7 @@ from PIL import Image
 
 from labutils import plots
 from labutils.files import say
+from labutils.files import translated as _
 from labutils.history import History
 
 LINES = 10
@@ -79,8 +80,8 @@ class Unfailing(View):
         except Exception as error:
             self.view = View()
             warnings.warn(
-                f"The training goes on, but cannot be shown any more "
-                f"({type(error).__name__}: {error}).", stacklevel=4,
+                _("The training goes on, but cannot be shown any more "
+                  f"({type(error).__name__}: {error})."), stacklevel=4,
             )
 
 
@@ -92,8 +93,8 @@ class Lines(View):
         epoch, last = history.num_epochs, history.last_epoch
         if epoch % every and epoch != last:
             return
-        say(history.line())
-        say(f"  {history.sample}")
+        say(history.line(), as_it_is=True)
+        say(f"  {history.sample}", as_it_is=True)
 
 
 class Still(View):
@@ -101,7 +102,7 @@ class Still(View):
 
     def finish(self, history: History, status: str) -> None:
         show_picture(Curve(history).final(history, status))
-        say(ending(history))
+        say(ending(history), as_it_is=True)
 
 
 def ending(history: History) -> str:
@@ -109,7 +110,7 @@ def ending(history: History) -> str:
     samples = history.samples
     chosen = dict.fromkeys([*samples[:1], *samples[len(samples) // 2 :][:1],
                             *samples[-1:]])
-    texts = [f"epoch {epoch:4d}: {text}" for epoch, text in chosen]
+    texts = [_(f"epoch {epoch:4d}: {text}") for epoch, text in chosen]
     return "\n".join([history.line(), *texts])
 
 

@@ -62,12 +62,9 @@ def combined(*tables: Slips, most: int = 2) -> dict[str, tuple[Any, ...]]:
         found = [name for name in names if name]
         if len(found) > most:
             break
-        words = "".join(found)
-        if len(found) > 1:
-            parts = zip(("First", "Second", "Third"), found, strict=False)
-            words = f"{('two', 'three')[len(found) - 2]} slips. " + ". ".join(
-                f"{place}: {name}" for place, name in parts)
-        made[words] = tuple(
+        words = ("", "{}", "two slips. First: {}. Second: {}",
+                 "three slips. First: {}. Second: {}. Third: {}")[len(found)]
+        made[words.format(*found)] = tuple(
             table[name] for table, name in zip(tables, names, strict=True))
     return made
 

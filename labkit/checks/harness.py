@@ -7,7 +7,6 @@ import inspect
 import os
 import random
 import sys
-import textwrap
 import threading
 import time
 import tomllib
@@ -22,8 +21,10 @@ import torch
 
 import labutils
 from labkit.checks import slips
+from labkit.terminal import columns, wrapped
 from labutils import settings
-from labutils.files import say
+from labutils.files import language, say
+from labutils.files import translated as _
 
 # For one check. The slowest takes a tenth of it; what runs longer hangs.
 SECONDS = 1.7
@@ -52,13 +53,18 @@ class CheckFailed(AssertionError):  # noqa: N818, it reads like a sentence
         self.got, self.expected, self.likely = got, expected, likely
 
     def __str__(self) -> str:
-        lines = [f"{self.check}: not right yet."]
-        for name in ("tried", "got", "expected", "likely"):
-            if text := getattr(self, name):
-                lines += textwrap.wrap(
-                    text, 75, initial_indent=f"  {name + ':':10s}",
-                    subsequent_indent=" " * 12, break_on_hyphens=False)
-        return "\n".join([*lines, f"  hint:     checks.{self.check}.hint()"])
+        lines = [_(f"{self.check}: not right yet.")]
+        for name, text in ((_("tried:"), self.tried), (_("got:"), self.got),
+                           (_("expected:"), self.expected),
+                           (_("likely:"), self.likely)):
+            if text:
+                margin = f"  {name}".ljust(12 + len(name) - columns(name))
+                lines += wrapped(_(text), 75, margin, " " * 12,
+                                 break_on_hyphens=False)
+        lines.append("  " + _("hint:").ljust(10 + len(_("hint:"))
+                                     - columns(_("hint:")))
+                     + f"checks.{self.check}.hint()")
+        return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows: the message, not the inside of the check."""
@@ -69,10 +75,10 @@ class NotWritten(CheckFailed):
     """The exercise still has its stub."""
 
     def __str__(self) -> str:
-        return (f"{self.check}: {self.got} is not written yet.\n  Replace the "
-                "line `raise NotImplementedError()` by your own lines, run "
-                "that\n  cell, then this one again. For a hint: "
-                f"checks.{self.check}.hint()")
+        return _(f"{self.check}: {self.got} is not written yet.\n  Replace "
+                 "the line `raise NotImplementedError()` by your own lines, "
+                 "run that\n  cell, then this one again. For a hint: "
+                 f"checks.{self.check}.hint()")
 
 
 def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
@@ -87,11 +93,13 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
         except CheckFailed as failed:
             failed.check = function.__name__
             raise failed from None
-        say(textwrap.fill(f"{function.__name__}: passed. {proven}", 75))
+        passed = _(f"{function.__name__}: passed.") + " " + _(proven)
+        say("\n".join(wrapped(passed)), as_it_is=True)
 
     def hint() -> None:
         """Print a hint: first a nudge, called again the idea, never code."""
-        say(textwrap.fill(next(hints), 75, break_on_hyphens=False))
+        say("\n".join(wrapped(next(hints), break_on_hyphens=False)),
+            as_it_is=True)
 
     hints = _hints(function.__name__)
     run.hint = hint  # type: ignore[attr-defined]
@@ -100,7 +108,8 @@ def check(function: Callable[[Any], str]) -> Callable[[Any], None]:
 
 def _hints(name: str) -> Iterator[str]:
     """The hints for an exercise, then where to read on; and all over again."""
-    words = tomllib.loads(HINTS.read_text(encoding="utf-8"))
+    file = HINTS.with_suffix(".zh.toml") if language() == "zh" else HINTS
+    words = tomllib.loads(file.read_text(encoding="utf-8"))
     texts = words[name]["hints"]
     while True:
         for number, text in enumerate(texts, 1):
@@ -268,7 +277,7 @@ def _stop(thread: threading.Thread) -> None:
     A bare `except` can catch one; a call that waits sees none and is left, and
     so is an import.
     """
-    for _ in range(10):
+    for _attempt in range(10):
         if not thread.is_alive():
             return
         if not _importing(thread):

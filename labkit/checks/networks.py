@@ -33,6 +33,7 @@ from labkit.checks.comparing import (
     zeros,
 )
 from labkit.checks.harness import CheckFailed, call, check, devices, trying
+from labutils.files import translated as _
 
 # (T, B, V, H): as many steps as rows among them, where a swap of the two
 # does not even change a shape; one row, one step, two tokens.
@@ -48,7 +49,7 @@ GRU = ["W_x", "W_h", "b_x", "b_h"]
 @check
 def one_hot(function) -> str:
     """Tokens to one-hot vectors, time first."""
-    for device, (T, B, V, _) in product(devices(), SHAPES):
+    for device, (T, B, V, _H) in product(devices(), SHAPES):
         # The largest token stays out of the batch: the width must not come
         # from what is in it.
         X = torch.randint(max(1, V - 1), (B, T), device=device)
@@ -267,7 +268,7 @@ def lstm(function) -> str:
 def _recurrence(function, layer_class: type, states: str) -> str:
     for device, shape in product(devices(), SHAPES):
         _parity(function, layer_class, shape, device)
-    where = " and ".join(device.type for device in devices())
+    where = _(" and ").join(device.type for device in devices())
     return (f"Logits, {states} and gradients are those of "
             f"nn.{layer_class.__name__} with the same weights, for "
             f"{len(SHAPES)} shapes (one row, one step and two tokens among "
@@ -403,7 +404,7 @@ def _later(run: Callable[[], Any], inputs) -> list[torch.Tensor]:
 @check
 def gru_cell(function) -> str:
     """One step of the GRU against nn.GRUCell."""
-    for device, (_, B, V, H) in product(devices(), SHAPES):
+    for device, (_T, B, V, H) in product(devices(), SHAPES):
         with trying(f"B = {B} rows, V = {V} inputs, H = {H} units"):
             _gru(function, B, V, H, device)
     _gradcheck(function)

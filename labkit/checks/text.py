@@ -432,7 +432,8 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
             own = finished.Vocab(some)
             if length == len(own) and given in (
                     own[_beginning(tokens, most)], own[tokens]):
-                return "; and ".join(filter(None, (name, which)))
+                return f"{name}; and {which}" if name and which else (
+                    name or which)
         if given == vocab[_beginning(tokens, most)]:
             return name
     if length == len(vocab) - 1:

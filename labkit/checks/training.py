@@ -400,8 +400,9 @@ def grad_clipping(function) -> str:
 
 
 def _clip(function, make, given: Tensors, theta: float) -> _Clipped:
-    tried = f"gradients {_first_numbers(given)}, theta = {theta}" + (
-        ", of an nn.Module" if make is _Net else "")
+    tried = f"gradients {_first_numbers(given)}, theta = {theta}"
+    if make is _Net:
+        tried = f"{tried}, of an nn.Module"
     weights = [torch.randn_like(g) for g in given]
     params = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
@@ -607,8 +608,8 @@ def _judged(step: _Step, steps: list[_Step]) -> None:
 def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
     shapes, steps = ((2, 3), (4,), (1, 1)), []
     params = [torch.randn(s, device=device).requires_grad_() for s in shapes]
-    for which in ("", ", the second step"):
-        tried = f"three parameters, lr = {lr}{which}"
+    first = f"three parameters, lr = {lr}"
+    for tried in (first, f"{first}, the second step"):
         grads = [torch.randn(s, device=device) for s in shapes]
         old = _values(params)
         for p, g in zip(params, grads, strict=True):
@@ -675,14 +676,14 @@ def _step_slip(steps: list[_Step]) -> str:
 def train_epoch(function) -> str:
     """An epoch, weight by weight."""
     for device in devices():
-        where = "" if device.type == "cpu" else f", device = {device}"
         # On steep slopes every gradient is clipped, on gentle ones none is,
         # so that its size is seen.
         for use_random_iter, steep, lr in product(
                 (False, True), (True, False), (2.0, 0.5)):
             kind_of = "random" if use_random_iter else "sequential"
-            with trying(f"three {kind_of} batches, the last one shorter, "
-                        f"lr = {lr}{where}"):
+            tried = f"three {kind_of} batches, the last one shorter, lr = {lr}"
+            with trying(tried if device.type == "cpu" else
+                        f"{tried}, device = {device}"):
                 _epoch(function, use_random_iter, device, steep, lr)
         with trying("one batch of 8 tokens, 60 times"):
             _overfits(function, device)
@@ -742,13 +743,13 @@ def _lr_slip(function, use_random_iter, device, steep) -> str:
 
 def _epoch_slips(use_random_iter: bool) -> Slips:
     (name, lost), = CARRY[use_random_iter].items()
-    attached = "state carried between random batches, and " if (
-        use_random_iter) else ""
+    attached = slips.NOT_DETACHED if not use_random_iter else (
+        f"state carried between random batches, and {slips.NOT_DETACHED}")
     large = slips.WRONG_COUNT + " (the loss that backward starts from is " \
         "too large{})"
     return {
         name: lost,
-        attached + slips.NOT_DETACHED: {"carry": "not detached"},
+        attached: {"carry": "not detached"},
         **SLIPS,
         "gradients longer than 1 in the step: no clipping, or only after the "
         "step, or to another norm": {"clip": math.inf},

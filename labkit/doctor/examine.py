@@ -22,6 +22,7 @@ from labkit.doctor import (
     python,
 )
 from labutils import settings
+from labutils.files import translated as _
 
 # Of the time there is: until when the other probes are heard before steps
 # are timed, and until when these are.
@@ -97,7 +98,7 @@ def careful(
         found.extend(check(*arguments))
     except Exception as error:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
-        words = f"could not be looked at ({words})"
+        words = _(f"could not be looked at ({words})")
         found.append(Finding(name, WARN, words))
     return found
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.doctor import BAD, NOTE, OK, WARN, Finding, mends
-from labutils import corpus, settings
+from labutils import corpus, files, settings
+from labutils.files import translated as _
 
 NO_NETWORK = (
     "(Without a network add --from FILE to the line below, with a copy.)"
@@ -39,7 +40,7 @@ def text() -> Iterator[Finding]:
     else:
         path, source = cached / corpus.FILE_NAME, "of the data folder"
         state = WARN
-        mend, hint = mends.python("-m labkit data fetch"), NO_NETWORK
+        mend, hint = mends.python("-m labkit data fetch"), _(NO_NETWORK)
         why = (
             f"until there is a copy of {corpus.TIME_MACHINE}, which a "
             f"notebook downloads if it can. {NO_NETWORK}"
@@ -48,20 +49,21 @@ def text() -> Iterator[Finding]:
             mend, why = unset, "as LABUTILS_TEXT asks."
         if asked or not os.access(path, os.F_OK):
             sha256 = corpus.practice_text().sha256[:12]
-            words = f"the practice text (SHA-256 {sha256}...), {why}"
+            words = _(f"the practice text (SHA-256 {sha256}...), {why}")
             yield Finding("text", WARN, words, mend)
             return
     try:
         found = corpus.open_time_machine(path, f"the file {source}")
     except corpus.CorpusError as error:
-        words = str(error).replace(corpus.WAYS_TO_GET_IT, hint).strip()
+        words = str(error).replace(_(corpus.WAYS_TO_GET_IT), hint).strip()
         # A hash is known by its beginning.
         words = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", words)
         yield Finding("text", state, words, mend)
         return
     yield Finding(
-        "text", OK, f"{found.name}, verified (SHA-256 {found.sha256[:12]}..., "
-        f"{corpus.SIZE:,} bytes): {path}, {source}",
+        "text", OK, _(f"{found.name}, verified (SHA-256 "
+                      f"{found.sha256[:12]}..., {corpus.SIZE:,} bytes): "
+                      f"{path}, {source}"),
     )
 
 
@@ -79,29 +81,30 @@ def variables() -> Iterator[Finding]:
         try:
             read()
         except settings.SettingsError as error:
-            words = str(error).partition(" Change it or")[0]
+            words = error.fault
             mend = mends.unset(words.partition("=")[0])
             bad.append(Finding("settings", BAD, words, mend))
     given = {
         name: value.strip() for name, value in sorted(os.environ.items())
         if name.startswith("LABUTILS_") and value.strip()
     }
-    # The settings alone read any.
-    source = Path(settings.__file__).read_text(encoding="utf-8")
+    # These alone read any.
+    source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8")
+                     for module in (settings, files))
     known = set(re.findall(r'"(LABUTILS_[A-Z_]+)"', source))
     for name in sorted(given.keys() - known):
         near = difflib.get_close_matches(name, known, 1)
-        meant = f"; perhaps {near[0]} is meant" if near else ""
-        words = f"{name} is set, and nothing reads it{meant}"
+        meant = _(f"; perhaps {near[0]} is meant") if near else ""
+        words = _(f"{name} is set, and nothing reads it{meant}")
         bad.append(Finding("settings", WARN, words, mends.unset(name)))
     words = ", ".join(f"{name}={value}" for name, value in given.items())
     if bad:
         yield from bad
     elif caps := [name for name in CAPS if name in given]:
-        words += ": trainings are capped, and say so"
+        words += _(": trainings are capped, and say so")
         yield Finding("settings", NOTE, words, mends.unset(*caps))
     else:
-        words = words or "no LABUTILS_* variable is set"
+        words = words or _("no LABUTILS_* variable is set")
         yield Finding("settings", OK, words)
 
 
@@ -121,8 +124,8 @@ def check() -> Iterator[Finding]:
     notebooks, copy = home / "notebooks", Path.home() / f"{home.name}-of-mine"
     if notebooks.is_dir() and (problem := try_to_write(notebooks)):
         yield Finding(
-            "notebooks", WARN, f"{notebooks}: {problem}; what you change "
-            "cannot be saved", _owned(notebooks)
+            "notebooks", WARN, _(f"{notebooks}: {problem}; what you change "
+                                 "cannot be saved"), _owned(notebooks)
             or f"cp -r {mends.shown(home)} {mends.shown(copy)}",
         )
 
@@ -132,15 +135,15 @@ def folder(name: str, variable: str, path: Path, state: str) -> Finding:
     where nothing can be written."""
     problem = try_to_write(path)
     free = shutil.disk_usage(_existing(path)).free
-    words = f"{path}: only {_size(free)} are free there"
+    words = _(f"{path}: only {_size(free)} are free there")
     if not problem and free >= SCARCE:
-        words = f"{path}: can be written, {_size(free)} free"
+        words = _(f"{path}: can be written, {_size(free)} free")
         return Finding(name, OK, words)
     mend = mends.put(variable, another(f"labutils-{name}"))
     if problem:
         words, mend = f"{path}: {problem}", _owned(path) or mend
     elif free >= TOO_LITTLE:
-        words, state = f"{words}, which may not do", WARN
+        words, state = _(f"{words}, which may not do"), WARN
     return Finding(name, state, words, mend)
 
 
@@ -156,8 +159,8 @@ def try_to_write(folder: Path) -> str:
             os.fsync(stream.fileno())
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return f"no room for a file ({error.strerror})"
-        return f"cannot be written ({error.strerror})"
+            return _(f"no room for a file ({error.strerror})")
+        return _(f"cannot be written ({error.strerror})")
     return ""
 
 

@@ -14,6 +14,7 @@ from labkit.doctor.folders import another, try_to_write
 from labkit.doctor.mends import ROOT, installed
 from labkit.doctor.python import is_in, site_packages
 from labutils import settings
+from labutils.files import translated as _
 
 NAME = "python3"  # the kernel that the notebooks name
 EXTENSION = "@jupyter-widgets/jupyterlab-manager"
@@ -32,7 +33,7 @@ def kernels(answer: Answer) -> Iterator[Finding]:
     runtime = facts.get("runtime")
     if runtime and (problem := try_to_write(Path(runtime))):
         yield Finding(
-            "jupyter", BAD, f"Jupyter's own folder {runtime}: {problem}",
+            "jupyter", BAD, _(f"Jupyter's own folder {runtime}: {problem}"),
             mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")),
         )
     others = ", ".join(
@@ -42,28 +43,29 @@ def kernels(answer: Answer) -> Iterator[Finding]:
     )
     if others:
         yield Finding(
-            "kernels", NOTE, f"JupyterLab also offers {others}: keep to "
-            f"{NAME}, the one that the notebooks name",
+            "kernels", NOTE, _(f"JupyterLab also offers {others}: keep to "
+                               f"{NAME}, the one that the notebooks name"),
         )
     found = shutil.which("jupyter")
     own = Path(sys.executable).parent / "jupyter"
     if found and own.exists() and Path(found).parent != own.parent:
         yield Finding(
-            "command", NOTE, f"the word jupyter starts {found}, which is of "
-            "another environment; start this one's",
+            "command", NOTE, _(
+                f"the word jupyter starts {found}, which is of another "
+                "environment; start this one's"),
             mends.start(own, "lab", mends.shown(settings.home())),
         )
 
 
 def _kernel(facts: dict[str, Any], trouble: str) -> Finding:
     if "kernel_dirs" not in facts:
-        words = f"Jupyter does not work: {trouble}"
+        words = _(f"Jupyter does not work: {trouble}")
         return Finding("kernel", BAD, words, mends.install())
     if "kernel" in facts:
         return _answered(facts)
-    words = f"{NAME} of {facts.get('spec') or 'an unknown place'}"
+    words = _(f"{NAME} of {facts.get('spec') or 'an unknown place'}")
     if facts.get("late") or "too long" in trouble:
-        words += (
+        words += _(
             " did not answer in time: this machine is slow, or busy, or a "
             "firewall keeps programs from talking to each other"
         )
@@ -72,29 +74,31 @@ def _kernel(facts: dict[str, Any], trouble: str) -> Finding:
     if Path(program).is_absolute():
         words += f" ({program})"
     reason = facts.get("kernel_said") or facts.get("kernel_error") or trouble
-    words += f" does not start: {reason}"
+    words += _(f" does not start: {reason}")
     return Finding("kernel", BAD, words, _mend(facts))
 
 
 def _answered(facts: dict[str, Any]) -> Finding:
     """The kernel runs: what is it, and would it import what is installed?"""
     kernel, state = facts["kernel"], OK
-    words = f"{NAME} runs {kernel['executable']} ({kernel['version']})"
+    words = _(f"{NAME} runs {kernel['executable']} ({kernel['version']})")
     elsewhere = Path(kernel["prefix"]).resolve() != Path(sys.prefix).resolve()
     if elsewhere:
         state = WARN
-        words += f", another environment (kernel in {facts.get('spec', '')})"
+        words += _(
+            f", another environment (kernel in {facts.get('spec', '')})")
     for module, worse in (("labutils", WARN), ("torch", BAD)):
         if not kernel[module]:
             state = BAD
-            words += f"; {module} is not installed there"
+            words += _(f"; {module} is not installed there")
         elif not elsewhere:
             place = ROOT if module == "labutils" else site_packages(module)
             if not is_in(Path(kernel[module]), place):
                 state = BAD if state == BAD else worse
-                words += f"; its {module} is {kernel[module]}, not in {place}"
+                words += _(
+                    f"; its {module} is {kernel[module]}, not in {place}")
     if state == OK:
-        words += "; it starts, and finds labutils and torch"
+        words += _("; it starts, and finds labutils and torch")
         return Finding("kernel", OK, words)
     # A kernel with variables of its own may import from elsewhere, too.
     own = elsewhere or facts.get("env")
@@ -132,18 +136,18 @@ def widgets(answer: Answer) -> Iterator[Finding]:
     fronts = [_version(place) for place in found]
     fitting = [front.startswith(f"{GENERATION}.") for front in fronts]
     if not found:
-        words = (
+        words = _(
             f"ipywidgets {back} has no front end: JupyterLab has no extension "
             f"{EXTENSION}"
         )
     else:
-        words = f"ipywidgets {back}, front end {fronts[0]}"
+        words = _(f"ipywidgets {back}, front end {fronts[0]}")
         if not fitting[0]:
-            words += f": they do not fit (front end in {found[0]})"
+            words += _(f": they do not fit (front end in {found[0]})")
             if any(fitting):  # it hides a right one
                 mend = f"rm -r {mends.shown(found[0])}"
         elif _disabled(facts["configs"]):
-            words += ", but the extension is disabled"
+            words += _(", but the extension is disabled")
             mend = mends.python(
                 "-m jupyterlab.labextensions enable", EXTENSION
             )

@@ -10,6 +10,7 @@ from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
 from labkit.doctor.python import full_course
 from labkit.report.browser import BrowserError, find
 from labutils import settings
+from labutils.files import translated as _
 
 # A notebook's kernel takes some 700 MB, JupyterLab and a page as much again.
 SCARCE, TOO_LITTLE = 1.5, 0.5  # GB
@@ -24,31 +25,32 @@ def device(libraries: Answer) -> Iterator[Finding]:
     facts, trouble = libraries.facts, libraries.trouble
     state, mend = OK, ""
     if "device" not in facts and "too long" in trouble:
-        state, words = WARN, "PyTorch was not ready in time"
+        state, words = WARN, _("PyTorch was not ready in time")
         mend = mends.longer()
     elif "device" not in facts:
-        state, words = BAD, f"PyTorch does not work: {trouble}"
+        state, words = BAD, _(f"PyTorch does not work: {trouble}")
         there = mends.installed("torch")
         mend = mends.reinstall("torch") if there else mends.install()
     elif "bad_device" in facts:
-        state, words = BAD, facts["bad_device"].partition(" Change it or")[0]
+        state, words = BAD, facts["bad_device"]
         mend = mends.unset("LABUTILS_DEVICE")
     else:
         words, threads, cores = facts["device"], facts["threads"], _cores()
         if facts["device_name"]:
             words += f" ({facts['device_name']})"
-        words += f", {threads} thread{'s' * (threads > 1)}"
-        words += f" on {cores} core{'s' * (cores > 1)}"
+        words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
+        words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
         if asked := os.environ.get("OMP_NUM_THREADS"):
-            words += f", as OMP_NUM_THREADS={asked} asks"
+            words += _(f", as OMP_NUM_THREADS={asked} asks")
         if mends.has_nvidia_gpu() and not facts["gpu"]:
             state, build = NOTE, facts["cuda"]
-            words += "; there is an NVIDIA GPU, " + (
-                f"but its driver does not fit PyTorch's CUDA {build}" if build
-                else "and this PyTorch is built for the CPU alone"
+            words += _(
+                "; there is an NVIDIA GPU, but its driver does not fit "
+                f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
+                "GPU, and this PyTorch is built for the CPU alone"
             )
         elif threads > cores:
-            state, words = WARN, f"{words}: they wait for each other"
+            state, words = WARN, _(f"{words}: they wait for each other")
             mend = mends.unset("OMP_NUM_THREADS")
     yield Finding("device", state, words, mend)
 
@@ -66,31 +68,32 @@ def trainings(libraries: Answer) -> Iterator[Finding]:
     if "device" not in facts:
         return
     if "step" not in facts:
-        reason = libraries.trouble or "no time was left"
+        reason = libraries.trouble or _("no time was left")
         yield Finding(
-            "training", WARN, "no step was timed: the machine is too busy, or "
-            f"slow ({reason})", mends.longer(),
+            "training", WARN, _("no step was timed: the machine is too busy, "
+                                f"or slow ({reason})"), mends.longer(),
         )
         return
-    words = f"{facts['step']:.0f} milliseconds, of the LSTM of two layers"
+    words = _(
+        f"{facts['step']:.0f} milliseconds, of the LSTM of two layers")
     yield Finding("a step", OK, words)
     total = sum(facts["estimates"].values())
     each = ", ".join(
-        f"notebook {notebook}: {_minutes(seconds)}"
+        _(f"notebook {notebook}: {_minutes(seconds)}")
         for notebook, seconds in facts["estimates"].items()
     )
-    words = (
+    words = _(
         f"about {each}; {_minutes(total)} in all, {facts['ratio']:.1f} times "
         "the time of the recorded runs"
     )
     if cap := os.environ.get("LABUTILS_EPOCHS", "").strip():
-        words += f", with LABUTILS_EPOCHS={cap}"
+        words += _(f", with LABUTILS_EPOCHS={cap}")
     state, mend = OK, ""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load >= _cores() + 1:  # the figures are too long
-        words += f" (other programs are running, load {load:.1f})"
+        words += _(f" (other programs are running, load {load:.1f})")
     elif total >= LONG:
-        words += ": long; with the line below they stop earlier, and say so"
+        words += _(": long; with the line below they stop earlier, and say so")
         state, mend = WARN, mends.put("LABUTILS_EPOCHS", "100")
     yield Finding("trainings", state, words, mend)
 
@@ -103,14 +106,15 @@ def memory(libraries: Answer) -> Iterator[Finding]:
     """The line about free memory."""
     if "memory" not in libraries.facts:
         reason = libraries.facts.get("no_memory") or libraries.trouble
-        yield Finding("memory", NOTE, f"could not be asked ({reason})")
+        yield Finding("memory", NOTE, _(f"could not be asked ({reason})"))
         return
     free = libraries.facts["memory"] / 10**9
     state = BAD if free < TOO_LITTLE else WARN if free < SCARCE else OK
-    words = f"{free:.1f} GB free"
+    words = _(f"{free:.1f} GB free")
     if state != OK:
-        words += ": too little for a notebook" if state == BAD else ": little"
-        words += (
+        words += _(
+            ": too little for a notebook" if state == BAD else ": little")
+        words += _(
             "; close other programs and notebooks that you do not use (in "
             "JupyterLab: Kernel, Shut Down All Kernels)"
         )
@@ -127,16 +131,17 @@ def fonts(libraries: Answer) -> Iterator[Finding]:
         return  # said among the packages
     if (families := facts.get("fonts")) is None:
         reason = facts.get("no_fonts") or libraries.trouble
-        state, words = NOTE, f"matplotlib did not say ({reason})"
+        state, words = NOTE, _(f"matplotlib did not say ({reason})")
         if "too long" in reason:  # such as the first time, when it lists them
             mend = mends.longer()
     elif families:
-        more = f" and {len(families) - 2} more" if len(families) > 2 else ""
-        words = f"with Chinese letters: {', '.join(families[:2])}{more}"
+        more = _(f" and {len(families) - 2} more") if len(families) > 2 else ""
+        words = _(f"with Chinese letters: {', '.join(families[:2])}{more}")
     else:
         # Whoever works in Chinese will miss them.
         state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
-        words = "none with Chinese letters: in pictures they are empty boxes"
+        words = _(
+            "none with Chinese letters: in pictures they are empty boxes")
         # Matplotlib looks for new fonts only when its list is gone.
         mend = f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json"
         # Windows and macOS come with such fonts.
@@ -151,7 +156,7 @@ def browser() -> Iterator[Finding]:
     try:
         words = str(find())
     except BrowserError:
-        state, words = NOTE, (
+        state, words = NOTE, _(
             "no Chromium, Chrome or Edge: needed for PDF files and browser "
             "tests alone"
         )
@@ -159,12 +164,12 @@ def browser() -> Iterator[Finding]:
             mend = "sudo apt-get install chromium"
     else:
         if not (settings.home() / "tests").is_dir():
-            words += ", for PDF files"
+            words += _(", for PDF files")
         elif driver := mends.installed("playwright"):
-            words += f", playwright {driver}"
+            words += _(f", playwright {driver}")
         else:
             state, mend = NOTE, mends.install("dev")
-            words += "; no playwright, which the browser tests need"
+            words += _("; no playwright, which the browser tests need")
     yield Finding("browser", state, words, mend)
 
 
@@ -179,10 +184,10 @@ def sandbox() -> Iterator[Finding]:
             stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )
         said = done.stderr.decode("utf-8", "replace").strip()
-        words = f"{found} does not work: {said}"
+        words = _(f"{found} does not work: {said}")
         if not done.returncode:
-            state, words = OK, f"{found} works, for grading"
+            state, words = OK, _(f"{found} works, for grading")
     else:
-        words = "no bubblewrap, which grading needs"
+        words = _("no bubblewrap, which grading needs")
         mend = "sudo apt-get install bubblewrap"
     yield Finding("sandbox", state, words, mend)

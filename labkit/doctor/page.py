@@ -3,9 +3,10 @@
 import dataclasses
 import json
 import shutil
-import textwrap
 
 from labkit.doctor import BAD, WARN, Finding
+from labkit.terminal import columns, wrapped
+from labutils.files import translated as _
 
 STATE, NAME = 6, 12  # characters of the first two columns
 WIDEST = 100  # a line that is longer reads badly
@@ -22,19 +23,19 @@ def page(sections: dict[str, list[Finding]]) -> str:
     lines = []
     for title, findings in sections.items():
         if findings:
-            lines.append(title)
+            lines.append(_(title))
             lines += [line for f in findings for line in _lines(f, width)]
             lines.append("")
     verdict = [
-        f"{words}: {', '.join(names)}."
+        _(f"{words}: {', '.join(map(_, names))}.")
         for words, state in (
             ("Does not work", BAD), ("Works, with a warning", WARN),
         ) if (names := _named(sections, state))
     ]
     if verdict:
-        verdict.append("Each line after a > mends the one above it.")
-    words = " ".join(verdict) or "All is well."
-    return "\n".join([*lines, *textwrap.wrap(words, width)])
+        verdict.append(_("Each line after a > mends the one above it."))
+    words = " ".join(verdict) or _("All is well.")
+    return "\n".join([*lines, *wrapped(words, width)])
 
 
 def as_json(sections: dict[str, list[Finding]]) -> str:
@@ -51,10 +52,11 @@ def as_json(sections: dict[str, list[Finding]]) -> str:
 def _lines(finding: Finding, width: int) -> list[str]:
     """A line of findings, broken where the terminal ends, and the mend."""
     margin = " " * (2 + STATE + NAME)
-    lines = textwrap.wrap(
-        finding.found, width,
-        initial_indent=f"  {finding.state:{STATE}}{finding.name:{NAME}}",
-        subsequent_indent=margin,
+    state, name = _(finding.state), _(finding.name)
+    state = state.ljust(STATE + len(state) - columns(state))
+    name = name.ljust(NAME + len(name) - columns(name))
+    lines = wrapped(
+        finding.found, width, f"  {state}{name}", margin,
         break_long_words=False,  # a path that is broken cannot be copied
         break_on_hyphens=False,
     )

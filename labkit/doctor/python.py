@@ -12,6 +12,7 @@ from typing import Any
 from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
 from labkit.doctor.mends import NEEDED, ROOT, installed
 from labutils import settings
+from labutils.files import translated as _
 
 # Of each module that is imported, the package that brings it.
 PACKAGES = {
@@ -28,9 +29,10 @@ def full_course() -> bool:
 def interpreter() -> Iterator[Finding]:
     """The lines about the course's folder and about Python."""
     home, state = settings.home(), OK
-    words = f"{home}, {'the course' if full_course() else 'student edition'}"
+    edition = "the course" if full_course() else "student edition"
+    words = f"{home}, {_(edition)}"
     if not (home / "notebooks").is_dir():
-        state, words = NOTE, (
+        state, words = NOTE, _(
             f"labutils in {ROOT}, without the course's folder; data/ and "
             f"results/ are in {home}"
         )
@@ -39,7 +41,7 @@ def interpreter() -> Iterator[Finding]:
     words = f"{platform.python_version()}, {mends.shown(sys.executable)}"
     if state == NOTE:
         own = mends.own_python().parents[1]
-        words += f"; the course has an environment of its own, {own}"
+        words += _(f"; the course has an environment of its own, {own}")
     yield Finding("Python", state, words)
 
 
@@ -52,30 +54,30 @@ def packages() -> Iterator[Finding]:
     needed = [one for extra in NEEDED for one in asked.pop(extra, [])]
     if not needed:
         yield Finding(
-            "packages", BAD, "labutils is not installed here, and there is "
-            "no list of what it needs", mends.install(),
+            "packages", BAD, _("labutils is not installed here, and there is "
+                               "no list of what it needs"), mends.install(),
         )
         return
     missing, bad, other = [], [], []
     for one in needed:
         version, exact = installed(one.name), tested.get(mends.plain(one.name))
-        said = f"{one.name} is {version}"
+        said = _(f"{one.name} is {version}")
         if version is None:
             missing.append(one.name)
         # +cpu and the like fit.
         elif not one.specifier.contains(version, prereleases=True):
-            bad.append(f"{said}, needed is {one.specifier}")
+            bad.append(_(f"{said}, needed is {one.specifier}"))
         elif exact and not exact.specifier.contains(version, prereleases=True):
             instead = str(exact.specifier).removeprefix("==")
-            other.append(f"{said}, tested was {instead}")
+            other.append(_(f"{said}, tested was {instead}"))
     if missing:
-        bad.insert(0, f"missing: {', '.join(missing)}")
+        bad.insert(0, _(f"missing: {', '.join(missing)}"))
     if bad or other:
         state, words = BAD if bad else WARN, "; ".join(bad + other)
         yield Finding("packages", state, words, mends.install())
     else:
-        words = ", in the versions tested" if tested else ""
-        yield Finding("packages", OK, f"all {len(needed)} as needed{words}")
+        words = _(", in the versions tested") if tested else ""
+        yield Finding("packages", OK, _(f"all {len(needed)} as needed{words}"))
     # A student's installation has none of the other extras.
     if full_course():
         yield _extras(asked)
@@ -88,8 +90,8 @@ def _extras(asked: dict[str, list[Any]]) -> Finding:
         for extra, its in asked.items()
     }
     there = [extra for extra, names in missing.items() if not names]
-    words = [f"installed: {', '.join(there) or 'none'}"] + [
-        f"not {extra} ({', '.join(names)})"
+    words = [_(f"installed: {', '.join(there) or 'none'}")] + [
+        _(f"not {extra} ({', '.join(names)})")
         for extra, names in missing.items() if names
     ]
     state = NOTE if len(words) > 1 else OK
@@ -106,13 +108,13 @@ def imports(libraries: Answer) -> Iterator[Finding]:
     dying = libraries.facts.get("importing")
     if dying and "too long" in trouble:
         problems.append((
-            WARN, f"{dying} was not imported within the doctor's time: the "
-            "first import, or one on a busy machine, takes longer",
+            WARN, _(f"{dying} was not imported within the doctor's time: the "
+                    "first import, or one on a busy machine, takes longer"),
             mends.longer(),
         ))
     elif dying:
         mend = mends.reinstall(PACKAGES.get(dying, dying))
-        problems.append((BAD, f"importing {dying}: {trouble}", mend))
+        problems.append((BAD, _(f"importing {dying}: {trouble}"), mend))
     for module, package in PACKAGES.items():
         if module in found and installed(package):
             words, mend = _import(module, package, **found[module])
@@ -122,13 +124,14 @@ def imports(libraries: Answer) -> Iterator[Finding]:
     own = found.get("labutils", {})
     file = Path(own.get("file") or ROOT / "labutils" / "__init__.py")
     if not problems and "error" in own:
-        words = f"labutils does not import: {own['error']}"
+        words = _(f"labutils does not import: {own['error']}")
         problems.append((BAD, words, mends.install()))
     elif not problems and file.resolve().parents[1] != ROOT:
         change = f"cd {mends.shown(settings.home())}"
         problems.append((
-            WARN, f"import labutils finds {file.parent}, the doctor is of "
-            f"{ROOT / 'labutils'}", mends.then(change, mends.install()),
+            WARN, _(f"import labutils finds {file.parent}, the doctor is of "
+                    f"{ROOT / 'labutils'}"),
+            mends.then(change, mends.install()),
         ))
     names = ", ".join(name for name in found if "error" not in found[name])
     if names and not problems:
@@ -150,17 +153,17 @@ def _import(
         first = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         if own.parent in [Path(part).absolute() for part in first]:
             again = mends.unset("PYTHONPATH")
-        what = f"{version} in {own}" if version else own
-        words = f"import {module} finds {what}, not the installed package"
+        what = _(f"{version} in {own}") if version else own
+        words = _(f"import {module} finds {what}, not the installed package")
         return words, again
     if error:
         # It may be there, and lack what it imports itself.
         mend = mends.install() if "No module named" in error else again
-        return f"{module} does not import: {error}", mend
+        return _(f"{module} does not import: {error}"), mend
     if version.partition("+")[0] == asked.partition("+")[0]:
         return "", ""
     said = version or "nothing"
-    return f"{module} says that it is {said}, installed is {asked}", again
+    return _(f"{module} says that it is {said}, installed is {asked}"), again
 
 
 def site_packages(package: str) -> Path:
@@ -182,7 +185,8 @@ def hidden() -> Iterator[Finding]:
     for path in sorted((settings.home() / "notebooks").glob("*.py")):
         if path.stem in names:
             yield Finding(
-                "file names", BAD, f"{path} hides the module {path.stem} from "
-                "the notebooks", f"mv {mends.shown(path)} "
+                "file names", BAD, _(f"{path} hides the module {path.stem} "
+                                     "from the notebooks"),
+                f"mv {mends.shown(path)} "
                 f"{mends.shown(path.with_name(f'my_{path.name}'))}",
             )

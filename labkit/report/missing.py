@@ -11,11 +11,14 @@ from labkit.report.cells import STUB
 from labkit.report.gathering import Gathered
 from labutils import recorded
 from labutils.corpus import SHA256, TIME_MACHINE
+from labutils.files import LANGUAGES, translated
 from labutils.history import History
 
 MOST = 6  # names in one line
 LONGEST = 500  # characters of it
-CORPUS = re.compile(r"^[Cc]orpus: (.+?)(?:, from .*)?$", re.MULTILINE)
+CORPUS = re.compile(
+    r"^(?:[Cc]orpus: |语料库\uff1a)(.+?)(?:, from .*|\uff0c来自.*)?$",
+    re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
                if cell.kind == "exercise"}
     answers = {cell.name for cell in cells if cell.kind == "answer"}
     passed = [c.name for c in code if c.kind == "check"
-              and f"{c.name}: passed" in c.text]
+              and any(translated(f"{c.name}: passed", language) in c.text
+                      for language in LANGUAGES)]
     # A notebook that was not executed at all is said to be that alone.
     return {
         "cells_left": [f"{c.number}" for c in code if run and not c.count],

@@ -11,7 +11,9 @@ from labkit.report.document import Student
 from labkit.report.gathering import Gathered, gather
 from labkit.report.missing import problems
 from labutils import settings
-from labutils.files import write_atomically
+from labutils.files import language as readers_language
+from labutils.files import say, write_atomically
+from labutils.files import translated as _
 
 # Windows takes none of these in a file's name.
 FORBIDDEN = set('<>:"/\\|?*')
@@ -48,11 +50,11 @@ def write_report(
     gathered = gather(notebooks)
     missing = problems(gathered)
     for one in gathered:  # which file is used
-        print(f"{one.lesson.stem}: {one.path or 'not found'}")
+        say(f"{one.lesson.stem}: {one.path or _('not found')}")
     if missing:
-        print("Missing, or not in order:")
+        say("Missing, or not in order:")
         for problem in missing:
-            print(f"  {problem.in_words('en')}")
+            say(f"  {problem.in_words(readers_language())}")
     if missing and not allow_incomplete:
         raise RuntimeError(
             "the report would be incomplete, for the reasons listed above; "

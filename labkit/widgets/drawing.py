@@ -8,6 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
+from labutils.files import translated as _
 from labutils.plots import COLOURS
 from labutils.text import Vocab
 
@@ -39,7 +40,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def header(*names: str) -> list[str]:
-    return [cell(name, tag="th") for name in names]
+    return [cell(_(name), tag="th") for name in names]
 
 
 def shade(share: float) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from labutils.files import translated as _
 from labutils.generation import encode, probabilities
 from labutils.models import (
     LanguageModel,
@@ -137,16 +138,16 @@ def gradient_norms(
 def _begin(model: LanguageModel) -> State:
     """The first state of a model that can be followed step by step."""
     if getattr(model, "num_directions", 1) != 1:
-        raise ValueError(
+        raise ValueError(_(
             "This model reads in two directions: expected one, since a step "
             "cannot be looked at before the text has ended."
-        )
+        ))
     state = model.begin_state(1, device_of(model))
     if not all(map(torch.is_tensor, _tensors(state))):
-        raise ValueError(
+        raise ValueError(_(
             "This model's state holds more than tensors: expected a tensor or "
             "a tuple of tensors, as those of nn.GRU and nn.LSTM."
-        )
+        ))
     return state
 
 
@@ -191,7 +192,8 @@ def _weights(
         return ("input", "forget", "output"), W_x, W_h, b
     rnn = model.rnn if isinstance(model, RNNModel) else None
     if not isinstance(rnn, nn.LSTM | nn.GRU):
-        raise ValueError("This model has no gates: expected an LSTM or a GRU.")
+        raise ValueError(_(
+            "This model has no gates: expected an LSTM or a GRU."))
     zero = torch.zeros((), device="cpu")  # in a bias's place; for any device
     W_x, W_h, b_x, b_h = (
         getattr(rnn, f"{name}_l{layer}", zero)

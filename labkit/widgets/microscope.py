@@ -20,6 +20,7 @@ from labkit.widgets.drawing import (
     visible,
 )
 from labkit.widgets.panel import Control, Page, new_figure
+from labutils.files import translated as _
 from labutils.models import LanguageModel
 from labutils.plots import COLOURS, STYLES
 from labutils.text import Vocab
@@ -46,19 +47,19 @@ def microscope(
     """
     panel.check_models(models, vocab)
     if first not in LOOKS:
-        raise ValueError(
+        raise ValueError(_(
             f"There is no {first!r} to look at: expected one of "
             f"{', '.join(LOOKS)}."
-        )
+        ))
 
     def draw(
         model: str, show: str, text: str, layer: int, units: int
     ) -> Page:
         if len(text) > LONGEST:
-            raise ValueError(
+            raise ValueError(_(
                 f"The text has {len(text)} characters: {LONGEST} at most can "
                 "be read below a picture. Shorten it."
-            )
+            ))
         panel.check_text(text, vocab)
         subject = Subject(model, models[model], vocab, text, layer, units)
         return LOOKS[show](subject)
@@ -120,7 +121,7 @@ def surprise(subject: Subject) -> Page:
     # Above the bars: any of them may be the highest.
     ax.set_ylim(0, 1.2 * max(guessing, *bits))
     ax.legend(frameon=False, loc="upper right")
-    said = (
+    said = _(
         f"{mean:.2f} bits a character, perplexity {2 ** mean:.2f}; blind "
         f"guessing costs {guessing:.2f} bits."
     )
@@ -139,7 +140,7 @@ def surprise(subject: Subject) -> Page:
         ]
     pairs = zip(map(visible, subject.text), numbers, strict=True)
     return Page(
-        figure, f"surprise of each character of {subject.text!r}",
+        figure, _(f"surprise of each character of {subject.text!r}"),
         paragraph(said) + table(rows),
         "\n".join([said, " ".join(map(":".join, pairs))]),
     )
@@ -233,9 +234,10 @@ def _heat_maps(
 def _with_table(
     figure: Any, what: str, subject: Subject, rows: list[list[str]]
 ) -> Page:
+    rows = [[_(x) for x in line] for line in rows]
     names, *lines = rows
     return Page(
-        figure, f"{what} at each character of {subject.text!r}",
+        figure, _(f"{what} at each character of {subject.text!r}"),
         table([header(*names), *([cell(x) for x in line] for line in lines)]),
         "\n".join("  ".join(line).strip() for line in rows),
     )

@@ -18,6 +18,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from labkit.widgets.drawing import FONT
+from labutils.files import say
+from labutils.files import translated as _
 from labutils.generation import encode
 from labutils.models import LanguageModel
 from labutils.text import Vocab
@@ -76,13 +78,13 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
     view = new_view()
     values: dict[str, Any] = {c.name: c.value for c in controls}
     if isinstance(view, Lines):
-        print(_page(draw, values).plain)  # a terminal
+        say(_page(draw, values).plain, as_it_is=True)  # a terminal
         return
     screen = _Screen()
     moving = _widgets(controls) if isinstance(view, Live) else {}
     screen.show(_page(draw, values))
 
-    def changed(_: object) -> None:
+    def changed(event: object) -> None:
         values = {name: widget.value for name, widget in moving.items()}
         screen.show(_page(draw, values, moved=True))
 
@@ -102,18 +104,19 @@ def _page(
         with matplotlib.rc_context(FONTS):
             return draw(**values)
     except ValueError as error:
-        lead, words = "Please set another value.", str(error)
+        lead, words = _("Please set another value."), str(error)
     except Exception as error:
         if not moved:
             raise
         # A traceback of a callback would be seen by nobody.
-        lead, words = "This did not work.", f"{type(error).__name__}: {error}"
+        lead = _("This did not work.")
+        words = f"{type(error).__name__}: {error}"
     figure, nothing = new_figure(0.4), "no picture for these values"
     figure.text(0.5, 0.5, nothing, color="#555555", ha="center", va="center",
                 fontsize=FONTS["font.size"])
     html = f"<strong>{lead}</strong> {escape(words)}"
     html = f'<p role="alert" style="{FONT}">{html}</p>'
-    return Page(figure, nothing, html, words)
+    return Page(figure, _(nothing), html, words)
 
 
 def _png(figure: Figure) -> bytes:
@@ -156,13 +159,15 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
     }
     made = {}
     for control in controls:
+        hint = _(control.hint)
         match control.among:
             case None:
-                kind, options = w.Text, field | {"placeholder": control.hint}
+                kind, options = w.Text, field | {"placeholder": hint}
             case list(names):
                 # Not a drop-down: JupyterLab takes the arrow keys from it.
                 kind, options = w.ToggleButtons, {
-                    "options": names, "tooltips": [control.hint] * len(names),
+                    "options": [(_(name), name) for name in names],
+                    "tooltips": [hint] * len(names),
                     "style": {**style, "button_width": "auto"},
                     "layout": {"width": "100%"},
                 }
@@ -173,7 +178,7 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
                 kind, options = w.FloatSlider, field | {
                     "min": low, "max": high, "step": step}
         made[control.name] = kind(
-            description=control.label, tooltip=control.hint,
+            description=_(control.label), tooltip=hint,
             value=control.value, **options,
         )
     panel = w.Box(
@@ -190,19 +195,19 @@ def check_models(models: Models, vocab: Vocab, least: int = 1) -> None:
     """Refuse what is no dictionary of models over the vocabulary."""
     example = "such as {'RNN': rnn, 'LSTM': lstm}"
     if not isinstance(models, Mapping):
-        raise TypeError(
+        raise TypeError(_(
             f"models is of type {type(models).__name__}: expected a "
             f"dictionary from names to models, {example}."
-        )
+        ))
     if len(models) < least:
-        raise ValueError(
+        raise ValueError(_(
             f"models holds {len(models)}: expected {least} or more, {example}."
-        )
+        ))
     for name, model in models.items():
         try:
             encode(" ", model, vocab)
         except ValueError as error:
-            raise ValueError(f"{name!r}: {error}") from None
+            raise ValueError(_(f"{name!r}: {error}")) from None
 
 
 def check_text(text: str, vocab: Vocab) -> None:
@@ -211,7 +216,7 @@ def check_text(text: str, vocab: Vocab) -> None:
         known = "".join(
             sorted(t for t in vocab.idx_to_token if len(t) == 1 and t != " ")
         )
-        raise ValueError(
+        raise ValueError(_(
             f"Not in the vocabulary: {', '.join(map(repr, unknown))}. The "
             f"models know the space and {known[:60]}"
-        )
+        ))

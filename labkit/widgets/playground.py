@@ -18,6 +18,7 @@ from labkit.widgets.drawing import (
 )
 from labkit.widgets.inspection import surprises
 from labkit.widgets.panel import Control, Models, Page, new_figure
+from labutils.files import translated as _
 from labutils.generation import next_distribution, predict
 from labutils.models import LanguageModel
 from labutils.text import Vocab
@@ -61,8 +62,8 @@ def playground(models: Models, vocab: Vocab) -> None:
         likeliest = vocab.to_tokens(int(own.argmax()))
         return Page(
             figure,
-            f"probabilities of the character after {prefix!r}; likeliest "
-            f"{likeliest!r} with {float(own.max()):.2f}",
+            _(f"probabilities of the character after {prefix!r}; likeliest "
+              f"{likeliest!r} with {float(own.max()):.2f}"),
             paragraph(f"{way(temperature, top_k)}:")
             + paragraph(continued(prefix, text), MONOSPACE), text,
         )
@@ -91,7 +92,7 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
         length: int, seed: int,
     ) -> Page:
         if left == right:
-            raise ValueError(f"Both models are {left}: choose another one.")
+            raise ValueError(_(f"Both models are {left}: choose another one."))
         panel.check_text(prefix, vocab)
         texts, costs, bars = {}, {}, {}
         for name in (left, right):
@@ -109,7 +110,7 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
         ax.set_title(f'after "{label(prefix[-25:])}"')
         pairs = enumerate(zip(*texts.values(), strict=True))
         place = next((i for i, (a, b) in pairs if a != b), None)
-        parting = "The two texts are the same." if place is None else (
+        parting = _("The two texts are the same." if place is None else
             f"They part at character {place - len(prefix) + 1} after the "
             f"prefix: {texts[left][place]!r} against {texts[right][place]!r}."
         )
@@ -120,12 +121,12 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
             marked = continued(prefix, text, place)
             rows.append([
                 cell(name), cell(costs[name]), cell_of(marked, MONOSPACE)])
-            lines.append(
-                f"{name} (perplexity of the prefix {costs[name]}): {text}")
+            lines.append(_(
+                f"{name} (perplexity of the prefix {costs[name]}): {text}"))
         return Page(
             figure,
-            f"probabilities of the character after {prefix!r}, of {left} and "
-            f"of {right}",
+            _(f"probabilities of the character after {prefix!r}, of {left} "
+              f"and of {right}"),
             table(rows) + paragraph(escape(parting)),
             "\n".join([*lines, parting]),
         )
@@ -177,9 +178,9 @@ def write(
 def way(temperature: float, top_k: int) -> str:
     """How the characters are chosen, in words."""
     if temperature == 0:
-        return "the likeliest character every time"
+        return _("the likeliest character every time")
     among = f"the {top_k} likeliest" if top_k else "all characters"
-    return f"drawn from {among}, temperature {temperature:.1f}"
+    return _(f"drawn from {among}, temperature {temperature:.1f}")
 
 
 def continued(prefix: str, text: str, place: int | None = None) -> str:

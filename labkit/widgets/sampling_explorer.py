@@ -17,6 +17,7 @@ from labkit.widgets.drawing import (
 from labkit.widgets.panel import Control, Page
 from labutils import plots
 from labutils.batches import seq_data_iter_random, seq_data_iter_sequential
+from labutils.files import translated as _
 from labutils.text import Vocab
 
 # Of a long text, what a picture has room for and what is drawn at once.
@@ -43,10 +44,10 @@ def sampling_explorer(
     """
     corpus = torch.as_tensor(corpus)
     if corpus.dim() != 1 or len(corpus) < 3:
-        raise ValueError(
+        raise ValueError(_(
             f"The corpus has shape {tuple(corpus.shape)}: expected one "
             "sequence of 3 token indices or more."
-        )
+        ))
 
     def decode(indices: torch.Tensor) -> str:
         if vocab is None:
@@ -78,10 +79,10 @@ def sampling_explorer(
         )
         ax.set_title(f"outlined: batch {number} (of 0 to {len(batches) - 1})")
         ax.set_yticks([])
-        lines = [
+        lines = [_(
             f"{order}, batch {number} of {len(batches)}: {tuple(X.shape)}, "
             f"from {len(tokens):,} tokens"
-        ]
+        )]
         rows = [header("position", "input", "target")]
         for x, y in zip(X[:MOST_ROWS], Y[:MOST_ROWS], strict=True):
             place, inputs, targets = (
@@ -91,9 +92,9 @@ def sampling_explorer(
                          cell(targets, MONOSPACE)])
         html = paragraph(escape(lines[0])) + table(rows)
         if len(X) > MOST_ROWS:
-            html += paragraph(f"and {len(X) - MOST_ROWS} more rows")
+            html += paragraph(_(f"and {len(X) - MOST_ROWS} more rows"))
         return Page(
-            figure, f"where the {len(batches)} batches lie in the text",
+            figure, _(f"where the {len(batches)} batches lie in the text"),
             html, "\n".join(lines),
         )
 

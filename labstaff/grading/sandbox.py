@@ -233,6 +233,8 @@ def environment(text: Path | None) -> dict[str, str]:
         "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": f"{HOME}/.matplotlib",
         "IPYTHONDIR": f"{HOME}/.ipython",
         "LABUTILS_DEVICE": "cpu",
+        # Verdicts are translated where they are shown.
+        "LABUTILS_LANG": "en",
         # Several kernels at once on as many cores: more threads only wait.
         "OMP_NUM_THREADS": "1",
         # Read when matplotlib is imported, before there is a kernel.

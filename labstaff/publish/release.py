@@ -185,7 +185,8 @@ def check_place(out: Path) -> None:
 
 def _text(path: Path) -> bytes:
     """A text with the line ends that it has in git, on every system."""
-    return path.read_bytes().replace(b"\r\n", b"\n")
+    data = path.read_bytes()
+    return data if path.suffix == ".mo" else data.replace(b"\r\n", b"\n")
 
 
 def _table(rows: list[Row]) -> list[str]:

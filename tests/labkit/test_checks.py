@@ -24,6 +24,7 @@ import labutils
 from labkit import checks
 from labkit.checks.harness import HINTS, SECONDS, NotWritten, check
 from labkit.course import grader, notebook_paths, read_notebook
+from labutils.files import translated
 
 EXERCISES = [name for name in checks.__all__ if name != "CheckFailed"]
 MODULES = solutions.modules()
@@ -47,11 +48,22 @@ def passed(name, solution):
     return printed.getvalue()
 
 
-def refused(name, solution):
-    """The message with which a check refuses a solution."""
+def refusal(name, solution):
+    """The error with which a check refuses a solution."""
     with pytest.raises(checks.CheckFailed) as caught:
         passed(name, solution)
-    return " ".join(str(caught.value).split())
+    return caught.value
+
+
+def refused(name, solution):
+    """Its message."""
+    return " ".join(str(refusal(name, solution)).split())
+
+
+# Two words of English; not what Python says, names, code or a text.
+QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"|\w+Error: .*|dtype torch\.\w+"
+                    r"|\S*\([^()]*\)|forward, loss.*?sgd")
+SENTENCE = re.compile("[a-z]+ [a-z]+")
 
 
 @pytest.fixture
@@ -90,11 +102,18 @@ def test_a_right_solution_passes_whatever_is_set(unusual):
 
 @pytest.mark.device
 @pytest.mark.parametrize(("name", "solution"), made("wrong"))
-def test_a_wrong_solution_is_explained(name, solution, unusual):
-    message = refused(name, solution)
+def test_a_wrong_solution_is_explained(
+    name, solution, unusual, monkeypatch
+):
+    error = refusal(name, solution)
+    message = " ".join(str(error).split())
     assert message.startswith(f"{name}: not right yet.")
     assert solution.slip in message
     assert message.endswith(f"hint: checks.{name}.hint()")
+    monkeypatch.setenv("LABUTILS_LANG", "zh")
+    assert str(error).startswith(f"{name}：还不对。")
+    for part in (error.tried, error.got, error.expected, error.likely):
+        assert not SENTENCE.search(QUOTED.sub("", translated(part))), part
 
 
 def test_what_was_got_is_not_what_was_expected():

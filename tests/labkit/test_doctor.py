@@ -797,6 +797,7 @@ def test_memory(free, state):
 
 def test_fonts_are_missed_more_where_the_language_is_chinese(monkeypatch):
     none = answer(fonts=[], font_cache="/cache")
+    monkeypatch.setenv("LABUTILS_LANG", "en")
     monkeypatch.setenv("LANG", "en_GB.UTF-8")
     [found] = machine.fonts(none)
     assert found.state == NOTE and found.mend

@@ -1,5 +1,7 @@
 """Translated notebooks follow their source and lose nothing."""
 
+import ast
+
 import lesson
 import nbformat
 import polib
@@ -134,3 +136,45 @@ def test_the_command_says_what_is_left(source, capsys):
     assert "3 left" in capsys.readouterr().out
     fill(po(source), TEXTS)
     assert cli.main(["translate"]) == 0
+
+
+# ---- messages
+
+
+def test_every_message_has_a_translation():
+    path = translate._catalogue("zh")
+    entries = translate.extract_messages(path, "zh")
+    assert [*translate.faults(path, entries)] == []
+    assert f"{entries}\n" == path.read_text("utf-8")
+    assert translate.compiled(entries) == (
+        path.with_suffix(".mo").read_bytes())
+
+
+def test_messages_are_texts_with_gaps():
+    tree = ast.parse('''
+def f(x):
+    "A docstring has words."
+    say(f"{len(x):,} of {{{x}}}" + " so " + (y if x else "no more"))
+    require(x, "zeros", "it" if x else "they", {"key": "other"})
+    return "a {} b".format(x)
+''')
+    assert [*translate.messages(tree)] == [
+        "{0} of {{{1}}} so {2}", "no more", "zeros", "it", "they", "a {0} b"]
+
+
+def test_a_changed_message_keeps_its_translation(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "home", lambda: tmp_path)
+    module = tmp_path / "labutils" / "a.py"
+    module.parent.joinpath("locale").mkdir(parents=True)
+    module.write_text('say("A message of some words")')
+    translate.translate()
+    path = translate._catalogue("zh")
+    entries = polib.pofile(str(path))
+    entries.find("A message of some words").msgstr = "一句话"
+    entries.save()
+    module.write_text('say("A message of some more words")')
+    assert any("has changed" in fault for fault in translate.translate())
+    entries = polib.pofile(str(path))
+    assert entries.find("A message of some more words").fuzzy
+    [old] = entries.obsolete_entries()
+    assert old.msgstr == "一句话"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support import names
 
+from labutils import files
 from labutils.files import say, write_atomically
 
 
@@ -118,3 +119,66 @@ def test_a_terminal_that_was_closed_ends_nothing(monkeypatch):
     say("lost")
     monkeypatch.setattr(sys, "stdout", None)  # as under pythonw
     say("lost")
+
+
+# ---- the reader's language
+
+
+@pytest.mark.parametrize(("given", "place", "language"), [
+    ({"LABUTILS_LANG": "zh", "LANG": "en_US.UTF-8"}, "", "zh"),
+    ({"LABUTILS_LANG": "en", "LANG": "zh_CN.UTF-8"}, "notebooks/zh", "en"),
+    ({"LANG": "en_US.UTF-8"}, "notebooks/zh", "zh"),
+    ({"LANG": "zh_CN.UTF-8"}, "", "zh"),
+    ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "", "en"),
+    ({"JPY_SESSION_NAME": "/x/notebooks/zh/03.ipynb"}, "", "zh"),
+    ({"JPY_SESSION_NAME": "/x/notebooks/03.ipynb", "LANG": "zh_CN.UTF-8"},
+     "", "en"),
+])
+def test_the_language_is_asked_for_or_the_notebooks_or_the_systems(
+    given, place, language, tmp_path, monkeypatch
+):
+    for name in ("LABUTILS_LANG", "JPY_SESSION_NAME", "LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / place)
+    assert files.language() == language
+
+
+@pytest.mark.parametrize(("text", "chinese"), [
+    ("no error", "不出错"),
+    ("full run, 3 of 5 epochs", "完整运行，5 个迭代周期中的 3 个"),
+    ("not used: W_xh", "没有用上：W_xh"),
+    ("a missing bias; a gradient", "少了一个偏置；有梯度"),
+    ("no error\na gradient", "不出错\n有梯度"),
+    ("ValueError: it is {0}\nand of no use", "ValueError: it is {0}\nand of "
+     "no use"),
+    ("the string '{1} of 中文 {}'", "字符串 '{1} of 中文 {}'"),
+    ("aro can stale of that is shas on il", "aro can stale of that is shas "
+     "on il"),
+])
+def test_a_message_is_known_by_the_template_it_was_made_from(text, chinese):
+    assert files.translated(text, "zh") == chinese
+    assert files.translated(text, "en") == text
+
+
+def test_nothing_that_was_filled_in_is_lost():
+    for literals, translation in (
+        pair for some in files._catalogue("zh")[1].values() for pair in some
+    ):
+        values = [f"<{n}.{{x}}>值" for n in range(len(literals) - 1)]
+        text = literals[0] + "".join(
+            value + after
+            for value, after in zip(values, literals[1:], strict=True))
+        assert all(value in translation.format(*values) for value in values)
+        made = files.translated(text, "zh")
+        assert all(value in made for value in values), text
+
+
+def test_a_terminal_without_chinese_gets_escapes(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("LABUTILS_LANG", "zh")
+    files.say("no error")
+    assert stream.buffer.getvalue() == b"\\u4e0d\\u51fa\\u9519\n"

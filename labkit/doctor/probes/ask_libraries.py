@@ -86,7 +86,7 @@ def find_device():
     try:
         device = settings.device()
     except settings.SettingsError as error:
-        say(bad_device=str(error))
+        say(bad_device=error.fault)
         device = torch.device("cpu")
     gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if gpu else ""
