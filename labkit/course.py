@@ -102,6 +102,15 @@ FOLDERS = {"en": "", "zh": "zh"}
 NO_ANSWER = {"en": "YOUR ANSWER HERE", "zh": "在这里写下你的回答"}
 
 
+def language_of(notebook: NotebookNode) -> str:
+    """The language of most of a notebook's text, the course's own."""
+    text = "".join(
+        c.source for c in notebook.cells if c.cell_type == "markdown")
+    chinese, latin = (len(re.findall(letter, text))
+                      for letter in ("[\u4e00-\u9fff]", "[a-z]"))
+    return "zh" if 4 * chinese > latin else "en"
+
+
 def notebook_paths(
     names: Sequence[str] = (), extras: bool = False
 ) -> list[Path]:

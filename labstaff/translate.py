@@ -4,8 +4,9 @@ The English notebook is the source. Beside its translation lies a gettext PO
 file with an entry for each text cell (`msgctxt` is the cell's id), from which
 the translated notebook is made; code, outputs and metadata are the source's.
 
-The messages of labutils and labkit are the texts in their code; what is
-filled in becomes {0}, {1} and so on (see `labutils.files.translated`). A
+The messages of labutils, labkit and the grader are the texts in their code
+and pages; what is filled in becomes {0}, {1} and so on (see
+`labutils.files.translated`). A
 translation that is the English again says that nobody is to read it there.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 import polib
+from jinja2 import Environment
 from nbformat import NotebookNode
 
 from labkit.course import read_notebook
@@ -32,7 +34,7 @@ KEPT = {
     "link": re.compile(r"\]\(([^)\s]+)|<(https?://[^>]+)>"),
     "mark": re.compile(r"^### (?:BEGIN|END) [A-Z ]+$", re.MULTILINE),
     "number": re.compile(r"\d[\d,.]*\d|\d"),
-    "gap": re.compile(r"\{(\d+)(?:!s)?\}"),
+    "gap": re.compile(r"\{(\d+)(?:!s)?\}|%\((\w+)\)"),
 }
 # Texts of these calls are messages though they be a single word.
 SINKS = {"_", "CheckFailed", "Control", "header", "require"}
@@ -44,7 +46,10 @@ OTHERS = (
     "trainings", "memory", "results", "data", "notebooks", "folders", "fonts",
     "browser", "sandbox", "input", "forget", "output", "reset", "update",
     "surprise", "gates", "sequential", "random", "space", "newline", "setting",
-    "a list of {0}", "a tuple of {0}", "epoch", "Folders",
+    "passed", "failed", "error", "read", "missing: {0}",
+    "refused: {0}", "interrupted: {0}", "timed out: {0}", "out of memory: {0}",
+    "kernel died: {0}", "late: {0}", "complete", "tried", "got", "expected",
+    "likely", "where", "a list of {0}", "a tuple of {0}", "epoch", "Folders",
     "Does not work: {0}.", "Works, with a warning: {0}.",
     "No notebook {0} is in the last commit: expected a path or the beginning "
     "of one of {1}.",
@@ -154,12 +159,14 @@ def extract_messages(path: Path, language: str) -> polib.POFile:
     known = {entry.msgid: entry for entry in old}
     found: dict[str, list[tuple[str, str]]] = {m: [] for m in OTHERS}
     root = settings.home()
-    for module in sorted(
-        [*(root / "labutils").rglob("*.py"), *(root / "labkit").rglob("*.py")]
-    ):
+    modules = [path for folder in ("labutils", "labkit", "labstaff/grading")
+               for path in (root / folder).rglob("*.py")]
+    pages = [*(root / "labstaff/grading").rglob("*.html")]
+    for module in [*sorted(modules), *sorted(pages)]:
         place = (module.relative_to(root).as_posix(), "")
-        tree = ast.parse(module.read_text(encoding="utf-8"))
-        for message in messages(tree):
+        text = module.read_text(encoding="utf-8")
+        for message in _of_page(text) if module.suffix == ".html" else (
+                messages(ast.parse(text))):
             places = found.setdefault(message, [])
             if place not in places:
                 places.append(place)
@@ -179,6 +186,14 @@ def extract_messages(path: Path, language: str) -> polib.POFile:
         known[message].obsolete = True
         entries.append(known[message])
     return entries
+
+
+def _of_page(template: str) -> Iterator[str]:
+    """The texts that a page's template has translated."""
+    made = Environment(extensions=["jinja2.ext.i18n"])
+    for _, _, said in made.extract_translations(  # type: ignore[attr-defined]
+            template):
+        yield from (said,) if isinstance(said, str) else filter(None, said)
 
 
 def messages(node: ast.AST, sink: bool = False) -> Iterator[str]:
@@ -270,7 +285,7 @@ def _found(kind: str, pattern: re.Pattern[str], text: str) -> list[str]:
         text = KEPT["formula"].sub("$", text)
     if kind == "number":
         text = re.sub(r"\{\d+(?:!s)?\}", " ", text)
-    found = [match[1] if kind == "gap" else match[0]
+    found = [match[1] or match[2] if kind == "gap" else match[0]
              for match in pattern.finditer(text)]
     return [" ".join(what.split()) for what in found]
 

@@ -7,7 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit.course import LESSONS, Lesson, NotebookError, read_notebook
+from labkit.course import (
+    FOLDERS,
+    LESSONS,
+    Lesson,
+    NotebookError,
+    read_notebook,
+)
 from labkit.pages import PNG
 from labkit.report import cells
 from labkit.report.cells import Cell
@@ -54,11 +60,13 @@ class Gathered:
 def gather(folder: Path | None = None) -> list[Gathered]:
     """All the notebooks, each as it was executed last.
 
-    They are in `folder`, or for None in notebooks/, where one works, or in
+    They are in `folder`, or for None in notebooks/, where one works (in
+    notebooks/zh/ where that is in Chinese), or in
     the results folder, where `labutils run` writes.
     """
+    own = settings.home() / "notebooks"
     folders = [folder] if folder else [
-        settings.home() / "notebooks", settings.results_dir()]
+        *(own / name for name in FOLDERS.values()), settings.results_dir()]
     return [_gather(lesson, folders) for lesson in LESSONS]
 
 

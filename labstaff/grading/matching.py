@@ -4,7 +4,6 @@ import ast
 import contextlib
 import copy
 import symtable
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from labkit.course import (
+    FOLDERS,
     NO_ANSWER,
     grader,
     notebook_paths,
@@ -46,7 +46,7 @@ class CourseNotebook:
     """A notebook of the course as students get it."""
 
     stem: str  # of its file
-    title: str
+    titles: dict[str, str]  # by language
     exercises: tuple[Exercise, ...]  # in order
     # For each check cell's grade_id its source, without hidden tests.
     checks: dict[str, str] = field(default_factory=dict)
@@ -65,18 +65,23 @@ def course() -> list[CourseNotebook]:
     """
     found = []
     for path in notebook_paths():
-        source = read_notebook(path)
+        sources = {
+            language: read_notebook(place)
+            for language, folder in FOLDERS.items()
+            if (place := path.parent / folder / path.name).is_file()}
+        source = sources["en"]
         exercises(source, path.name)
         solutions = {grader(cell).get("grade_id"): cell.source
                      for cell in source.cells}
-        found.append(_asked(path.stem, student_notebook(source), solutions))
+        found.append(_asked(path.stem, sources, solutions))
     return found
 
 
 def _asked(
-    stem: str, released: NotebookNode, solutions: dict[Any, str]
+    stem: str, sources: dict[str, NotebookNode], solutions: dict[Any, str]
 ) -> CourseNotebook:
-    """What the student edition of a notebook asks for."""
+    """What the student edition of a notebook asks for, in any language."""
+    released = student_notebook(sources["en"])
     named = {meta["grade_id"]: cell for cell in released.cells
              if (meta := grader(cell))}
     others = [c.source for c in released.cells if c.cell_type == "code"]
@@ -93,11 +98,17 @@ def _asked(
             checks[name] = cell.source
     cells = {cell.id: grader(cell).get("grade_id", cell.id)
              for cell in released.cells}
-    texts = Counter(_plain(cell.source) for cell in released.cells)
+    all_ = [*released.cells, *(
+        cell for source in sources.values() for cell in source.cells
+        if cell.cell_type == "markdown" and not grader(cell))]
+    ids: dict[str, set[str]] = {}
+    for cell in all_:
+        ids.setdefault(_plain(cell.source), set()).add(cell.id)
     return CourseNotebook(
-        stem, title(released), tuple(found), checks, cells,
-        {text: cells[cell.id] for cell in released.cells
-         if texts[text := _plain(cell.source)] == 1 and text
+        stem, {name: title(source) for name, source in sources.items()},
+        tuple(found), checks, cells,
+        {text: cells[cell.id] for cell in all_
+         if len(ids[text := _plain(cell.source)]) == 1 and text
          and text not in NO_ANSWER.values()})
 
 

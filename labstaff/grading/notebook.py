@@ -8,6 +8,7 @@ from socket import socket
 
 import nbformat
 
+from labkit.course import language_of
 from labstaff.grading import sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
 from labstaff.grading.matching import (
@@ -56,7 +57,8 @@ def grade(job: Job, forks: socket | None) -> tuple[Graded, bytes]:
         job.student, job.course.stem, job.digest, "graded",
         [verdicts[x.name] for x in job.course.exercises],
         [*job.notes, *found.notes, *notes], time.monotonic() - begin,
-        sandbox.describe(job.settings.sandbox), code, words)
+        sandbox.describe(job.settings.sandbox), code, words,
+        language_of(job.notebook))
     return graded, nbformat.writes(found.notebook).encode("utf-8", "replace")
 
 

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from labkit.pages import Shown, short, shown
 from labstaff.grading.matching import CourseNotebook
 from labstaff.grading.results import Graded, Status
 from labstaff.grading.similarity import pairs
-from labutils.files import write_atomically
+from labutils.files import language, translated, write_atomically
 
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -29,12 +30,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
 SLOWEST = 10
 GROUPS = 10  # of totals
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-    keep_trailing_newline=True,
-)
-TEMPLATES.filters["short"] = short
+TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+LONGEST = 2000  # characters of what is looked up in the catalogue
 
 
 def write_reports(
@@ -53,16 +50,39 @@ def write_reports(
     lines = rows(students, graded, course)
     _write(out / "grades.csv", as_csv(lines, course))
     _write(out / "grades.json", as_json(lines))
-    titles = {notebook.stem: notebook.title for notebook in course}
-    feedback = TEMPLATES.get_template("feedback.html")
+    titles = {notebook.stem: notebook.titles for notebook in course}
     for one in graded:
         executed = out / "graded" / one.student / f"{one.notebook}.ipynb"
-        page = feedback.render(
+        # In the notebook's language, or that of the student's others.
+        own = [g.language for g in graded if g.student == one.student]
+        spoken = one.language or next(filter(None, own), language())
+        page = _template("feedback.html", spoken).render(
             graded=one, name=students[one.student],
-            title=titles[one.notebook], outputs=_outputs(executed))
+            title=titles[one.notebook].get(
+                spoken, titles[one.notebook]["en"]),
+            outputs=_outputs(executed))
         _write(out / "feedback" / one.student / f"{one.notebook}.html", page)
     _write(out / "index.html", _index(
         lines, course, students, warnings))
+
+
+@cache
+def _template(name: str, spoken: str) -> jinja2.Template:
+    """A template that speaks a language; its own texts are in the catalogue
+    too."""
+    def said(text: str) -> str:
+        return translated(text, spoken) if len(text) < LONGEST else text
+
+    made = jinja2.Environment(
+        loader=TEMPLATES, autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, keep_trailing_newline=True,
+        extensions=["jinja2.ext.i18n"])
+    made.install_gettext_callables(  # type: ignore[attr-defined]
+        said, lambda one, many, n: said(one if n == 1 else many),
+        newstyle=True)
+    made.filters |= {"short": short, "said": said}
+    made.globals["language"] = {"zh": "zh-CN"}.get(spoken, spoken)
+    return made.get_template(name)
 
 
 def _write(path: Path, text: str) -> None:
@@ -184,7 +204,7 @@ def _index(
     run = [g for g in graded if g.state == "graded"]
     slowest = enumerate(sorted(run, key=lambda g: -g.seconds))
     stubs = {x.name: x.stub for n in course for x in n.exercises}
-    return TEMPLATES.get_template("index.html").render(
+    return _template("index.html", language()).render(
         course=course, rows=lines, names=students, warnings=warnings,
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
@@ -217,8 +237,7 @@ def _exercises(
         found.append({
             "name": exercise.name, "possible": exercise.points,
             "passed": passed, "all": len(all_),
-            "others": ", ".join(
-                f"{count} {end}" for end, count in sorted(ends.items())),
+            "others": sorted(ends.items()),
             "slip": max(sorted(likely), key=likely.__getitem__, default=""),
         })
     return found

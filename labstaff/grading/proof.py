@@ -85,8 +85,9 @@ def _worked(settings: Settings, text: Path | None) -> Job:
                   and (name := grader(cell)["grade_id"])}
         cells += [every[i] for i in sorted(needed(every, {*solved}))]
         asked += [Exercise(name, 1, False, "") for name in solved.values()]
-    course = CourseNotebook("course", "The course's own", tuple(asked), {},
-                            {x.name: x.name for x in asked})
+    course = CourseNotebook(
+        "course", {"en": "The course's own"}, tuple(asked), {},
+        {x.name: x.name for x in asked})
     # Not the user of a student's sandbox, which may be there beside it.
     return Job("course", course, v4.new_notebook(cells=cells), "",
                settings, text, slot=sandbox.USERS - 1 - os.getpid() % 100)

@@ -103,6 +103,7 @@ class Graded:
     sandbox: str = "none"  # in which it ran, in words; "none" says so plainly
     sources: dict[str, str] = field(default_factory=dict)  # of each exercise
     answers: dict[str, str] = field(default_factory=dict)  # those in words
+    language: str = ""  # of the notebook's text, where there is one
     # Known when the table is made: which file counts, and why, in words; how
     # long after the deadline it was saved, empty for in time.
     file: str = ""

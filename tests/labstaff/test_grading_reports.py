@@ -18,10 +18,10 @@ from labstaff.grading.similarity import fingerprints, pairs
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 COURSE = [
-    CourseNotebook("01_words", "1. Words", (
+    CourseNotebook("01_words", {"en": "1. Words", "zh": "1. 词"}, (
         Exercise("tokenize", 2, False, "def tokenize(): pass"),
         Exercise("why", 4, True, "YOUR ANSWER HERE"))),
-    CourseNotebook("02_rows", "2. Rows", (
+    CourseNotebook("02_rows", {"en": "2. Rows"}, (
         Exercise("rows", 3, False, ""),)),
 ]
 WARNINGS = ["20230002: two names"]

@@ -26,7 +26,7 @@ from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
 
 # ---- the list of jobs, with workers that know the results at once
 
-NOTEBOOK = CourseNotebook("01_words", "1. Words", (
+NOTEBOOK = CourseNotebook("01_words", {"en": "1. Words"}, (
     Exercise("tokenize", 2, False, ""), Exercise("Vocab", 3, False, "")))
 JOBS = [
     Job(f"s{i}", NOTEBOOK, v4.new_notebook(), f"digest {i}", slot=i,
