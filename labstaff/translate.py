@@ -49,7 +49,9 @@ OTHERS = (
     "passed", "failed", "error", "read", "missing: {0}",
     "refused: {0}", "interrupted: {0}", "timed out: {0}", "out of memory: {0}",
     "kernel died: {0}", "late: {0}", "complete", "tried", "got", "expected",
-    "likely", "where", "a list of {0}", "a tuple of {0}", "epoch", "Folders",
+    "likely", "where", "{0}: {1}", "{0}: {1}.",
+    "{0} ({1} of {2} versions, {3})", "{0} ({1} versions, all equal)",
+    "a list of {0}", "a tuple of {0}", "epoch", "Folders",
     "Does not work: {0}.", "Works, with a warning: {0}.",
     "No notebook {0} is in the last commit: expected a path or the beginning "
     "of one of {1}.",

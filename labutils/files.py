@@ -17,6 +17,7 @@ from pathlib import Path
 LANGUAGES = ("en", "zh")
 ENGLISH = re.compile("[a-z]+ [a-z]+")
 CATALOGUES = Path(__file__).parent / "locale"
+MOST_PARTS = 100  # of a message
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -86,40 +87,58 @@ def translated(text: object, into: str = "") -> str:
     several lines or with a semicolon between them.
     """
     into = into or language()
-    return str(text) if into == "en" else min(
-        _readings(str(text), into), key=lambda reading: reading[1])[0]
+    return str(text) if into == "en" else _in_words(str(text), into)
 
 
 @lru_cache(1000)
-def _readings(text: str, into: str) -> list[tuple[str, int]]:
-    """What a text may be, and how many English words that leaves.
+def _in_words(text: str, into: str) -> str:
+    return _best(text, into, {})[0]
 
-    The first that leaves none ends the search; one that begins with a gap
-    must be that, since almost any text has some of those words.
+
+Seen = dict[str, tuple[str, int]]
+
+
+def _best(text: str, into: str, seen: Seen) -> tuple[str, int]:
+    """The reading of a text that leaves the fewest English words, and how
+    many; as it is where so many parts of it were `seen` that it is no message
+    but something that a student has written.
+    """
+    if text not in seen and len(seen) < MOST_PARTS:
+        seen[text] = text, len(ENGLISH.findall(text))
+        seen[text] = min([*_readings(text, into, seen), seen[text]],
+                         key=lambda reading: reading[1])
+    return seen.get(text) or (text, len(ENGLISH.findall(text)))
+
+
+def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
+    """What a text may be.
+
+    The first that leaves no English ends the search; one that begins with a
+    gap must be that, since almost any text has some of those words.
     """
     exact, templates = _catalogue(into)
     if text in exact:
         return [(exact[text], 0)]
-    made = _by_parts(text, into, "\n", "\n")
+    made = _by_parts(text, into, seen, "\n", "\n")
     for literals, translation in (
         *templates.get(text.partition(" ")[0], ()), *templates[""]
     ):
         if made and not made[-1][1]:
             return made[-1:]
         if (values := _values(literals, text)) is not None:
-            parts = [_Part(value, into) for value in values]
+            parts = [_Part(value, into, seen) for value in values]
             found = translation.format(*parts)
             left = sum(part.left for part in parts)
             if literals[0] or not left:
                 made.append((found, left))
-    made += _by_parts(text, into, "; ", "\N{FULLWIDTH SEMICOLON}")
-    return [*made, (text, len(ENGLISH.findall(text)))]
+    return made + _by_parts(
+        text, into, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
 
 
 def _by_parts(
-    text: str, into: str, mark: str, its: str
+    text: str, into: str, seen: Seen, mark: str, its: str
 ) -> list[tuple[str, int]]:
-    parts = [_Part(part, into) for part in text.split(mark)]
+    parts = [_Part(part, into, seen) for part in text.split(mark)]
     return [(its.join(f"{part}" for part in parts),
              sum(part.left for part in parts))] if parts[1:] else []
 
@@ -127,15 +146,14 @@ def _by_parts(
 class _Part:
     """What is filled in: {0} is its translation, {0!s} the text itself."""
 
-    def __init__(self, text: str, into: str) -> None:
-        self.text, self.into, self.left = text, into, 0
+    def __init__(self, text: str, into: str, seen: Seen) -> None:
+        self.text, self.into, self.seen, self.left = text, into, seen, 0
 
     def __str__(self) -> str:
         return self.text
 
     def __format__(self, _: str) -> str:
-        found, self.left = min(_readings(self.text, self.into),
-                               key=lambda reading: reading[1])
+        found, self.left = _best(self.text, self.into, self.seen)
         return found
 
 

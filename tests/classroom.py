@@ -7,13 +7,14 @@ their points.
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import lesson
 import nbformat
 from nbformat import NotebookNode
 
+from labkit.course import FOLDERS
 from labstaff.grading.results import Settings
 from labstaff.grading.sandbox import Limits
 from labstaff.publish.release import student_notebook
@@ -85,6 +86,7 @@ class Student:
         fatal: whether `after` ends the kernel, so that nothing more is judged.
         whole: hands in all of the notebook up to the last exercise, and not
             only the first two exercises, which take less long to run.
+        chinese: works in the Chinese edition.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Student:
     after: tuple[str, ...] = ()
     fatal: bool = False
     whole: bool = False
+    chinese: bool = False
 
     @property
     def points(self) -> dict[str, int]:
@@ -203,7 +206,8 @@ def honest() -> list[Student]:
     tokenize, vocab, _ = EXERCISES
     return [
         Student("20230001-李雷-Lab", whole=True),
-        Student("20230002-Wrong End-Lab", right=(tokenize, vocab), whole=True),
+        Student("20230002-Wrong End-Lab", right=(tokenize, vocab), whole=True,
+                chinese=True),
         Student("20230003-=1+1-Lab", before=(
             f"note = {SECRET!r}", "print('<script>alert(1)')")),
         Student("20230004-Half-Lab", right=(tokenize,), stub=(vocab,)),
@@ -232,23 +236,23 @@ def hostile() -> list[Student]:
     return fatal + harmless + cheats
 
 
-def source() -> NotebookNode:
-    path = settings.home() / "notebooks" / f"{NOTEBOOK}.ipynb"
-    return nbformat.read(path, as_version=4)
-
-
-@dataclass
 class Editions:
-    """The notebook with and without solutions, read once."""
+    """The notebook with and without solutions, in both languages."""
 
-    source: NotebookNode = field(default_factory=source)
-
-    def __post_init__(self) -> None:
-        self.released = student_notebook(self.source)
+    def __init__(self) -> None:
+        self.source, self.released = {}, {}
+        for language, folder in FOLDERS.items():
+            source = nbformat.read(
+                settings.home() / "notebooks" / folder / f"{NOTEBOOK}.ipynb",
+                as_version=4)
+            self.source[language] = source
+            self.released[language] = student_notebook(source, language)
 
     def of(self, student: Student) -> NotebookNode:
         """What a student hands in."""
-        work = lesson.solved(self.released, self.source, student.right)
+        language = "zh" if student.chinese else "en"
+        work = lesson.solved(
+            self.released[language], self.source[language], student.right)
         cells = [] if student.whole else [own(NEEDED, "needed")]
         for cell in work.cells:
             name = lesson.meta(cell).get("grade_id", "")

@@ -12,6 +12,7 @@ from labkit.course import (
     LESSONS,
     Lesson,
     NotebookError,
+    language_of,
     read_notebook,
 )
 from labkit.pages import PNG
@@ -33,6 +34,7 @@ class Gathered:
     lesson: Lesson
     path: Path | None = None  # of the file that is used
     cells: tuple[Cell, ...] | None = None  # None: it cannot be read
+    language: str = "en"  # of its text
     newer: Sequence[Path] = ()  # with other cells, saved after the run
     histories: dict[str, History] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
@@ -74,16 +76,18 @@ def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
     found = []
     for folder in folders:
         if (path := folder / f"{lesson.stem}.ipynb").is_file():
-            inside = None
+            inside, language = None, "en"
             with contextlib.suppress(NotebookError):
-                inside = cells.read(
-                    read_notebook(path), lesson.exercises)
-            found.append(Gathered(lesson, path, inside))
+                notebook = read_notebook(path)
+                inside = cells.read(notebook, lesson.exercises)
+                language = language_of(notebook)
+            found.append(Gathered(lesson, path, inside, language))
     # One that was executed before one that was not; then the newer one.
     used = max(found, key=lambda one: (one.executed, one.saved),
                default=Gathered(lesson))
     newer = [
         one.path for one in found if one.path
+        and one.language == used.language
         and one.saved > used.saved and one.sources != used.sources
     ]
     results = settings.results_dir() / lesson.stem

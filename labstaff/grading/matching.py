@@ -424,6 +424,6 @@ def _put_checks(
             cell.cell_type, cell.source = "code", source
     missing = [name for name in course.checks if name not in names]
     return [
-        f"{words}: {', '.join(some)}." for words, some in (
-            ("Changed checks, replaced by the course's", changed),
-            ("Checks that are missing", missing)) if some]
+        words.format(", ".join(some)) for words, some in (
+            ("Changed checks, replaced by the course's: {}.", changed),
+            ("Checks that are missing: {}.", missing)) if some]

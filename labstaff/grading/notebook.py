@@ -138,7 +138,7 @@ def _judged(
     """The verdict on what the cells above have left for an exercise."""
     counted = max(i for i in found.attempts[exercise.name] if i < index)
     place = f"cell {counted + 1}"
-    words = f"{place}, as it stands before cell {index + 1}"
+    words = f"cell {counted + 1}, as it stands before cell {index + 1}"
     text = f"{job.settings.seed} {job.digest} {exercise.name}"
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4])
     with kernel.probing():

@@ -506,6 +506,19 @@ def test_an_older_executed_notebook_beats_one_without_outputs(course):
     assert used() == ("results", [])
 
 
+def test_one_who_works_in_chinese_is_found(course):
+    work, results = course
+    age(results / f"{NB1}.ipynb", 1000)
+    chinese = read_notebook(work / f"{NB1}.ipynb")
+    for cell in chinese.cells:
+        if cell.cell_type == "markdown":
+            cell.source = "\u8bcd\u5143" * 9
+    (work / "zh").mkdir()
+    nbformat.write(chinese, work / "zh" / f"{NB1}.ipynb")
+    edit(work / f"{NB1}.ipynb", clear)  # as it was released, and newer
+    assert used() == ("zh", [])
+
+
 def test_cells_that_were_changed_after_the_run_are_noticed(course):
     work, results = course
     age(results / f"{NB1}.ipynb", 1000)

@@ -13,7 +13,7 @@ from labutils import settings
 pytestmark = pytest.mark.slow
 
 FOLDER = settings.home() / "notebooks"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+NAMES = sorted(path.stem for path in FOLDER.glob("[0-9]*.ipynb"))
 PAGE = {"width": 1280, "height": 720}
 MOST_KEYS = 400  # of a deck; more would be one without an end
 

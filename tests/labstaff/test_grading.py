@@ -85,6 +85,15 @@ def test_the_table_opens_in_a_spreadsheet(out):
         assert not [v for v in row.values() if v[:1] in "=+-@\t" and v]
 
 
+def test_everybody_is_answered_in_their_own_language(out):
+    for student in CLASS:
+        page = (out / "feedback" / student.name[:8]
+                / f"{classroom.NOTEBOOK}.html").read_text(encoding="utf-8")
+        assert ('<html lang="zh-CN">' in page) == student.chinese
+        assert ("计分的是：第" in page) == student.chinese
+        assert not student.chinese or "What counted" not in page
+
+
 def test_a_second_run_does_nothing_again(out):
     before = {p: p.stat().st_mtime_ns for p in out.glob("graded/*/*.json")}
     table = (out / "grades.csv").read_bytes()

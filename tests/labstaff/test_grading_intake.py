@@ -25,7 +25,7 @@ from labstaff.grading.intake import IntakeError
 
 COURSE = [path.stem for path in notebook_paths()]
 NAME = classroom.NOTEBOOK
-BOOK = nbformat.writes(classroom.Editions().released).encode("utf-8")
+BOOK = nbformat.writes(classroom.Editions().released["en"]).encode("utf-8")
 
 
 def found(folder):

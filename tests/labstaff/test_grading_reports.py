@@ -130,16 +130,41 @@ def test_a_feedback_page(out):
     for words in ("the slip of the day", "cell 14, as it", "line 3",
                   "0 of 6 points", "failed",
                   "plain &lt;script", "no picture", "(cut here)",
-                  "1 written answer that"):
+                  "1 written answer is yet"):
         assert words in page, words
+
+
+def test_a_page_speaks_the_language_of_the_notebook(tmp_path, monkeypatch):
+    results = [replace(one, language="zh") if one.student == "20230002"
+               and one.state == "graded" else one for one in graded()]
+    write_reports(tmp_path, NAMES, results, COURSE, WARNINGS)
+    feedback = tmp_path / "feedback"
+    page = read(feedback / "20230002" / "01_words.html")
+    for words in ('lang="zh-CN"', "1. 词</h1>", "未通过",
+                  "得 0 分，满分 6 分", "不对。",
+                  "第 14 个单元格（取第 16 个单元格之前的样子）"):
+        assert words in page, words
+    assert "points" not in page and "What counted" not in page
+    assert "运行提前结束：内核终止了。" in read(
+        feedback / "20230002" / "02_rows.html")
+    for other in ("20230001/01_words", "20230003/02_rows"):
+        assert 'lang="en"' in read(feedback / f"{other}.html")
+    assert "3 students" in read(tmp_path / "index.html")
+    # A notebook that was not handed in has the language of the others.
+    results[4] = replace(results[4], language="zh")
+    monkeypatch.setenv("LABUTILS_LANG", "zh")
+    write_reports(tmp_path, NAMES, results, COURSE, WARNINGS)
+    assert 'lang="zh-CN"' in read(feedback / "20230003" / "02_rows.html")
+    grader = read(tmp_path / "index.html")
+    assert "3 名学生" in grader and "to be read" not in grader
 
 
 def test_the_graders_page(out):
     page = read(out / "index.html")
     for words in ("3 students", "20230002: two names", "newest of 2",
-                  "1 notebooks ran without a sandbox",
+                  "1 notebook ran without a sandbox",
                   "李雷", "feedback/20230001/01_words.html",
-                  "1 of 2", "1 failed", "the slip of the day",
+                  "1 / 2", "1 failed", "the slip of the day",
                   "The run ended early", "aria-sort"):
         assert words in page, words
     # Answers are gathered, escaped.

@@ -176,6 +176,14 @@ def test_nothing_that_was_filled_in_is_lost():
         assert all(value in made for value in values), text
 
 
+@pytest.mark.parametrize("part", [
+    "x, as it stands before cell ", "the result = ", "cell ", "; ", "\n; ",
+    "a, b; c: d. ", "in line 3 of your cell: ", "the {0} is "])
+def test_a_text_that_is_no_message_ends_soon_and_as_it_is(part):
+    """A student has written it; its parts are as many as it is long."""
+    assert files.translated("owl " + part * 500, "zh").startswith("owl ")
+
+
 def test_a_terminal_without_chinese_gets_escapes(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr("sys.stdout", stream)

@@ -358,7 +358,7 @@ import base64, json, os
 import torch
 from small import VOCAB, make_data, make_model
 from labutils import train
-from labutils.view import Curve
+from labutils.view import Curve, ending
 
 torch.set_num_threads(1)
 
@@ -373,7 +373,7 @@ status = "" if history.full else history.status
 png = Curve(history).final(history, status)
 print(json.dumps({
     "history": history.to_json(), "png": base64.b64encode(png).decode(),
-    "text": f"{history.line()}  {history.sample}",
+    "text": ending(history),
 }))
 """
 
@@ -457,9 +457,17 @@ def check_lines(cell, num_epochs):
     assert size(png_of(message["content"])) == (2 * SIZE[0], 2 * SIZE[1])
     foretold, *lines = cell.text.splitlines(keepends=True)
     assert FORETOLD.fullmatch(foretold)
-    assert len(lines) == 20
-    assert lines[0].startswith(f"epoch {num_epochs // 10:4d}/{num_epochs}  ")
-    assert lines[1].startswith("  time traveller")
+    check_ending(lines, num_epochs)
+
+
+def check_ending(lines, num_epochs):
+    """The last line and three samples, the first and the last among them."""
+    last, *samples = lines
+    assert last.startswith(f"epoch {num_epochs:4d}/{num_epochs}  ")
+    epochs = [int(re.match(r"epoch +(\d+): time traveller", line)[1])
+              for line in samples]
+    assert len(set(epochs)) == 3 and epochs == sorted(epochs)
+    assert epochs[-1] == num_epochs
 
 
 @pytest.mark.slow
@@ -497,5 +505,5 @@ def test_a_notebook_run_by_a_program(monkeypatch):
         notebook, kernel_name="python3", coalesce_streams=True
     ).execute()
     lines, picture = notebook.cells[0].outputs
-    assert len(lines.text.splitlines()) == 21
+    check_ending(lines.text.splitlines()[1:], 20)
     assert size(png_of(picture)) == (2 * SIZE[0], 2 * SIZE[1])
