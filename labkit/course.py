@@ -112,7 +112,7 @@ def language_of(notebook: NotebookNode) -> str:
 
 
 def notebook_paths(
-    names: Sequence[str] = (), extras: bool = False
+    names: Sequence[str] = (), extras: bool = False, language: str = "en",
 ) -> list[Path]:
     """The course's notebooks, in order, or those that are named.
 
@@ -120,11 +120,13 @@ def notebook_paths(
         names: paths, or the beginnings of file names in notebooks/ ("03").
         extras: with those beside the course, which are not graded; they can
             always be named.
+        language: of their text; "en" are the source of the others.
 
     Raises:
         NotebookError: there is no such notebook.
     """
-    folder, paths = settings.home() / "notebooks", []
+    folder = settings.home() / "notebooks" / FOLDERS[language]
+    paths: list[Path] = []
     kinds = ("[0-9]*.ipynb", "extra_*.ipynb")[: 1 + bool(names or extras)]
     course = without_copies(
         path.name for kind in kinds for path in folder.glob(kind))

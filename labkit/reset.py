@@ -4,9 +4,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from labkit.course import NotebookError, matching, without_copies
+from labkit.course import FOLDERS, NotebookError, matching, without_copies
 from labutils import settings
 from labutils.files import write_atomically
 
@@ -16,12 +16,13 @@ KEPT = "-kept-"  # in the name of what was kept, before the time
 def reset(names: Sequence[str] = ()) -> list[str]:
     """Bring notebooks back to their state in git's last commit.
 
-    A notebook that differs is first copied beside itself, with the time in
+    A name means the notebook in all languages, a path the one that it leads
+    to. A notebook that differs is first copied beside itself, with the time in
     the copy's name. No other file is touched.
 
     Args:
-        names: the beginnings of file names in notebooks/ ("03"); none means
-            all the notebooks that are committed.
+        names: the beginnings of file names in notebooks/ ("03"), or paths;
+            none means all the notebooks that are committed.
 
     Returns:
         What was done, a line for each notebook.
@@ -31,24 +32,39 @@ def reset(names: Sequence[str] = ()) -> list[str]:
             nothing was done.
         OSError: a file cannot be written.
     """
-    folder = settings.home() / "notebooks"
-    if not folder.is_dir():
+    own = settings.home() / "notebooks"
+    if not own.is_dir():
         raise NotebookError(
-            f"There is no {folder}: expected the course's folder, with "
+            f"There is no {own}: expected the course's folder, with "
             "notebooks/ in it. Use the labutils that was installed from there."
         )
-    listed = _git(folder, "ls-tree", "--name-only", "-z", "HEAD").decode()
-    committed = without_copies(
-        name for name in listed.split("\0") if name.endswith(".ipynb"))
-    chosen = [
-        found for name in names for found in matching(
-            Path(name).name, committed, " is in the last commit")
+    listed = _git(own, "ls-tree", "-r", "--name-only", "-z", "HEAD").decode()
+    found = [PurePosixPath(name) for name in listed.split("\0")
+             if name.endswith(".ipynb")]
+    committed = [
+        PurePosixPath(place) / name for place in FOLDERS.values()
+        for name in without_copies(
+            path.name for path in found if path.parent == PurePosixPath(place))
     ]
+    chosen = [path for name in names for path in _named(name, committed)]
     files = {  # all are read before the first is written
-        name: _git(folder, "cat-file", "--filters", f"HEAD:./{name}")
-        for name in chosen or committed
+        path: _git(own, "cat-file", "--filters", f"HEAD:./{path}")
+        for path in chosen or committed
     }
-    return [_reset(folder / name, data) for name, data in files.items()]
+    return [_reset(own / path, path, data) for path, data in files.items()]
+
+
+def _named(
+    name: str, committed: Sequence[PurePosixPath]
+) -> list[PurePosixPath]:
+    """The notebooks that are meant by a name, in all languages, or a path."""
+    place = {place or "notebooks": place for place in FOLDERS.values()}.get(
+        Path(name).parent.name)
+    there = [path for path in committed
+             if place is None or path.parent == PurePosixPath(place)]
+    files = matching(Path(name).name, sorted({path.name for path in there}),
+                     " is in the last commit")
+    return [path for path in there if path.name in files]
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
@@ -72,18 +88,18 @@ def _git(folder: Path, *arguments: str) -> bytes:
     )
 
 
-def _reset(path: Path, data: bytes) -> str:
+def _reset(path: Path, name: PurePosixPath, data: bytes) -> str:
     """Write the committed bytes, where they are not there already."""
     before = path.read_bytes() if path.exists() else None
     if before == data:
-        return f"{path.name}: unchanged, nothing to do"
+        return f"{name}: unchanged, nothing to do"
     if before is None:
         write_atomically(path, data)
-        return f"{path.name}: was not there, now as committed"
+        return f"{name}: was not there, now as committed"
     while (kept := path.with_name(
         f"{path.stem}{KEPT}{time.strftime('%Y-%m-%d-%H%M%S')}.ipynb"
     )).exists():
         time.sleep(0.1)  # the next second is free
     write_atomically(kept, before)
     write_atomically(path, data)
-    return f"{path.name}: as committed again; what was there is in {kept.name}"
+    return f"{name}: as committed again; what was there is in {kept.name}"

@@ -118,14 +118,16 @@ def _add_slides(commands: Any) -> None:
                         "the results")
     slides.add_argument("--no-solutions", action="store_true",
                         help="show the stubs that students get")
+    slides.add_argument("--lang", choices=("en", "zh"), default="en",
+                        help="language of the notebooks; default: en")
     slides.set_defaults(command=_slides)
 
 
 def _slides(options: argparse.Namespace) -> int:
     from labstaff.slides.decks import write
 
-    print(*write(options.notebooks, options.out, not options.no_solutions),
-          sep="\n")
+    print(*write(options.notebooks, options.out, not options.no_solutions,
+                 options.lang), sep="\n")
     return 0
 
 

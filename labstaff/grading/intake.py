@@ -14,7 +14,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from labkit.course import title
+from labkit.course import language_of, title
 from labstaff.grading import archives
 from labstaff.grading.archives import (
     ARCHIVE,
@@ -356,14 +356,14 @@ def _take(
             student.refused[name] = one.refused
         elif stem := _which(one.notebook, one.path, course):
             versions.setdefault(stem, []).append(one)
-        else:
+        elif not PurePosixPath(one.path).name.startswith("extra_"):
             strange.append(
                 (one.path, "not recognised as a notebook of the course"))
     for stem, some in sorted(versions.items()):
         # `labutils run` writes copies among the results.
         own = [one for one in some
                if "results" not in PurePosixPath(one.path).parts]
-        _choose(student, stem, own or some)
+        _choose(student, stem, _worked(own or some))
         student.refused.pop(stem, None)
     for one in others:
         stem = _named(one.path, course)
@@ -379,6 +379,14 @@ def _take(
         student.notes += [f"{path}: {reason}." for path, reason in strange]
     student.notes += [f"{path}: {reason}." for path, reason in
                       sorted(student.refused.items()) if path not in course]
+
+
+def _worked(versions: list[Found]) -> list[Found]:
+    """Without those of the other language, which came along untouched."""
+    executed = [one for one in versions if any(
+        cell.get("execution_count") for cell in one.notebook.cells)]
+    languages = {language_of(one.notebook) for one in versions}
+    return executed if executed and len(languages) > 1 else versions
 
 
 def _choose(student: Submission, stem: str, some: list[Found]) -> None:

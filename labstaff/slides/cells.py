@@ -20,7 +20,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from labkit.course import grader
+from labkit.course import grader, language_of
 from labstaff.exercises import EDGE
 from labstaff.publish.release import student_notebook
 
@@ -68,7 +68,8 @@ def for_reading(notebook: NotebookNode, solutions: bool) -> NotebookNode:
     """A copy without what is there for tools; arguments as for `prepare`."""
     shown = copy.deepcopy(notebook)
     shown.metadata.pop("widgets", None)
-    stubs = notebook if solutions else student_notebook(notebook)
+    stubs = notebook if solutions else student_notebook(
+        notebook, language_of(notebook))
     for cell, stub in zip(shown.cells, stubs.cells, strict=True):
         cell.source = without_marks(stub.source)
         if cell.cell_type == "code":

@@ -32,7 +32,7 @@ class Deck:
 
 def write(
     names: Sequence[str] = (), out: Path | None = None,
-    solutions: bool = True,
+    solutions: bool = True, language: str = "en",
 ) -> list[str]:
     """Write the slides of the notebooks.
 
@@ -40,6 +40,7 @@ def write(
         names: which, as for `notebook_paths`; none means all.
         out: their folder; None takes slides/ among the results.
         solutions: False shows the stubs that students get.
+        language: of the notebooks.
 
     Returns:
         A line about each file.
@@ -50,7 +51,7 @@ def write(
     """
     out = settings.results_dir() / "slides" if out is None else out
     lines = []
-    for path in notebook_paths(names):
+    for path in notebook_paths(names, language=language):
         made = deck(path, solutions)
         write_atomically(out / f"{path.stem}.html", made.page.encode("utf-8"))
         lines.append(_line(path.stem, made))

@@ -20,6 +20,7 @@ from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from labkit.course import language_of
 from labkit.pages import STYLE, markdown_to_html
 from labutils import settings
 
@@ -39,6 +40,8 @@ DRAWN = "\N{SQUARE ROOT}\N{MINUS SIGN}\N{PLANCK CONSTANT}" + "".join(
 )
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 # "> **Predict.** ..." and its like: the word becomes the class of the box.
+BOXES = {"Predict": "predict", "猜一猜": "predict",
+         "Write": "write", "动手写": "write"}
 PROMPT = re.compile(r"<blockquote>(?=\s*<p><strong>(\w+))")
 # What a browser would fetch: in a tag, or in a style.
 FETCHED = re.compile(
@@ -66,13 +69,14 @@ class DeckExporter(SlidesExporter):
             for name, data in context["cell"].get("attachments", {}).items()
             if "image/png" in data
         } | {
-            f"images/{path.name}": base64.b64encode(path.read_bytes()).decode()
+            f"{above}images/{path.name}": base64.b64encode(
+                path.read_bytes()).decode()
             for path in (settings.home() / "notebooks/images").glob("*.svg")
+            for above in ("", "../")
         }
         html = markdown_to_html(source, attached)
         return PROMPT.sub(
-            lambda m: f'<blockquote class="{m[1].lower()}">', html
-        )
+            lambda m: f'<blockquote class="{BOXES.get(m[1], m[1])}">', html)
 
     def _init_resources(self, resources: Any) -> Any:
         reveal = _installed("sphinx_revealjs") / "_static" / "revealjs"
@@ -106,7 +110,8 @@ def export(notebook: NotebookNode, title: str) -> str:
             installed.
         RuntimeError: the page would fetch something.
     """
-    resources = {"metadata": {"name": title}}
+    spoken = {"en": "en", "zh": "zh-CN"}[language_of(notebook)]
+    resources = {"metadata": {"name": title, "language": spoken}}
     html, _ = DeckExporter().from_notebook_node(notebook, resources)
     font = formula_font(html)
     html = html.replace("</head>", f"<style>\n{font}\n</style>\n</head>", 1)

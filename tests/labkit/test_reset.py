@@ -119,6 +119,23 @@ def test_only_the_named_are_reset(course):
     assert not kept(course, "02_two")
 
 
+def test_a_name_is_that_of_all_languages_and_a_path_of_one(course):
+    chinese = course / "zh"
+    chinese.mkdir()
+    for name in THREE:
+        shutil.copy(course / name, chinese)
+    git(course, "add", ".")
+    git(course, "commit", "-qm", "In Chinese")
+    for folder in (course, chinese):
+        (folder / THREE[1]).write_text("mine", encoding="utf-8")
+    reset(["zh/02"])
+    assert text(course / THREE[1]) == "mine"
+    assert committed(chinese, THREE[1]) and kept(chinese, "02_two")
+    (chinese / THREE[1]).write_text("mine again", encoding="utf-8")
+    assert len(reset(["02"])) == 2 and len(reset()) == 6
+    assert committed(course, THREE[1]) and committed(chinese, THREE[1])
+
+
 def test_a_copy_that_a_student_has_committed_is_still_a_copy(course):
     copy = course / "03_three-Copy1.ipynb"
     copy.write_text("first", encoding="utf-8")

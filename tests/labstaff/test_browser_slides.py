@@ -112,6 +112,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slides")
     decks.write(out=folder)
     decks.write([NAMES[0]], folder / "stubs", solutions=False)
+    decks.write(out=folder / "zh", language="zh")
     return folder
 
 
@@ -122,7 +123,8 @@ def deck():
 
 
 @pytest.mark.parametrize(
-    "name", [*NAMES, f"stubs/{NAMES[0]}"], ids=lambda name: name[:8]
+    "name", [*NAMES, f"stubs/{NAMES[0]}", *(f"zh/{name}" for name in NAMES)],
+    ids=lambda name: name[:8]
 )
 def test_every_slide_fits_its_page(deck, folder, screenshots, name):
     path = folder / f"{name}.html"
@@ -132,6 +134,16 @@ def test_every_slide_fits_its_page(deck, folder, screenshots, name):
     assert deck.errors == []
     others = [url for url in deck.asked if not url.startswith("data:")]
     assert others == [path.as_uri()]
+
+
+def test_chinese_slides_have_the_drawings_and_the_boxes(folder):
+    for name in NAMES[2:]:
+        ours, theirs = ((place / f"{name}.html").read_text(encoding="utf-8")
+                        for place in (folder, folder / "zh"))
+        assert '<html lang="zh-CN">' in theirs and '<html lang="en">' in ours
+        for part in ("<img", "image/svg", 'blockquote class="predict"',
+                     'blockquote class="write"'):
+            assert ours.count(part) == theirs.count(part), part
 
 
 def test_slides_fit_a_window_of_another_shape(deck, folder):

@@ -115,6 +115,22 @@ def test_the_newest_version_counts(tmp_path):
                for n in student.notes)
 
 
+def test_the_language_that_somebody_has_worked_in_counts(tmp_path):
+    """Both came with the edition; the other one may have the later date."""
+    worked = classroom.Editions().released["zh"]
+    next(c for c in worked.cells if c.cell_type == "code").execution_count = 1
+    chinese = nbformat.writes(worked).encode("utf-8")
+    write(tmp_path / "in" / "20231234.zip", zipped(
+        (f"notebooks/{NAME}.ipynb", BOOK),
+        (f"notebooks/zh/{NAME}.ipynb", chinese),
+        ("notebooks/extra_backward_by_hand.ipynb",
+         BOOK.replace(b"nb01", b"x")),
+        times=[(2026, 1, 2, 0, 0, 0), (2026, 1, 1, 0, 0, 0)] * 2))
+    student = one(tmp_path / "in")
+    assert student.files[NAME].digest == hashlib.sha256(chinese).hexdigest()
+    assert student.notes == []
+
+
 def test_a_renamed_notebook_is_known_by_its_cells(tmp_path):
     write(tmp_path / "in" / "20230001-A" / "final FINAL.ipynb", BOOK)
     student = one(tmp_path / "in")

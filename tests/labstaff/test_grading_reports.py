@@ -145,7 +145,7 @@ def test_a_page_speaks_the_language_of_the_notebook(tmp_path, monkeypatch):
                   "第 14 个单元格（取第 16 个单元格之前的样子）"):
         assert words in page, words
     assert "points" not in page and "What counted" not in page
-    assert "运行提前结束：内核终止了。" in read(
+    assert "运行提前结束：内核崩溃了。" in read(
         feedback / "20230002" / "02_rows.html")
     for other in ("20230001/01_words", "20230003/02_rows"):
         assert 'lang="en"' in read(feedback / f"{other}.html")
