@@ -1,7 +1,7 @@
 """Every notebook in JupyterLab, in a real browser.
 
 All are opened as they are committed; one, with tables and a training in its
-live view, is run, saved and read again. (The first one is worked through in
+live view, is run in its Chinese edition, saved and read again. (The first one is worked through in
 test_browser_release.py; widgets are moved in test_browser_widgets.py.)
 """
 
@@ -13,13 +13,13 @@ import pytest
 from lab import Lab
 from page import wait_for
 
-from labkit.course import notebook_paths
+from labkit.course import LESSONS, notebook_paths
 
 pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = [path.stem for path in notebook_paths()]
-RUN = NAMES[2]
+RUN = f"zh/{NAMES[2]}"
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,7 @@ def copy_without_outputs(name, folder):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.update(outputs=[], execution_count=None)
+    (folder / name).parent.mkdir(exist_ok=True)
     nbformat.write(notebook, folder / f"{name}.ipynb")
     return folder / f"{name}.ipynb"
 
@@ -74,7 +75,7 @@ def test_all_are_opened_as_they_are_committed(lab, screenshots):
 
 def test_a_notebook_is_run_saved_and_read(lab, screenshots):
     file = copy_without_outputs(RUN, lab.notebooks)
-    with lab.open(file.name) as page:
+    with lab.open(f"{RUN}.ipynb") as page:
         assert not outputs(page.cells())
         page.run()
         cells = page.cells()
@@ -83,7 +84,14 @@ def test_a_notebook_is_run_saved_and_read(lab, screenshots):
         counts = [cell.execution_count for cell in cells]
         assert counts == list(range(1, len(cells) + 1))
         check_page(page, cells)
-        page.photograph(screenshots / f"{RUN}.png")
+        said = [str(o.get("text", "")) + str(o.get("data", ""))
+                for o in outputs(cells)]
+        assert sum("：通过。" in text for text in said) == len(
+            LESSONS[2].exercises)
+        assert any("困惑度" in text for text in said)
+        assert not [text for text in said if "passed" in text
+                    or "tokens/s" in text]
+        page.photograph(screenshots / f"{NAMES[2]}_zh.png")
         page.save()
 
         stored = nbformat.read(file, as_version=4).cells
