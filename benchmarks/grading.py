@@ -63,7 +63,7 @@ def nbgrader_course(folder: Path, students: list[classroom.Student]) -> None:
     """A course of nbgrader's, with everybody's work handed in."""
     lesson.write(folder / "nbgrader_config.py", CONFIG)
     lesson.write(folder / "source" / "rnn" / f"{classroom.NOTEBOOK}.ipynb",
-                 nbformat.writes(classroom.source()))
+                 nbformat.writes(classroom.Editions().source["en"]))
     timed("nbgrader", "generate_assignment", "rnn", cwd=folder)
     editions = classroom.Editions()
     for number, student in enumerate(students):

@@ -260,7 +260,8 @@ def test_the_command_writes_the_same_byte_for_byte(edition, tmp_path):
     assert not content(home) and not content(here)
     first, second = content(edition[0]), content(tmp_path / "students")
     assert list(first) and first == second
-    assert not [name for name in first if b"\r" in first[name]]
+    assert not [name for name in first
+                if b"\r" in first[name] and not name.endswith(".mo")]
 
 
 def test_two_releases_are_equal_byte_for_byte(course, out):
