@@ -61,11 +61,11 @@ def timed(*arguments: str, cwd: Path) -> float:
 
 def nbgrader_course(folder: Path, students: list[classroom.Student]) -> None:
     """A course of nbgrader's, with everybody's work handed in."""
+    editions = classroom.Editions()
     lesson.write(folder / "nbgrader_config.py", CONFIG)
     lesson.write(folder / "source" / "rnn" / f"{classroom.NOTEBOOK}.ipynb",
-                 nbformat.writes(classroom.Editions().source["en"]))
+                 nbformat.writes(editions.source["en"]))
     timed("nbgrader", "generate_assignment", "rnn", cwd=folder)
-    editions = classroom.Editions()
     for number, student in enumerate(students):
         path = folder / "submitted" / f"s{number}" / "rnn"
         lesson.write(path / f"{classroom.NOTEBOOK}.ipynb",

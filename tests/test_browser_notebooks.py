@@ -1,8 +1,9 @@
 """Every notebook in JupyterLab, in a real browser.
 
 All are opened as they are committed; one, with tables and a training in its
-live view, is run in its Chinese edition, saved and read again. (The first one is worked through in
-test_browser_release.py; widgets are moved in test_browser_widgets.py.)
+live view, is run in its Chinese edition, saved and read again. (The first one
+is worked through in test_browser_release.py; widgets are moved in
+test_browser_widgets.py.)
 """
 
 import shutil
