@@ -216,8 +216,12 @@ def needs_of(name):
     ("test", {"dask", "playwright", "mypy"}),
 ])
 def test_an_extra_brings_no_more_than_it_is_for(extra, without):
-    assert "jupyterlab" in brought_by(extra)
-    assert brought_by(extra).isdisjoint(without)
+    try:
+        brought = brought_by(extra)
+    except metadata.PackageNotFoundError as error:
+        pytest.skip(f"needs {error.name}, of the extra {extra}")
+    assert "jupyterlab" in brought
+    assert brought.isdisjoint(without)
 
 
 # Imported where it is there, and done without where it is not.
