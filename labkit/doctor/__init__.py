@@ -17,6 +17,10 @@ PARTS = {  # with their titles
 # All is well; good to know; works, but not as it should; does not work.
 OK, NOTE, WARN, BAD = "ok", "note", "WARN", "BAD"
 
+# What a probe said, by name, until it ended; "trouble" is why it did not come
+# to its end, "" where it did.
+Facts = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -26,11 +30,3 @@ class Finding:
     state: str
     found: str  # in words
     mend: str = ""  # the one line, typed in a terminal, that mends it
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a probe said."""
-
-    facts: dict[str, Any]  # by name: all that it said until its end
-    trouble: str  # why it did not come to its end; "" where it did

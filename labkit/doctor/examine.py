@@ -8,12 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from labkit.doctor import (
     PARTS,
     WARN,
-    Answer,
+    Facts,
     Finding,
     folders,
     jupyter,
@@ -24,8 +23,8 @@ from labkit.doctor import (
 from labutils import settings
 from labutils.files import translated as _
 
-# Of the time there is: until when the other probes are heard before steps
-# are timed, and until when these are.
+# Of the time there is: until when the other probe is heard before steps are
+# timed, and until when these are.
 HEARD, TIMED = 0.66, 0.89
 
 # The part, the name and the function of each check, and the probe whose
@@ -55,8 +54,8 @@ def examine(
     """Look at some parts, for so many seconds at the most, and give the
     findings by the parts' titles.
 
-    The probes run while the rest is looked at; steps are timed when the other
-    probe has ended, since on two cores they would be in each other's way.
+    Both probes run at once; steps are timed when the other one has ended,
+    since on two cores they would be in each other's way.
     """
     start = time.monotonic()
     checks = [one for one in CHECKS if one[0] in parts]
@@ -64,10 +63,6 @@ def examine(
     probes = {
         name: ask(name, HEARD * seconds - 0.5)
         for name in ("libraries", "kernel") if name in asked
-    }
-    found = {
-        name: careful(name, check)
-        for _, name, check, probe in checks if not probe
     }
     answers = {}
     if "kernel" in probes:
@@ -79,14 +74,13 @@ def examine(
         answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
     sections: dict[str, list[Finding]] = {}
     for part, name, check, probe in checks:
-        if probe:
-            found[name] = careful(name, check, answers[probe])
-        sections.setdefault(PARTS[part], []).extend(found[name])
+        found = careful(name, check, *[answers[probe]] if probe else [])
+        sections.setdefault(PARTS[part], []).extend(found)
     return sections
 
 
 def careful(
-    name: str, check: Callable[..., Iterator[Finding]], *arguments: Answer
+    name: str, check: Callable[..., Iterator[Finding]], *answers: Facts
 ) -> list[Finding]:
     """The check's findings; an error within it becomes one of them.
 
@@ -95,7 +89,7 @@ def careful(
     """
     found: list[Finding] = []
     try:
-        found.extend(check(*arguments))
+        found.extend(check(*answers))
     except Exception as error:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
         words = _(f"could not be looked at ({words})")
@@ -103,7 +97,7 @@ def careful(
     return found
 
 
-def ask(name: str, seconds: float) -> "subprocess.Popen[bytes]":
+def ask(name: str, seconds: float) -> "subprocess.Popen[str]":
     """Start a script of `probes` in a process of its own.
 
     A library that crashes, hangs or prints takes down a probe, never the
@@ -119,33 +113,34 @@ def ask(name: str, seconds: float) -> "subprocess.Popen[bytes]":
         cwd=notebooks if notebooks.is_dir() else None,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         # Facts come as UTF-8, whatever the terminal's encoding is.
+        encoding="utf-8", errors="replace",
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
 
 
 def hear(
-    probe: "subprocess.Popen[bytes]", until: float, order: str = ""
-) -> Answer:
+    probe: "subprocess.Popen[str]", until: float, order: str = ""
+) -> Facts:
     """Give a probe a line of input and wait for its end, at the latest until
     a time of `time.monotonic()`."""
-    left = max(0.0, until - time.monotonic())
     try:
-        out, err = probe.communicate(order.encode(), left)
+        left = max(0.0, until - time.monotonic())
+        out, err = probe.communicate(order, left)
     except subprocess.TimeoutExpired:
         probe.kill()
-        out, _ = probe.communicate()
-        return Answer(_facts(out), "took too long, and was ended")
-    code, lines = probe.returncode, err.decode("utf-8", "replace").splitlines()
-    said = [line for line in lines if line.strip()] or [f"exit code {code}"]
+        trouble = "took too long, and was ended"
+        return facts(probe.communicate()[0]) | {"trouble": trouble}
+    code = probe.returncode
+    said = err.strip().splitlines() or [f"exit code {code}"]
     trouble = f"ended by signal {-code}" if code < 0 else said[-1]
-    return Answer(_facts(out), trouble if code else "")
+    return facts(out) | {"trouble": trouble if code else ""}
 
 
-def _facts(out: bytes) -> dict[str, Any]:
+def facts(out: str) -> Facts:
     """What the lines say; of facts of one name the last one counts."""
-    found: dict[str, Any] = {}
+    found: Facts = {}
     for line in out.splitlines():
         # Others are some library's own words.
         with contextlib.suppress(ValueError, TypeError):
-            found.update(json.loads(line.decode("utf-8")))
+            found.update(json.loads(line))
     return found

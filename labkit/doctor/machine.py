@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
+from labkit.doctor import BAD, NOTE, OK, WARN, Facts, Finding, mends
 from labkit.doctor.python import full_course
 from labkit.report.browser import BrowserError, find
 from labutils import settings
@@ -20,30 +20,23 @@ LONG = 45 * 60  # seconds, of all the trainings
 # ---- for trainings
 
 
-def device(libraries: Answer) -> Iterator[Finding]:
+def device(libraries: Facts) -> Iterator[Finding]:
     """The line about the device and the threads."""
-    facts, trouble = libraries.facts, libraries.trouble
-    state, mend = OK, ""
-    if "device" not in facts and "too long" in trouble:
-        state, words = WARN, _("PyTorch was not ready in time")
-        mend = mends.longer()
-    elif "device" not in facts:
-        state, words = BAD, _(f"PyTorch does not work: {trouble}")
-        there = mends.installed("torch")
-        mend = mends.reinstall("torch") if there else mends.install()
-    elif "bad_device" in facts:
-        state, words = BAD, facts["bad_device"]
+    state, mend, trouble = OK, "", libraries["trouble"]
+    if "bad_device" in libraries:
+        state, words = BAD, libraries["bad_device"]
         mend = mends.unset("LABUTILS_DEVICE")
-    else:
-        words, threads, cores = facts["device"], facts["threads"], _cores()
-        if facts["device_name"]:
-            words += f" ({facts['device_name']})"
+    elif "device" in libraries:
+        words, threads = libraries["device"], libraries["threads"]
+        if libraries["device_name"]:
+            words += f" ({libraries['device_name']})"
+        cores = settings.processors()
         words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
         words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
         if asked := os.environ.get("OMP_NUM_THREADS"):
             words += _(f", as OMP_NUM_THREADS={asked} asks")
-        if mends.has_nvidia_gpu() and not facts["gpu"]:
-            state, build = NOTE, facts["cuda"]
+        if mends.has_nvidia_gpu() and not libraries["gpu"]:
+            state, build = NOTE, libraries["cuda"]
             words += _(
                 "; there is an NVIDIA GPU, but its driver does not fit "
                 f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
@@ -52,45 +45,43 @@ def device(libraries: Answer) -> Iterator[Finding]:
         elif threads > cores:
             state, words = WARN, _(f"{words}: they wait for each other")
             mend = mends.unset("OMP_NUM_THREADS")
+    elif "too long" in trouble:
+        state, words = WARN, _("PyTorch was not ready in time")
+        mend = mends.longer()
+    else:
+        state, words = BAD, _(f"PyTorch does not work: {trouble}")
+        there = mends.installed("torch")
+        mend = mends.reinstall("torch") if there else mends.install()
     yield Finding("device", state, words, mend)
 
 
-def _cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def trainings(libraries: Answer) -> Iterator[Finding]:
+def trainings(libraries: Facts) -> Iterator[Finding]:
     """The lines about a training step and about each notebook's trainings."""
-    facts = libraries.facts
-    if "device" not in facts:
+    if "device" not in libraries:
         return
-    if "step" not in facts:
-        reason = libraries.trouble or _("no time was left")
+    if "step" not in libraries:
+        reason = libraries["trouble"] or _("no time was left")
         yield Finding(
             "training", WARN, _("no step was timed: the machine is too busy, "
                                 f"or slow ({reason})"), mends.longer(),
         )
         return
-    words = _(
-        f"{facts['step']:.0f} milliseconds, of the LSTM of two layers")
-    yield Finding("a step", OK, words)
-    total = sum(facts["estimates"].values())
+    yield Finding("a step", OK, _(
+        f"{libraries['step']:.0f} milliseconds, of the LSTM of two layers"))
+    total = sum(libraries["estimates"].values())
     each = ", ".join(
         _(f"notebook {notebook}: {_minutes(seconds)}")
-        for notebook, seconds in facts["estimates"].items()
+        for notebook, seconds in libraries["estimates"].items()
     )
     words = _(
-        f"about {each}; {_minutes(total)} in all, {facts['ratio']:.1f} times "
-        "the time of the recorded runs"
+        f"about {each}; {_minutes(total)} in all, {libraries['ratio']:.1f} "
+        "times the time of the recorded runs"
     )
     if cap := os.environ.get("LABUTILS_EPOCHS", "").strip():
         words += _(f", with LABUTILS_EPOCHS={cap}")
     state, mend = OK, ""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if load >= _cores() + 1:  # the figures are too long
+    if load >= settings.processors() + 1:  # the figures are too long
         words += _(f" (other programs are running, load {load:.1f})")
     elif total >= LONG:
         words += _(": long; with the line below they stop earlier, and say so")
@@ -102,13 +93,13 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def memory(libraries: Answer) -> Iterator[Finding]:
+def memory(libraries: Facts) -> Iterator[Finding]:
     """The line about free memory."""
-    if "memory" not in libraries.facts:
-        reason = libraries.facts.get("no_memory") or libraries.trouble
+    if "memory" not in libraries:
+        reason = libraries.get("no_memory") or libraries["trouble"]
         yield Finding("memory", NOTE, _(f"could not be asked ({reason})"))
         return
-    free = libraries.facts["memory"] / 10**9
+    free = libraries["memory"] / 10**9
     state = BAD if free < TOO_LITTLE else WARN if free < SCARCE else OK
     words = _(f"{free:.1f} GB free")
     if state != OK:
@@ -124,26 +115,26 @@ def memory(libraries: Answer) -> Iterator[Finding]:
 # ---- for reports, tests and grading
 
 
-def fonts(libraries: Answer) -> Iterator[Finding]:
+def fonts(libraries: Facts) -> Iterator[Finding]:
     """The line about Chinese letters in pictures."""
-    facts, state, mend = libraries.facts, OK, ""
+    state, mend = OK, ""
     if not mends.installed("matplotlib"):
         return  # said among the packages
-    if (families := facts.get("fonts")) is None:
-        reason = facts.get("no_fonts") or libraries.trouble
+    if "font" not in libraries:
+        reason = libraries.get("no_font") or libraries["trouble"]
         state, words = NOTE, _(f"matplotlib did not say ({reason})")
         if "too long" in reason:  # such as the first time, when it lists them
             mend = mends.longer()
-    elif families:
-        more = _(f" and {len(families) - 2} more") if len(families) > 2 else ""
-        words = _(f"with Chinese letters: {', '.join(families[:2])}{more}")
+    elif libraries["font"]:
+        words = _(f"with Chinese letters: {libraries['font']}")
     else:
         # Whoever works in Chinese will miss them.
         state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
         words = _(
             "none with Chinese letters: in pictures they are empty boxes")
         # Matplotlib looks for new fonts only when its list is gone.
-        mend = f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json"
+        cache = mends.shown(libraries["font_cache"])
+        mend = f"rm {cache}/fontlist-*.json"
         # Windows and macOS come with such fonts.
         if sys.platform == "linux":
             mend = mends.then("sudo apt-get install fonts-noto-cjk", mend)
@@ -154,7 +145,7 @@ def browser() -> Iterator[Finding]:
     """The line about a browser: for PDF files and for the browser tests."""
     state, mend = OK, ""
     try:
-        words = str(find())
+        words = find()
     except BrowserError:
         state, words = NOTE, _(
             "no Chromium, Chrome or Edge: needed for PDF files and browser "

@@ -44,21 +44,18 @@ def as_json(sections: dict[str, list[Finding]]) -> str:
         {"section": title, **dataclasses.asdict(finding)}
         for title, findings in sections.items() for finding in findings
     ]
-    return json.dumps(
-        {"exit_code": exit_code(sections), "checks": checks}, indent=1
-    )
+    found = {"exit_code": exit_code(sections), "checks": checks}
+    return json.dumps(found, indent=1)
 
 
 def _lines(finding: Finding, width: int) -> list[str]:
     """A line of findings, broken where the terminal ends, and the mend."""
-    margin = " " * (2 + STATE + NAME)
-    state, name = _(finding.state), _(finding.name)
-    state = state.ljust(STATE + len(state) - columns(state))
-    name = name.ljust(NAME + len(name) - columns(name))
+    margin, first = " " * (2 + STATE + NAME), "  "
+    for word, room in ((finding.state, STATE), (finding.name, NAME)):
+        first += _(word) + " " * (room - columns(_(word)))
     lines = wrapped(
-        finding.found, width, f"  {state}{name}", margin,
+        finding.found, width, first, margin, break_on_hyphens=False,
         break_long_words=False,  # a path that is broken cannot be copied
-        break_on_hyphens=False,
     )
     # Never broken: it is there to be copied.
     return lines + ([f"{margin}> {finding.mend}"] if finding.mend else [])

@@ -1,5 +1,5 @@
 """Do the libraries import, on what would a model train, and how fast? Which
-of matplotlib's fonts have Chinese letters?
+font has the Chinese letters of pictures?
 
 A line with a number of seconds on the standard input starts the timing.
 """
@@ -8,28 +8,16 @@ import contextlib
 import importlib.util
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 MODULES = ("numpy", "torch", "matplotlib", "PIL", "labutils", "ipywidgets")
 # As in the notebooks.
 BATCH_SIZE, NUM_STEPS, VOCAB_SIZE, NUM_HIDDENS = 32, 35, 28, 256
 ROUNDS = 7  # at the most; the quickest counts, others were disturbed
-# How the names of each notebook's recorded runs begin.
-NOTEBOOKS = {
-    "3": ("rnn_scratch",), "4": ("rnn_concise",), "5": ("lstm_scratch",),
-    "6": ("deep", "seeds"),
-}
 TIMED = "deep_lstm"  # the run whose steps are timed; most are of its kind
-# Families that hold Chinese letters, of the usual systems.
-CHINESE = re.compile(
-    r"CJK|Source Han|WenQuanYi|LXGW|Sarasa|Sim(Hei|Sun)|YaHei|PingFang|Heiti"
-    r"|Songti|KaiTi|FangSong|Hiragino Sans GB|Arial Unicode|Droid Sans Fall"
-    r"|Noto S\w+ [ST]C|JhengHei|MingLiU"
-)
-LETTERS = "实验报告"  # lab report
 
 
 def say(**facts):
@@ -105,22 +93,17 @@ def new_model(device):
 
 
 def step(model, device):
-    """A training step; its loss, once the device has computed it."""
+    """A training step that changes nothing, once the device has taken it."""
     import torch
 
-    import labutils
+    from labutils import training
 
-    tokens = torch.randint(VOCAB_SIZE, (BATCH_SIZE, NUM_STEPS), device=device)
-    logits, _ = model(tokens, model.begin_state(BATCH_SIZE, device))
-    loss = torch.nn.functional.cross_entropy(logits, tokens.T.reshape(-1))
-    loss.backward()
-    labutils.grad_clipping(model, 1.0)
-    # As torch.optim.SGD does, whose first import takes a second.
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter -= parameter.grad
-            parameter.grad = None
-    return float(loss.detach())
+    X = torch.randint(VOCAB_SIZE, (BATCH_SIZE, NUM_STEPS), device=device)
+    # The first import of torch.optim.SGD would take a second.
+    optimizer = SimpleNamespace(zero_grad=model.zero_grad, step=lambda: None)
+    float(training.train_step(
+        model, X, X.T.reshape(-1), model.begin_state(BATCH_SIZE, device),
+        optimizer, 1.0)[0])
 
 
 def time_steps(model, device, seconds):
@@ -138,36 +121,29 @@ def time_steps(model, device, seconds):
 def estimates(ms):
     """Seconds of each notebook's trainings, from milliseconds of a step here;
     and how many times longer that is than the recorded runs took."""
+    from labkit.course import LESSONS
     from labutils import recorded, settings
 
-    runs = {name: recorded.load(name) for name in recorded.names()}
-    steps = runs[TIMED].tokens / (BATCH_SIZE * NUM_STEPS)
-    ratio = ms / (1000 * runs[TIMED].seconds / steps)
-    cap = settings.epochs_cap()
-    return {"ratio": ratio, "estimates": {
-        notebook: ratio * sum(
-            run.seconds * min(run.num_epochs, cap or run.num_epochs)
-            / run.num_epochs
-            for name, run in runs.items() if name.startswith(begins)
-        ) for notebook, begins in NOTEBOOKS.items()
-    }}
+    timed, cap = recorded.load(TIMED), settings.epochs_cap()
+    steps = timed.tokens / (BATCH_SIZE * NUM_STEPS)
+    ratio = ms / (1000 * timed.seconds / steps)
+    found = {}
+    for lesson in LESSONS:
+        for run in map(recorded.load, lesson.runs):
+            share = min(1, (cap or run.num_epochs) / run.num_epochs)
+            seconds = found.get(lesson.number, 0) + ratio * share * run.seconds
+            found[lesson.number] = seconds
+    return {"ratio": ratio, "estimates": found}
 
 
-def chinese_fonts():
-    """Families in which every one of LETTERS is found."""
+def chinese_font():
+    """The family that pictures take their Chinese letters from, if any."""
     import matplotlib
-    from matplotlib import font_manager, ft2font
+
+    from labutils import plots
 
     say(font_cache=matplotlib.get_cachedir())
-    found = set()
-    for font in font_manager.fontManager.ttflist:
-        if font.name in found or not CHINESE.search(font.name):
-            continue
-        with contextlib.suppress(OSError, RuntimeError):  # removed since
-            face = ft2font.FT2Font(font.fname)
-            if all(face.get_char_index(ord(letter)) for letter in LETTERS):
-                found.add(font.name)
-    return sorted(found)
+    return plots.set_style()
 
 
 def main():
@@ -181,7 +157,7 @@ def main():
         step(model, device)  # the first one loads much
         time_steps(model, device, float(sys.stdin.readline() or 0))
     finally:
-        attempt("fonts", chinese_fonts)
+        attempt("font", chinese_font)
     # Threads of a library must not keep the page waiting.
     sys.stdout.flush()
     os._exit(0)
