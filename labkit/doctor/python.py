@@ -96,20 +96,17 @@ def imports(libraries: Facts) -> Iterator[Finding]:
     """The lines about modules that are not as they should be, or about all."""
     found, trouble = libraries.get("imports", {}), libraries["trouble"]
     problems = [
-        (BAD, *problem) for module, package in PACKAGES.items()
+        (BAD, *wrong) for module, package in PACKAGES.items()
         if module in found and installed(package)
-        and (problem := _import(module, package, **found[module]))
+        and (wrong := _import(module, package, **found[module]))
     ]
-    dying = libraries.get("importing")
-    if dying and "too long" in trouble:
-        problems.append((
-            WARN, _(f"{dying} was not imported within the doctor's time: the "
-                    "first import, or one on a busy machine, takes longer"),
-            mends.longer(),
-        ))
-    elif dying:
-        mend = mends.reinstall(PACKAGES.get(dying, dying))
-        problems.append((BAD, _(f"importing {dying}: {trouble}"), mend))
+    if dying := libraries.get("importing"):
+        mend = mends.reinstall(PACKAGES.get(dying) or dying)
+        late = WARN, _(
+            f"{dying} was not imported within the doctor's time: the first "
+            "import, or one on a busy machine, takes longer"), mends.longer()
+        died = BAD, _(f"importing {dying}: {trouble}"), mend
+        problems.append(late if "too long" in trouble else died)
     own = found.get("labutils", {})
     file = Path(own.get("file") or ROOT / "labutils" / "__init__.py")
     if problems:

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 MODULES = ("numpy", "torch", "matplotlib", "PIL", "labutils", "ipywidgets")
 # As in the notebooks.
@@ -100,7 +101,8 @@ def step(model, device):
 
     X = torch.randint(VOCAB_SIZE, (BATCH_SIZE, NUM_STEPS), device=device)
     # The first import of torch.optim.SGD would take a second.
-    optimizer = SimpleNamespace(zero_grad=model.zero_grad, step=lambda: None)
+    optimizer: Any = SimpleNamespace(
+        zero_grad=model.zero_grad, step=lambda: None)
     float(training.train_step(
         model, X, X.T.reshape(-1), model.begin_state(BATCH_SIZE, device),
         optimizer, 1.0)[0])
@@ -127,7 +129,7 @@ def estimates(ms):
     timed, cap = recorded.load(TIMED), settings.epochs_cap()
     steps = timed.tokens / (BATCH_SIZE * NUM_STEPS)
     ratio = ms / (1000 * timed.seconds / steps)
-    found = {}
+    found: dict[str, float] = {}
     for lesson in LESSONS:
         for run in map(recorded.load, lesson.runs):
             share = min(1, (cap or run.num_epochs) / run.num_epochs)
