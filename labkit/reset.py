@@ -73,19 +73,16 @@ def _git(folder: Path, *arguments: str) -> bytes:
     if git is None:
         raise NotebookError(
             "git is not installed, and the committed notebooks are in it. "
-            "Install git, or take fresh copies from where the course is."
-        )
+            "Install git, or take fresh copies from where the course is.")
     done = subprocess.run(
-        [git, "-C", str(folder), *arguments], capture_output=True, check=False
-    )
+        [git, "-C", str(folder), *arguments], capture_output=True, check=False)
     if done.returncode == 0:
         return done.stdout
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     raise NotebookError(
         f"git finds no commit for {folder} ({said[0] if said else 'no word'})."
         " Take fresh copies from where the course is, or get it with git "
-        "clone."
-    )
+        "clone.")
 
 
 def _reset(path: Path, name: PurePosixPath, data: bytes) -> str:
