@@ -87,8 +87,7 @@ def _missing(error: ModuleNotFoundError) -> str:
         raise error  # no package to install would help
     return (
         f"this command needs {package}, which is not installed here. Type: "
-        f"{mends.install(mends.extra_of(package) or 'teach')}"
-    )
+        f"{mends.install(mends.extra_of(package) or 'teach')}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,8 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="labutils",
         description="Commands of the course kit on recurrent networks.",
-        epilog="example: labutils data (every command has its own --help)",
-    )
+        epilog="example: labutils data (every command has its own --help)")
     commands = parser.add_subparsers(
         required=True, metavar="COMMAND", dest="name")
     for add in (_add_data, _add_doctor, _add_report, _add_reset):
@@ -130,8 +128,7 @@ def _add_data(commands: Any) -> None:
         "data",
         help="show which text is used, or get The Time Machine",
         description="Show which text the notebooks use, or get the book's.",
-        epilog="example: labutils data fetch --from ~/timemachine.txt",
-    )
+        epilog="example: labutils data fetch --from ~/timemachine.txt")
     data.add_argument("action", nargs="?", choices=("show", "fetch"),
                       default="show")
     data.add_argument("--from", dest="source", type=Path, metavar="FILE",
@@ -169,8 +166,7 @@ def _add_doctor(commands: Any) -> None:
         "seconds. Where something is bad, the line below it mends it. Exit "
         "code: 0 all is well, 1 works, with warnings, 2 something does not "
         "work.",
-        epilog="example: labutils doctor --only notebooks",
-    )
+        epilog="example: labutils doctor --only notebooks")
     doctor.add_argument("--json", action="store_true",
                         help="print the same for a program")
     doctor.add_argument("--seconds", type=count, metavar="N", default=10,
@@ -198,8 +194,7 @@ def _add_reset(commands: Any) -> None:
         description="Take notebooks from git's last commit. What was there "
         "is kept beside them, with the time in its name; no other file is "
         "touched.",
-        epilog="example: labutils reset 03 04",
-    )
+        epilog="example: labutils reset 03 04")
     reset.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
                        help="the beginning of a name in notebooks/")
     reset.add_argument("--all", action="store_true", help="all the notebooks")
@@ -228,8 +223,7 @@ def _add_report(commands: Any) -> None:
         "their results: <id>-<name>-Lab-<n>.html. What is missing is listed "
         "first; then nothing is written, unless it is allowed.",
         epilog='example: labutils report --id 20231234 --name "Name" --lab 4 '
-        "--pdf --zip",
-    )
+        "--pdf --zip")
     report.add_argument("--id", required=True, metavar="NUMBER",
                         help="your student number")
     report.add_argument("--name", required=True, help="your name")

@@ -151,8 +151,7 @@ def matching(name: str, course: Sequence[str], where: str = "") -> list[str]:
         known = ", ".join(Path(file).stem for file in course) or "none at all"
         raise NotebookError(
             f"No notebook {name!r}{where}: expected a path or the beginning "
-            f"of one of {known}."
-        )
+            f"of one of {known}.")
     return found
 
 
@@ -305,8 +304,7 @@ def _mended_cell(
     taken.add(name)
     made: dict[str, Any] = {
         "id": name, "cell_type": kind, "metadata": {},
-        "source": "".join(line for line in lines if isinstance(line, str)),
-    }
+        "source": "".join(line for line in lines if isinstance(line, str))}
     if kind == "code":
         made |= {"execution_count": None, "outputs": [
             output for output in _part(cell, "outputs", list)

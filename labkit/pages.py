@@ -95,8 +95,7 @@ def shown(output: Any) -> Shown | None:
         return Shown(image=image)
     text = (
         "\n".join(map(str, output.get("traceback", [])))
-        or output.get("text") or data.get("text/plain") or ""
-    )
+        or output.get("text") or data.get("text/plain") or "")
     text = short(COLOURS.sub("", str(text)))
     return Shown(text=text) if text else None
 

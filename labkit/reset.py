@@ -49,8 +49,7 @@ def reset(names: Sequence[str] = ()) -> list[str]:
     chosen = [path for name in names for path in _named(name, committed)]
     files = {  # all are read before the first is written
         path: _git(own, "cat-file", "--filters", f"HEAD:./{path}")
-        for path in chosen or committed
-    }
+        for path in chosen or committed}
     return [_reset(own / path, path, data) for path, data in files.items()]
 
 

@@ -62,8 +62,7 @@ def examine(
     asked = {probe for *_, probe in checks}
     probes = {
         name: ask(name, HEARD * seconds - 0.5)
-        for name in ("libraries", "kernel") if name in asked
-    }
+        for name in ("libraries", "kernel") if name in asked}
     answers = {}
     if "kernel" in probes:
         answers["kernel"] = hear(probes["kernel"], start + HEARD * seconds)
@@ -114,8 +113,7 @@ def ask(name: str, seconds: float) -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         # Facts come as UTF-8, whatever the terminal's encoding is.
         encoding="utf-8", errors="replace",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-    )
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"})
 
 
 def hear(

@@ -37,8 +37,7 @@ def text() -> Iterator[Finding]:
     mend, hint = mends.python("-m labkit data fetch"), _(NO_NETWORK)
     why = (
         f"until there is a copy of {corpus.TIME_MACHINE}, which a "
-        f"notebook downloads if it can. {NO_NETWORK}"
-    )
+        f"notebook downloads if it can. {NO_NETWORK}")
     if asked:
         mend, hint = mends.unset("LABUTILS_TEXT"), ""
         why = "as LABUTILS_TEXT asks."
@@ -80,8 +79,7 @@ def variables() -> Iterator[Finding]:
             bad.append(Finding("settings", BAD, error.fault, mend))
     given = {
         name: value.strip() for name, value in sorted(os.environ.items())
-        if name.startswith("LABUTILS_") and value.strip()
-    }
+        if name.startswith("LABUTILS_") and value.strip()}
     # These alone read any.
     source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8")
                      for module in (settings, files))
@@ -120,8 +118,7 @@ def check() -> Iterator[Finding]:
         yield Finding(
             "notebooks", WARN, _(f"{notebooks}: {problem}; what you change "
                                  "cannot be saved"), _owned(notebooks)
-            or f"cp -r {mends.shown(home)} {mends.shown(copy)}",
-        )
+            or f"cp -r {mends.shown(home)} {mends.shown(copy)}")
 
 
 def folder(name: str, variable: str, path: Path, state: str) -> Finding:

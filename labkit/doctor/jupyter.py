@@ -32,8 +32,7 @@ def kernels(facts: Facts) -> Iterator[Finding]:
     if runtime and (problem := try_to_write(Path(runtime))):
         yield Finding(
             "jupyter", BAD, _(f"Jupyter's own folder {runtime}: {problem}"),
-            mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")),
-        )
+            mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")))
     if others := ", ".join(
         f"{name} ({program})"
         for name, program in facts.get("others", {}).items()
@@ -41,8 +40,7 @@ def kernels(facts: Facts) -> Iterator[Finding]:
     ):
         yield Finding(
             "kernels", NOTE, _(f"JupyterLab also offers {others}: keep to "
-                               f"{NAME}, the one that the notebooks name"),
-        )
+                               f"{NAME}, the one that the notebooks name"))
     found = shutil.which("jupyter")
     own = Path(sys.executable).parent / "jupyter"
     if found and own.exists() and Path(found).parent != own.parent:
@@ -50,8 +48,7 @@ def kernels(facts: Facts) -> Iterator[Finding]:
             "command", NOTE, _(
                 f"the word jupyter starts {found}, which is of another "
                 "environment; start this one's"),
-            mends.start(own, "lab", mends.shown(settings.home())),
-        )
+            mends.start(own, "lab", mends.shown(settings.home())))
 
 
 def _kernel(facts: Facts) -> Finding:
@@ -65,8 +62,7 @@ def _kernel(facts: Facts) -> Finding:
     if facts.get("late") or "too long" in trouble:
         words += _(
             " did not answer in time: this machine is slow, or busy, or a "
-            "firewall keeps programs from talking to each other"
-        )
+            "firewall keeps programs from talking to each other")
         return Finding("kernel", WARN, words, mends.longer())
     program = facts.get("argv", [""])[0]
     if Path(program).is_absolute():
@@ -132,16 +128,14 @@ def widgets(facts: Facts) -> Iterator[Finding]:
     # JupyterLab takes the first; the others are hidden by it.
     fronts = {
         place: str(_said(place / "package.json").get("version", "unreadable"))
-        for place in places if (place / "package.json").is_file()
-    }
+        for place in places if (place / "package.json").is_file()}
     first, version = next(iter(fronts.items()), (None, ""))
     fits = [front.startswith(f"{GENERATION}.") for front in fronts.values()]
     words = _(f"ipywidgets {back}, front end {version}")
     if first is None:
         words = _(
             f"ipywidgets {back} has no front end: JupyterLab has no extension "
-            f"{EXTENSION}"
-        )
+            f"{EXTENSION}")
     elif not fits[0]:
         words += _(f": they do not fit (front end in {first})")
         if any(fits):  # it hides a right one

@@ -40,8 +40,7 @@ def device(libraries: Facts) -> Iterator[Finding]:
             words += _(
                 "; there is an NVIDIA GPU, but its driver does not fit "
                 f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
-                "GPU, and this PyTorch is built for the CPU alone"
-            )
+                "GPU, and this PyTorch is built for the CPU alone")
         elif threads > cores:
             state, words = WARN, _(f"{words}: they wait for each other")
             mend = mends.unset("OMP_NUM_THREADS")
@@ -63,20 +62,17 @@ def trainings(libraries: Facts) -> Iterator[Finding]:
         reason = libraries["trouble"] or _("no time was left")
         yield Finding(
             "training", WARN, _("no step was timed: the machine is too busy, "
-                                f"or slow ({reason})"), mends.longer(),
-        )
+                                f"or slow ({reason})"), mends.longer())
         return
     yield Finding("a step", OK, _(
         f"{libraries['step']:.0f} milliseconds, of the LSTM of two layers"))
     total = sum(libraries["estimates"].values())
     each = ", ".join(
         _(f"notebook {notebook}: {_minutes(seconds)}")
-        for notebook, seconds in libraries["estimates"].items()
-    )
+        for notebook, seconds in libraries["estimates"].items())
     words = _(
         f"about {each}; {_minutes(total)} in all, {libraries['ratio']:.1f} "
-        "times the time of the recorded runs"
-    )
+        "times the time of the recorded runs")
     if cap := os.environ.get("LABUTILS_EPOCHS", "").strip():
         words += _(f", with LABUTILS_EPOCHS={cap}")
     state, mend = OK, ""
@@ -107,8 +103,7 @@ def memory(libraries: Facts) -> Iterator[Finding]:
             ": too little for a notebook" if state == BAD else ": little")
         words += _(
             "; close other programs and notebooks that you do not use (in "
-            "JupyterLab: Kernel, Shut Down All Kernels)"
-        )
+            "JupyterLab: Kernel, Shut Down All Kernels)")
     yield Finding("memory", state, words)
 
 
@@ -149,8 +144,7 @@ def browser() -> Iterator[Finding]:
     except BrowserError:
         state, words = NOTE, _(
             "no Chromium, Chrome or Edge: needed for PDF files and browser "
-            "tests alone"
-        )
+            "tests alone")
         if sys.platform == "linux":
             mend = "sudo apt-get install chromium"
     else:
@@ -172,8 +166,7 @@ def sandbox() -> Iterator[Finding]:
     if found := shutil.which("bwrap"):
         done = subprocess.run(
             [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
-            stdin=subprocess.DEVNULL, capture_output=True, check=False,
-        )
+            stdin=subprocess.DEVNULL, capture_output=True, check=False)
         said = done.stderr.decode("utf-8", "replace").strip()
         words = _(f"{found} does not work: {said}")
         if not done.returncode:

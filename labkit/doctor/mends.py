@@ -57,8 +57,7 @@ def _asked(lines: list[str], extra: str = "") -> "list[Requirement]":
     found = map(_packaging("requirements").Requirement, lines)
     return [
         one for one in found if one.name != "labutils"
-        and (one.marker is None or one.marker.evaluate({"extra": extra}))
-    ]
+        and (one.marker is None or one.marker.evaluate({"extra": extra}))]
 
 
 def extra_of(package: str) -> str | None:
@@ -171,16 +170,14 @@ def install(extra: str = "lab") -> str:
         return pip(*[] if installed("torch") else _cpu_index(), *course)
     return then(  # into an environment of the course's own
         python("-m venv", shown(own.parents[1])),
-        start(own, "-m pip install", *_cpu_index(), *course),
-    )
+        start(own, "-m pip install", *_cpu_index(), *course))
 
 
 def reinstall(package: str) -> str:
     """A line that installs one package anew, as tested."""
     index = _cpu_index() if package == "torch" else []
     return pip(
-        "--force-reinstall --no-deps", *index, *_constraints(), package
-    )
+        "--force-reinstall --no-deps", *index, *_constraints(), package)
 
 
 def pip(*arguments: str) -> str:

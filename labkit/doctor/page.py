@@ -42,8 +42,7 @@ def as_json(sections: dict[str, list[Finding]]) -> str:
     """The same, for a program."""
     checks = [
         {"section": title, **dataclasses.asdict(finding)}
-        for title, findings in sections.items() for finding in findings
-    ]
+        for title, findings in sections.items() for finding in findings]
     found = {"exit_code": exit_code(sections), "checks": checks}
     return json.dumps(found, indent=1)
 
@@ -64,5 +63,4 @@ def _lines(finding: Finding, width: int) -> list[str]:
 def _named(sections: dict[str, list[Finding]], state: str) -> list[str]:
     return [
         finding.name for findings in sections.values()
-        for finding in findings if finding.state == state
-    ]
+        for finding in findings if finding.state == state]

@@ -33,8 +33,7 @@ def interpreter() -> Iterator[Finding]:
     if not (home / "notebooks").is_dir():
         state, words = NOTE, _(
             f"labutils in {ROOT}, without the course's folder; data/ and "
-            f"results/ are in {home}"
-        )
+            f"results/ are in {home}")
     yield Finding("course", state, words)
     state = OK
     words = f"{platform.python_version()}, {mends.shown(sys.executable)}"
@@ -52,8 +51,7 @@ def packages() -> Iterator[Finding]:
     if not needed:
         yield Finding(
             "packages", BAD, _("labutils is not installed here, and there is "
-                               "no list of what it needs"), mends.install(),
-        )
+                               "no list of what it needs"), mends.install())
         return
     missing, bad, other = [], [], []
     for one in needed:
@@ -78,13 +76,11 @@ def packages() -> Iterator[Finding]:
     if full_course():  # a student's installation has none of the extras
         lacks = {
             extra: ", ".join(o.name for o in its if not installed(o.name))
-            for extra, its in asked.items()
-        }
+            for extra, its in asked.items()}
         there = [extra for extra, names in lacks.items() if not names]
         words = "; ".join([_(f"installed: {', '.join(there) or 'none'}")] + [
             _(f"not {extra} ({names})")
-            for extra, names in lacks.items() if names
-        ])
+            for extra, names in lacks.items() if names])
         state = OK if len(there) == len(asked) else NOTE
         yield Finding("extras", state, words)
 
@@ -98,8 +94,7 @@ def imports(libraries: Facts) -> Iterator[Finding]:
     problems = [
         (BAD, *wrong) for module, package in PACKAGES.items()
         if module in found and installed(package)
-        and (wrong := _import(module, package, **found[module]))
-    ]
+        and (wrong := _import(module, package, **found[module]))]
     if dying := libraries.get("importing"):
         mend = mends.reinstall(PACKAGES.get(dying) or dying)
         late = WARN, _(
@@ -165,13 +160,11 @@ def hidden() -> Iterator[Finding]:
     """Files beside the notebooks that hide a module of the same name."""
     names = {
         *sys.stdlib_module_names, *PACKAGES,
-        "labutils", "labkit", "IPython", "ipykernel", "requests",
-    }
+        "labutils", "labkit", "IPython", "ipykernel", "requests"}
     for path in sorted((settings.home() / "notebooks").glob("*.py")):
         if path.stem in names:
             mine = path.with_name(f"my_{path.name}")
             yield Finding(
                 "file names", BAD, _(f"{path} hides the module {path.stem} "
                                      "from the notebooks"),
-                f"mv {mends.shown(path)} {mends.shown(mine)}",
-            )
+                f"mv {mends.shown(path)} {mends.shown(mine)}")

@@ -72,8 +72,7 @@ class Cell:
         attributes = {
             f"{part.value.id}.{part.attr}" for part in ast.walk(tree)
             if isinstance(part, ast.Attribute)
-            and isinstance(part.value, ast.Name)
-        }
+            and isinstance(part.value, ast.Name)}
         return set(_globals(table)) - self.defines | attributes
 
     @cached_property
@@ -110,8 +109,7 @@ def read(
                   if x.output_type == "error"),
             {f"attachment:{file}": str(kinds["image/png"])
              for file, kinds in cell.get("attachments", {}).items()
-             if is_png(str(kinds.get("image/png", "")))},
-        ))
+             if is_png(str(kinds.get("image/png", "")))}))
         if cell.cell_type == "markdown":
             prompt = cell.source
             for line in prompt.splitlines():
@@ -148,8 +146,7 @@ def trains(cell: Cell, cells: Sequence[Cell]) -> bool:
     return "labutils.train" in cell.uses or any(
         cell.uses & other.functions for other in cells
         if other.is_code and other.number < cell.number
-        and "labutils.train" in other.uses
-    )
+        and "labutils.train" in other.uses)
 
 
 def _globals(table: symtable.SymbolTable) -> Iterator[str]:

@@ -80,8 +80,7 @@ def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
     newer = [
         one.path for one in found if one.path
         and one.language == used.language
-        and one.saved > used.saved and one.sources != used.sources
-    ]
+        and one.saved > used.saved and one.sources != used.sources]
     results = settings.results_dir() / lesson.stem
     if used.path and (beside := used.path.parent / lesson.stem).is_dir():
         results = beside

@@ -99,16 +99,14 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
                    if c.kind == "answer" and not c.written] + [
             name for name in one.lesson.answers
             if one.cells and name not in answers],
-        "changed": ["/".join(path.parts[-2:]) for path in one.newer],
-    }
+        "changed": ["/".join(path.parts[-2:]) for path in one.newer]}
 
 
 def _in_results(one: Gathered) -> dict[str, list[str]]:
     """By the kind of a problem, the files and trainings that have it."""
     found: dict[str, list[str]] = {
         "no_result": one.missing, "damaged": one.damaged,
-        "capped": [], "interrupted": [], "diverged": [], "replayed": [],
-    }
+        "capped": [], "interrupted": [], "diverged": [], "replayed": []}
     printed = "\n".join(c.text for c in one.cells or () if c.is_code)
     # What the notebook has not printed is of another run.
     older = [f"{name}.txt" for name, text in one.texts.items()

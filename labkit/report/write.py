@@ -56,8 +56,7 @@ def write_report(
         raise RuntimeError(
             "the report would be incomplete, for the reasons listed above; "
             "nothing was written. Mend them, or say --allow-incomplete: then "
-            "they are listed on its first page."
-        )
+            "they are listed on its first page.")
     chromium = browser.find() if pdf else ""
     page = document.render(student, gathered, missing, language)
     files = {f"{stem}.html": page.encode("utf-8", "replace")}
@@ -79,14 +78,12 @@ def file_stem(student_id: str, name: str, lab: int) -> str:
         kept = "".join(
             c for c in unicodedata.normalize("NFC", text)
             # C: control characters and others that nobody sees.
-            if c not in FORBIDDEN and unicodedata.category(c)[0] != "C"
-        )
+            if c not in FORBIDDEN and unicodedata.category(c)[0] != "C")
         cut = " ".join(kept.split()).encode("utf-8")[:LONGEST]
         if not (part := cut.decode("utf-8", "ignore").strip(" .")):
             raise ValueError(
                 f"{option} holds nothing that can stand in a file's name. "
-                "Expected letters or digits, such as 20231234."
-            )
+                "Expected letters or digits, such as 20231234.")
         parts.append(part)
     return f"{'-'.join(parts)}-Lab-{lab}"
 

@@ -99,8 +99,7 @@ def gates(
     return {
         name: torch.stack(of_layers).cpu()
         for name, *of_layers in zip(names, *layers, strict=True)
-        if name != "candidate"
-    }
+        if name != "candidate"}
 
 
 def gradient_norms(
@@ -130,8 +129,7 @@ def gradient_norms(
         return {
             name: _stacked(torch.autograd.grad(
                 loss, tensors[1:-1], retain_graph=True)).norm(dim=-1).cpu()
-            for name, tensors in zip(STATE_NAMES, states, strict=False)
-        }
+            for name, tensors in zip(STATE_NAMES, states, strict=False)}
 
 
 def _begin(model: LanguageModel) -> State:
@@ -195,7 +193,6 @@ def _weights(
     zero = torch.zeros((), device="cpu")  # in a bias's place; for any device
     W_x, W_h, b_x, b_h = (
         getattr(rnn, f"{name}_l{layer}", zero)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     names = LSTM_BLOCKS if isinstance(rnn, nn.LSTM) else GRU_BLOCKS
     return names, W_x.T, W_h.T, b_x + b_h

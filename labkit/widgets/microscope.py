@@ -109,8 +109,7 @@ def surprise(subject: Subject) -> Page:
     mean = sum(bits) / len(bits)
     ax.set(
         ylabel="surprise (bits)", xlim=(-0.6, len(subject.text) - 0.4),
-        title=f"{label(subject.name)}, {mean:.2f} bits a character",
-    )
+        title=f"{label(subject.name)}, {mean:.2f} bits a character")
     # Above the bars: any of them may be the highest.
     ax.set_ylim(0, 1.2 * max(guessing, *bits))
     ax.legend(frameon=False, loc="upper right")
@@ -127,14 +126,12 @@ def surprise(subject: Subject) -> Page:
         characters = map(cell, map(visible, subject.text[part]), in_bold)
         rows += [
             [*header("character"), *characters],
-            [*header("bits"), *map(cell, numbers[part], centred)],
-        ]
+            [*header("bits"), *map(cell, numbers[part], centred)]]
     pairs = zip(map(visible, subject.text), numbers, strict=True)
     return Page(
         ax.figure, _(f"surprise of each character of {subject.text!r}"),
         paragraph(said) + table(rows),
-        "\n".join([said, " ".join(map(":".join, pairs))]),
-    )
+        "\n".join([said, " ".join(map(":".join, pairs))]))
 
 
 def hidden_units(subject: Subject) -> Page:
@@ -198,8 +195,7 @@ def _heat_maps(
         largest = max(1.0, float(values.abs().max()))
         image = ax.imshow(
             values[:, : subject.units].T.numpy(), aspect="auto", cmap=HEAT,
-            vmin=low * largest, vmax=largest, interpolation="nearest",
-        )
+            vmin=low * largest, vmax=largest, interpolation="nearest")
         label_characters(ax, subject.text)
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.set_ylabel("unit" if gate else "hidden unit")
@@ -208,8 +204,7 @@ def _heat_maps(
         rows.append([
             gate or f"all {values.shape[1]} units",
             f"{values.abs().mean():.2f}", f"{high.float().mean():.0%}",
-            f"{close.float().mean():.0%}",
-        ])
+            f"{close.float().mean():.0%}"])
     scale = "value" if low else "0 closed, 1 open"
     figure.colorbar(image, ax=axes, label=scale)
     return _with_table(figure, what, subject, rows)
@@ -223,5 +218,4 @@ def _with_table(
     return Page(
         figure, _(f"{what} at each character of {subject.text!r}"),
         table([header(*names), *([cell(x) for x in line] for line in lines)]),
-        "\n".join("  ".join(line).strip() for line in rows),
-    )
+        "\n".join("  ".join(line).strip() for line in rows))

@@ -152,8 +152,7 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
     style = {"description_width": "6.5em"}
     field: dict[str, Any] = {
         "continuous_update": False, "style": style,
-        "layout": {"width": "25em", "max_width": "100%"},
-    }
+        "layout": {"width": "25em", "max_width": "100%"}}
     made = {}
     for control in controls:
         hint = _(control.hint)
@@ -166,8 +165,7 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
                     "options": [(_(name), name) for name in names],
                     "tooltips": [hint] * len(names),
                     "style": {**style, "button_width": "auto"},
-                    "layout": {"width": "100%"},
-                }
+                    "layout": {"width": "100%"}}
             case range() as among:
                 kind, options = w.IntSlider, field | {
                     "min": among[0], "max": among[-1]}

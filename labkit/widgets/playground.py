@@ -52,9 +52,7 @@ def playground(models: Models, vocab: Vocab) -> None:
             "the model's own": own,
             "after temperature and top-k": next_distribution(
                 prefix, models[model], vocab, temperature=asked.temperature,
-                top_k=asked.top_k or None,
-            ),
-        })
+                top_k=asked.top_k or None)})
         ax.set_title(f'{label(model)}, after "{label(prefix[-25:])}"')
         likeliest = vocab.to_tokens(int(own.argmax()))
         return Page(
@@ -62,8 +60,7 @@ def playground(models: Models, vocab: Vocab) -> None:
             _(f"probabilities of the character after {prefix!r}; likeliest "
               f"{likeliest!r} with {float(own.max()):.2f}"),
             paragraph(f"{asked.way}:")
-            + paragraph(continued(prefix, text), MONOSPACE), text,
-        )
+            + paragraph(continued(prefix, text), MONOSPACE), text)
 
     names = list(models)
     panel.show([
@@ -98,8 +95,7 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
         place = next((i for i, (a, b) in pairs if a != b), None)
         parting = _("The two texts are the same." if place is None else
             f"They part at character {place - len(prefix) + 1} after the "
-            f"prefix: {texts[left][place]!r} against {texts[right][place]!r}."
-        )
+            f"prefix: {texts[left][place]!r} against {texts[right][place]!r}.")
         lines, rows = [], [
             header("model", "perplexity of the prefix", f"text ({asked.way})")]
         for name, text in texts.items():
@@ -115,8 +111,7 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
             _(f"probabilities of the character after {prefix!r}, of {left} "
               f"and of {right}"),
             table(rows) + paragraph(escape(parting)),
-            "\n".join([*lines, parting]),
-        )
+            "\n".join([*lines, parting]))
 
     names = list(models)
     panel.show([
@@ -138,8 +133,7 @@ def writing_controls(vocab: Vocab) -> list[Control]:
         Control("length", "length", "How many characters to add", 50,
                 range(301)),
         Control("seed", "seed", "Other random numbers, another text", 0,
-                range(100)),
-    ]
+                range(100))]
 
 
 def first_prefix(vocab: Vocab) -> str:
@@ -169,8 +163,7 @@ class Asked:
             self.prefix, self.length, model, self.vocab,
             temperature=self.temperature or None,
             top_k=(self.temperature and self.top_k) or None,
-            generator=torch.Generator().manual_seed(self.seed),
-        )
+            generator=torch.Generator().manual_seed(self.seed))
 
     @property
     def way(self) -> str:

@@ -46,8 +46,7 @@ def sampling_explorer(
     if corpus.dim() != 1 or len(corpus) < 3:
         raise ValueError(_(
             f"The corpus has shape {tuple(corpus.shape)}: expected one "
-            "sequence of 3 token indices or more."
-        ))
+            "sequence of 3 token indices or more."))
 
     def decode(indices: torch.Tensor) -> str:
         if vocab is None:
@@ -72,8 +71,7 @@ def sampling_explorer(
         X, Y = batches[number]
         ax.broken_barh(
             [(row[0], num_steps) for row in X.tolist()], (-0.44, 0.88),
-            facecolor="none", edgecolor="black", linewidth=2.5,
-        )
+            facecolor="none", edgecolor="black", linewidth=2.5)
         ax.set_title(f"outlined: batch {number} (of 0 to {len(batches) - 1})")
         ax.set_yticks([])
         lines = [_(f"{order}, batch {number} of {len(batches)}: "
@@ -89,8 +87,7 @@ def sampling_explorer(
             html += paragraph(_(f"and {len(X) - MOST_ROWS} more rows"))
         return Page(
             ax.figure, _(f"where the {len(batches)} batches lie in the text"),
-            html, "\n".join(lines),
-        )
+            html, "\n".join(lines))
 
     steps = max(1, min(5, (len(corpus) - 1) // 2))
     panel.show([

@@ -39,8 +39,7 @@ def main():
     manager = kernelspec.KernelSpecManager()
     programs = {
         name: its["spec"]["argv"][0]
-        for name, its in manager.get_all_specs().items() if name != NAME
-    }
+        for name, its in manager.get_all_specs().items() if name != NAME}
     say(kernel_dirs=manager.kernel_dirs, others=programs)
     try:
         spec = manager.get_kernel_spec(NAME)
@@ -64,8 +63,7 @@ def start(until):
             ) as client:
                 reply = client.execute(
                     "", silent=True, user_expressions={"facts": FACTS},
-                    reply=True, timeout=max(0.1, until - time.monotonic()),
-                )
+                    reply=True, timeout=max(0.1, until - time.monotonic()))
                 facts = reply["content"]["user_expressions"]["facts"]
                 say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
         except Exception:
