@@ -20,6 +20,7 @@ OK, NOTE, WARN, BAD = "ok", "note", "WARN", "BAD"
 # What a probe said, by name, until it ended; "trouble" is why it did not come
 # to its end, "" where it did.
 Facts = dict[str, Any]
+TOO_LONG = "took too long, and was ended"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from labkit.doctor import (
+    BAD,
     PARTS,
+    TOO_LONG,
     WARN,
     Facts,
     Finding,
@@ -26,25 +28,26 @@ from labutils.files import translated as _
 # Of the time there is: until when the other probe is heard before steps are
 # timed, and until when these are.
 HEARD, TIMED = 0.66, 0.89
+NO_TIME = "no time was left"  # to time a step
 
-# The part, the name and the function of each check, and the probe whose
-# answer it takes.
-CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str]] = [
-    ("python", "Python", python.interpreter, ""),
-    ("python", "packages", python.packages, ""),
-    ("imports", "imports", python.imports, "libraries"),
-    ("notebooks", "kernel", jupyter.kernels, "kernel"),
-    ("notebooks", "widgets", jupyter.widgets, "kernel"),
-    ("text", "text", folders.text, ""),
-    ("text", "settings", folders.variables, ""),
-    ("machine", "device", machine.device, "libraries"),
-    ("machine", "training", machine.trainings, "libraries"),
-    ("machine", "memory", machine.memory, "libraries"),
-    ("folders", "folders", folders.check, ""),
-    ("folders", "file names", python.hidden, ""),
-    ("extras", "fonts", machine.fonts, "libraries"),
-    ("extras", "browser", machine.browser, ""),
-    ("extras", "sandbox", machine.sandbox, ""),
+# The part, the name and the function of each check; the probe whose answer it
+# takes, and the fact without which it has nothing to say.
+CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str, str]] = [
+    ("python", "Python", python.interpreter, "", ""),
+    ("python", "packages", python.packages, "", ""),
+    ("imports", "imports", python.imports, "libraries", "importing"),
+    ("notebooks", "kernel", jupyter.kernels, "kernel", "kernel_dirs"),
+    ("notebooks", "widgets", jupyter.widgets, "kernel", "labextensions"),
+    ("text", "text", folders.text, "", ""),
+    ("text", "settings", folders.variables, "", ""),
+    ("machine", "device", machine.device, "libraries", "device"),
+    ("machine", "training", machine.trainings, "libraries", "step"),
+    ("machine", "memory", machine.memory, "libraries", "memory"),
+    ("folders", "folders", folders.check, "", ""),
+    ("folders", "file names", python.hidden, "", ""),
+    ("extras", "fonts", machine.fonts, "libraries", "font"),
+    ("extras", "browser", machine.browser, "", ""),
+    ("extras", "sandbox", machine.sandbox, "", ""),
 ]
 
 
@@ -58,8 +61,7 @@ def examine(
     since on two cores they would be in each other's way.
     """
     start = time.monotonic()
-    checks = [one for one in CHECKS if one[0] in parts]
-    asked = {probe for *_, probe in checks}
+    asked = {probe for part, *_, probe, _ in CHECKS if part in parts}
     probes = {
         name: ask(name, HEARD * seconds - 0.5)
         for name in ("libraries", "kernel") if name in asked}
@@ -72,23 +74,31 @@ def examine(
         timing = until - time.monotonic() - 1 if "machine" in parts else 0
         answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
     sections: dict[str, list[Finding]] = {}
-    for part, name, check, probe in checks:
-        found = careful(name, check, *[answers[probe]] if probe else [])
-        sections.setdefault(PARTS[part], []).extend(found)
+    for part, name, check, probe, fact in CHECKS:
+        if part in parts:
+            found = careful(name, check, answers.get(probe), fact)
+            sections.setdefault(PARTS[part], []).extend(found)
     return sections
 
 
 def careful(
-    name: str, check: Callable[..., Iterator[Finding]], *answers: Facts
+    name: str, check: Callable[..., Iterator[Finding]],
+    facts: Facts | None = None, fact: str = "",
 ) -> list[Finding]:
-    """The check's findings; an error within it becomes one of them.
+    """The check's findings; what keeps it from looking becomes one of them.
 
     What is broken on a machine breaks in ways that nobody foresaw, and the
     other lines of the page are wanted all the same.
     """
+    if facts is not None and fact not in facts:
+        reason = facts.get(f"no_{fact}") or facts["trouble"] or NO_TIME
+        words = _(f"could not be looked at ({reason})")
+        if reason in (TOO_LONG, NO_TIME):
+            return [Finding(name, WARN, words, mends.longer())]
+        return [Finding(name, BAD, words, mends.install())]
     found: list[Finding] = []
     try:
-        found.extend(check(*answers))
+        found.extend(check() if facts is None else check(facts))
     except Exception as error:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
         words = _(f"could not be looked at ({words})")
@@ -126,8 +136,7 @@ def hear(
         out, err = probe.communicate(order, left)
     except subprocess.TimeoutExpired:
         probe.kill()
-        trouble = "took too long, and was ended"
-        return facts(probe.communicate()[0]) | {"trouble": trouble}
+        return facts(probe.communicate()[0]) | {"trouble": TOO_LONG}
     code = probe.returncode
     said = err.strip().splitlines() or [f"exit code {code}"]
     trouble = f"ended by signal {-code}" if code < 0 else said[-1]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.doctor import BAD, NOTE, OK, WARN, Facts, Finding, mends
+from labkit.doctor import BAD, NOTE, OK, TOO_LONG, WARN, Facts, Finding, mends
 from labkit.doctor.folders import another, try_to_write
 from labkit.doctor.mends import ROOT, installed
 from labkit.doctor.python import is_in, site_packages
@@ -52,14 +52,10 @@ def kernels(facts: Facts) -> Iterator[Finding]:
 
 
 def _kernel(facts: Facts) -> Finding:
-    trouble = facts["trouble"]
-    if "kernel_dirs" not in facts:
-        words = _(f"Jupyter does not work: {trouble}")
-        return Finding("kernel", BAD, words, mends.install())
     if "kernel" in facts:
         return _answered(facts)
     words = _(f"{NAME} of {facts.get('spec') or 'an unknown place'}")
-    if facts.get("late") or "too long" in trouble:
+    if facts.get("late") or facts["trouble"] == TOO_LONG:
         words += _(
             " did not answer in time: this machine is slow, or busy, or a "
             "firewall keeps programs from talking to each other")
@@ -67,8 +63,8 @@ def _kernel(facts: Facts) -> Finding:
     program = facts.get("argv", [""])[0]
     if Path(program).is_absolute():
         words += f" ({program})"
-    reason = facts.get("kernel_said") or facts.get("kernel_error") or trouble
-    words += _(f" does not start: {reason}")
+    reason = facts.get("kernel_said") or facts.get("kernel_error")
+    words += _(f" does not start: {reason or facts['trouble']}")
     return Finding("kernel", BAD, words, _mend(facts))
 
 
@@ -107,7 +103,7 @@ def _mend(facts: Facts) -> str:
         if part and Path(part) in spec.parents:
             return mends.unset("JUPYTER_PATH")
     own = Path(sys.prefix, "share", "jupyter", "kernels")
-    places = [*map(Path, facts.get("kernel_dirs", [])), own]
+    places = [*map(Path, facts["kernel_dirs"]), own]
     if spec.parent in places[:places.index(own)]:
         return f"rm -r {mends.shown(spec)}"
     return mends.python("-m ipykernel install --sys-prefix")
@@ -120,9 +116,8 @@ def widgets(facts: Facts) -> Iterator[Finding]:
     """The line about widgets: without their front end (an extension that
     JupyterLab loads from share/jupyter/labextensions), or with one of another
     generation than the Python package, they are a line of text."""
-    back = installed("ipywidgets")
-    if "labextensions" not in facts or back is None:
-        return  # said in the kernel's line, or among the packages
+    if (back := installed("ipywidgets")) is None:
+        return  # said among the packages
     state, mend = BAD, mends.reinstall("jupyterlab_widgets")
     places = [Path(place) / EXTENSION for place in facts["labextensions"]]
     # JupyterLab takes the first; the others are hidden by it.

@@ -20,58 +20,41 @@ LONG = 45 * 60  # seconds, of all the trainings
 # ---- for trainings
 
 
-def device(libraries: Facts) -> Iterator[Finding]:
+def device(facts: Facts) -> Iterator[Finding]:
     """The line about the device and the threads."""
-    state, mend, trouble = OK, "", libraries["trouble"]
-    if "bad_device" in libraries:
-        state, words = BAD, libraries["bad_device"]
+    state, mend, words = OK, "", facts["device"]
+    threads, cores = facts["threads"], settings.processors()
+    if facts["device_name"]:
+        words += f" ({facts['device_name']})"
+    words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
+    words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
+    if asked := os.environ.get("OMP_NUM_THREADS"):
+        words += _(f", as OMP_NUM_THREADS={asked} asks")
+    if "bad_device" in facts:
+        state, words = BAD, facts["bad_device"]
         mend = mends.unset("LABUTILS_DEVICE")
-    elif "device" in libraries:
-        words, threads = libraries["device"], libraries["threads"]
-        if libraries["device_name"]:
-            words += f" ({libraries['device_name']})"
-        cores = settings.processors()
-        words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
-        words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
-        if asked := os.environ.get("OMP_NUM_THREADS"):
-            words += _(f", as OMP_NUM_THREADS={asked} asks")
-        if mends.has_nvidia_gpu() and not libraries["gpu"]:
-            state, build = NOTE, libraries["cuda"]
-            words += _(
-                "; there is an NVIDIA GPU, but its driver does not fit "
-                f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
-                "GPU, and this PyTorch is built for the CPU alone")
-        elif threads > cores:
-            state, words = WARN, _(f"{words}: they wait for each other")
-            mend = mends.unset("OMP_NUM_THREADS")
-    elif "too long" in trouble:
-        state, words = WARN, _("PyTorch was not ready in time")
-        mend = mends.longer()
-    else:
-        state, words = BAD, _(f"PyTorch does not work: {trouble}")
-        there = mends.installed("torch")
-        mend = mends.reinstall("torch") if there else mends.install()
+    elif mends.has_nvidia_gpu() and not facts["gpu"]:
+        state, build = NOTE, facts["cuda"]
+        words += _(
+            "; there is an NVIDIA GPU, but its driver does not fit "
+            f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
+            "GPU, and this PyTorch is built for the CPU alone")
+    elif threads > cores:
+        state, words = WARN, _(f"{words}: they wait for each other")
+        mend = mends.unset("OMP_NUM_THREADS")
     yield Finding("device", state, words, mend)
 
 
-def trainings(libraries: Facts) -> Iterator[Finding]:
+def trainings(facts: Facts) -> Iterator[Finding]:
     """The lines about a training step and about each notebook's trainings."""
-    if "device" not in libraries:
-        return
-    if "step" not in libraries:
-        reason = libraries["trouble"] or _("no time was left")
-        yield Finding(
-            "training", WARN, _("no step was timed: the machine is too busy, "
-                                f"or slow ({reason})"), mends.longer())
-        return
     yield Finding("a step", OK, _(
-        f"{libraries['step']:.0f} milliseconds, of the LSTM of two layers"))
-    total = sum(libraries["estimates"].values())
+        f"{facts['step']:.0f} milliseconds, of the LSTM of two layers"))
+    total = sum(facts["estimates"].values())
     each = ", ".join(
         _(f"notebook {notebook}: {_minutes(seconds)}")
-        for notebook, seconds in libraries["estimates"].items())
+        for notebook, seconds in facts["estimates"].items())
     words = _(
-        f"about {each}; {_minutes(total)} in all, {libraries['ratio']:.1f} "
+        f"about {each}; {_minutes(total)} in all, {facts['ratio']:.1f} "
         "times the time of the recorded runs")
     if cap := os.environ.get("LABUTILS_EPOCHS", "").strip():
         words += _(f", with LABUTILS_EPOCHS={cap}")
@@ -89,13 +72,9 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def memory(libraries: Facts) -> Iterator[Finding]:
+def memory(facts: Facts) -> Iterator[Finding]:
     """The line about free memory."""
-    if "memory" not in libraries:
-        reason = libraries.get("no_memory") or libraries["trouble"]
-        yield Finding("memory", NOTE, _(f"could not be asked ({reason})"))
-        return
-    free = libraries["memory"] / 10**9
+    free = facts["memory"] / 10**9
     state = BAD if free < TOO_LITTLE else WARN if free < SCARCE else OK
     words = _(f"{free:.1f} GB free")
     if state != OK:
@@ -110,26 +89,16 @@ def memory(libraries: Facts) -> Iterator[Finding]:
 # ---- for reports, tests and grading
 
 
-def fonts(libraries: Facts) -> Iterator[Finding]:
+def fonts(facts: Facts) -> Iterator[Finding]:
     """The line about Chinese letters in pictures."""
-    state, mend = OK, ""
-    if not mends.installed("matplotlib"):
-        return  # said among the packages
-    if "font" not in libraries:
-        reason = libraries.get("no_font") or libraries["trouble"]
-        state, words = NOTE, _(f"matplotlib did not say ({reason})")
-        if "too long" in reason:  # such as the first time, when it lists them
-            mend = mends.longer()
-    elif libraries["font"]:
-        words = _(f"with Chinese letters: {libraries['font']}")
-    else:
+    state, mend, words = OK, "", _(f"with Chinese letters: {facts['font']}")
+    if not facts["font"]:
         # Whoever works in Chinese will miss them.
         state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
         words = _(
             "none with Chinese letters: in pictures they are empty boxes")
         # Matplotlib looks for new fonts only when its list is gone.
-        cache = mends.shown(libraries["font_cache"])
-        mend = f"rm {cache}/fontlist-*.json"
+        mend = f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json"
         # Windows and macOS come with such fonts.
         if sys.platform == "linux":
             mend = mends.then("sudo apt-get install fonts-noto-cjk", mend)
@@ -140,21 +109,13 @@ def browser() -> Iterator[Finding]:
     """The line about a browser: for PDF files and for the browser tests."""
     state, mend = OK, ""
     try:
-        words = find()
+        words = find() + _(", for PDF files")
     except BrowserError:
         state, words = NOTE, _(
             "no Chromium, Chrome or Edge: needed for PDF files and browser "
             "tests alone")
         if sys.platform == "linux":
             mend = "sudo apt-get install chromium"
-    else:
-        if not (settings.home() / "tests").is_dir():
-            words += _(", for PDF files")
-        elif driver := mends.installed("playwright"):
-            words += _(f", playwright {driver}")
-        else:
-            state, mend = NOTE, mends.install("dev")
-            words += _("; no playwright, which the browser tests need")
     yield Finding("browser", state, words, mend)
 
 
@@ -162,7 +123,7 @@ def sandbox() -> Iterator[Finding]:
     """The line about bubblewrap, for those who grade."""
     if not full_course() or sys.platform != "linux":
         return
-    state, mend = NOTE, ""
+    state, mend, words = NOTE, "", _("no bubblewrap, which grading needs")
     if found := shutil.which("bwrap"):
         done = subprocess.run(
             [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
@@ -172,6 +133,5 @@ def sandbox() -> Iterator[Finding]:
         if not done.returncode:
             state, words = OK, _(f"{found} works, for grading")
     else:
-        words = _("no bubblewrap, which grading needs")
         mend = "sudo apt-get install bubblewrap"
     yield Finding("sandbox", state, words, mend)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from labkit.doctor import BAD, NOTE, OK, WARN, Facts, Finding, mends
+from labkit.doctor import BAD, NOTE, OK, TOO_LONG, WARN, Facts, Finding, mends
 from labkit.doctor.mends import ROOT, installed
 from labutils import settings
 from labutils.files import translated as _
@@ -101,7 +101,7 @@ def imports(libraries: Facts) -> Iterator[Finding]:
             f"{dying} was not imported within the doctor's time: the first "
             "import, or one on a busy machine, takes longer"), mends.longer()
         died = BAD, _(f"importing {dying}: {trouble}"), mend
-        problems.append(late if "too long" in trouble else died)
+        problems.append(late if trouble == TOO_LONG else died)
     own = found.get("labutils", {})
     file = Path(own.get("file") or ROOT / "labutils" / "__init__.py")
     if problems:
