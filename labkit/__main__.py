@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         code, words = 1, _missing(error)
     except KeyboardInterrupt:
-        code, words = 130, "interrupted"
+        code, words = 130, _("interrupted")
     print(f"labutils: {_(words)}", file=sys.stderr)
     return code
 
