@@ -11,6 +11,7 @@ import datetime
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-class _Parser(argparse.ArgumentParser):
-    """In the reader's language, the parsers of the commands as well."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"formatter_class": _Help, **options})
-
-
 class _Help(argparse.HelpFormatter):
+    """In the reader's language."""
+
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return _(action.help) if action.help else action.help
 
@@ -92,12 +88,14 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     vars(argparse)["_"] = _  # in place of gettext's, which has no catalogue
-    parser = _Parser(
+    new_parser: Any = partial(argparse.ArgumentParser, formatter_class=_Help)
+    parser = new_parser(
         prog="labutils",
         description="Commands of the course kit on recurrent networks.",
         epilog="example: labutils data (every command has its own --help)")
     commands = parser.add_subparsers(
-        required=True, metavar="COMMAND", dest="name")
+        required=True, metavar="COMMAND", dest="name",
+        parser_class=new_parser)
     for add in (_add_data, _add_doctor, _add_report, _add_reset):
         add(commands)
     for point in entry_points(group="labutils.commands"):
