@@ -1,8 +1,8 @@
 """The doctor: a page that says what works on this machine.
 
 It runs where the course does not: nothing in this folder imports more than
-the standard library and `packaging`, except for the scripts in `probes`, which
-run in processes of their own.
+the standard library and `packaging`, except for what `probes` asks in
+processes of their own.
 """
 
 from dataclasses import dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from labkit.doctor import (
     BAD,
+    NOTE,
     PARTS,
     TOO_LONG,
     WARN,
@@ -49,6 +50,8 @@ CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str, str]] = [
     ("extras", "browser", machine.browser, "", ""),
     ("extras", "sandbox", machine.sandbox, "", ""),
 ]
+# What one can do without knowing.
+MINOR = ("memory", "fonts")
 
 
 def examine(
@@ -93,9 +96,10 @@ def careful(
     if facts is not None and fact not in facts:
         reason = facts.get(f"no_{fact}") or facts["trouble"] or NO_TIME
         words = _(f"could not be looked at ({reason})")
-        if reason in (TOO_LONG, NO_TIME):
-            return [Finding(name, WARN, words, mends.longer())]
-        return [Finding(name, BAD, words, mends.install())]
+        late = reason in (TOO_LONG, NO_TIME)
+        state = NOTE if name in MINOR else WARN if late else BAD
+        mend = mends.longer() if late else mends.install()
+        return [Finding(name, state, words, mend)]
     found: list[Finding] = []
     try:
         found.extend(check() if facts is None else check(facts))
@@ -107,17 +111,13 @@ def careful(
 
 
 def ask(name: str, seconds: float) -> "subprocess.Popen[str]":
-    """Start a script of `probes` in a process of its own.
-
-    A library that crashes, hangs or prints takes down a probe, never the
-    page. Its arguments are the folder that has labutils in it and the seconds
-    it may take. It prints facts, each a line of JSON with one name, before
-    what may fail: what it printed before it died or was ended counts.
-    """
-    script = Path(__file__).parent / "probes" / f"ask_{name}.py"
+    """Start a probe in a process of its own: a library that crashes, hangs or
+    prints takes down a probe, never the page."""
+    script = Path(__file__).with_name("probes.py")
     notebooks = settings.home() / "notebooks"
     return subprocess.Popen(
-        [sys.executable, script, mends.ROOT, str(seconds)],
+        # -P: what lies beside the script would hide packages.
+        [sys.executable, "-P", script, name, mends.ROOT, str(seconds)],
         # Where a kernel starts as well.
         cwd=notebooks if notebooks.is_dir() else None,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

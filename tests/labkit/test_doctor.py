@@ -32,9 +32,9 @@ from labkit.doctor import (
     machine,
     mends,
     page,
+    probes,
     python,
 )
-from labkit.doctor.probes import ask_libraries
 from labutils import corpus, recorded, settings
 
 pytestmark = pytest.mark.skipif(
@@ -725,15 +725,15 @@ def test_a_bad_device_is_named_and_a_cap_is_heeded(course):
 
 
 def test_the_timed_model_is_that_of_the_recorded_run(capsys, monkeypatch):
-    model = ask_libraries.new_model(torch.device("cpu"))
-    asked = recorded.load(ask_libraries.TIMED).settings
-    assert asked["batch_size"] == ask_libraries.BATCH_SIZE
-    assert asked["num_steps"] == ask_libraries.NUM_STEPS
+    model = probes.new_model(torch.device("cpu"))
+    asked = recorded.load(probes.TIMED).settings
+    assert asked["batch_size"] == probes.BATCH_SIZE
+    assert asked["num_steps"] == probes.NUM_STEPS
     assert asked["num_parameters"] == sum(
         p.numel() for p in model.parameters()
     )
-    monkeypatch.setattr(ask_libraries, "ROUNDS", 1)
-    ask_libraries.time_steps(model, torch.device("cpu"), seconds=60)
+    monkeypatch.setattr(probes, "ROUNDS", 1)
+    probes.time_steps(model, torch.device("cpu"), seconds=60)
     facts = json.loads(capsys.readouterr().out)
     assert facts["step"] > 0 and facts["ratio"] > 0
 
@@ -741,22 +741,22 @@ def test_the_timed_model_is_that_of_the_recorded_run(capsys, monkeypatch):
 def test_estimates_follow_the_step_that_was_timed(monkeypatch):
     monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
     runs = {name: recorded.load(name) for name in recorded.names()}
-    steps = ask_libraries.BATCH_SIZE * ask_libraries.NUM_STEPS
-    timed = runs[ask_libraries.TIMED]
+    steps = probes.BATCH_SIZE * probes.NUM_STEPS
+    timed = runs[probes.TIMED]
     same = 1000 * timed.seconds * steps / timed.tokens
-    at_home = ask_libraries.estimates(same)
+    at_home = probes.estimates(same)
     assert at_home["ratio"] == pytest.approx(1)
     assert sum(at_home["estimates"].values()) == pytest.approx(
         sum(run.seconds for name, run in runs.items()
             if not name.startswith("whole_book"))
     )
-    slow = ask_libraries.estimates(3 * same)
+    slow = probes.estimates(3 * same)
     assert slow["ratio"] == pytest.approx(3)
     assert slow["estimates"] == pytest.approx(
         {name: 3 * value for name, value in at_home["estimates"].items()}
     )
     monkeypatch.setenv("LABUTILS_EPOCHS", "50")
-    assert ask_libraries.estimates(same)["estimates"]["5"] == pytest.approx(
+    assert probes.estimates(same)["estimates"]["5"] == pytest.approx(
         at_home["estimates"]["5"] / 10
     )
 
@@ -811,14 +811,17 @@ def test_an_error_within_a_check_becomes_a_line():
     ]
 
 
-@pytest.mark.parametrize(("facts", "state", "words", "mend"), [
-    (answer(TOO_LONG), WARN, "took too long", "--seconds 60"),
-    (answer(), WARN, "no time was left", "--seconds 60"),
-    (answer("ended by signal 11"), BAD, "ended by signal 11", "pip install"),
-    (answer("", no_font="broken"), BAD, "broken", "pip install"),
+@pytest.mark.parametrize(("name", "facts", "state", "words", "mend"), [
+    ("device", answer(TOO_LONG), WARN, "took too long", "--seconds 60"),
+    ("training", answer(), WARN, "no time was left", "--seconds 60"),
+    ("device", answer("E: broken"), BAD, "E: broken", "pip install"),
+    ("fonts", answer(TOO_LONG), NOTE, "took too long", "--seconds 60"),
+    ("memory", answer(no_fact="broken"), NOTE, "broken", "pip install"),
 ])
-def test_what_a_probe_did_not_say_becomes_a_line(facts, state, words, mend):
-    [found] = examine.careful("fonts", machine.fonts, facts, "font")
+def test_what_a_probe_did_not_say_becomes_a_line(
+    name, facts, state, words, mend
+):
+    [found] = examine.careful(name, machine.device, facts, "fact")
     assert found.state == state and f"({words}" in found.found
     assert mend in found.mend
 

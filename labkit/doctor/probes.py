@@ -1,19 +1,33 @@
-"""Do the libraries import, on what would a model train, and how fast? Which
-font has the Chinese letters of pictures?
+"""What is asked in a process of its own: `kernel` or `libraries`, then the
+folder that has labutils in it, and the seconds there are.
 
-A line with a number of seconds on the standard input starts the timing.
+It prints facts, each a line of JSON with its name, before what may fail: what
+it printed before it died or was ended counts.
 """
 
+import ast
 import contextlib
 import importlib.util
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+NAME = "python3"  # the kernel that the notebooks name
+# What it is asked.
+FACTS = """{
+    "executable": __import__("sys").executable,
+    "prefix": __import__("sys").prefix,
+    "version": __import__("platform").python_version(),
+    **{name: getattr(find(name), "origin", None)
+       for find in [__import__("importlib.util").util.find_spec]
+       for name in ("labutils", "torch")},
+}"""
 MODULES = ("numpy", "torch", "matplotlib", "PIL", "labutils", "ipywidgets")
 # As in the notebooks.
 BATCH_SIZE, NUM_STEPS, VOCAB_SIZE, NUM_HIDDENS = 32, 35, 28, 256
@@ -23,6 +37,79 @@ TIMED = "deep_lstm"  # the run whose steps are timed; most are of its kind
 
 def say(**facts):
     print(json.dumps(facts), flush=True)
+
+
+# ---- which kernel would JupyterLab start for a notebook, and does it answer?
+
+
+def ask_kernel(until):
+    """The current folder is the notebooks'."""
+    from jupyter_core import paths
+
+    say(labextensions=paths.jupyter_path("labextensions"),
+        configs=paths.jupyter_config_path(),
+        runtime=paths.jupyter_runtime_dir())
+    from jupyter_client import kernelspec
+
+    manager = kernelspec.KernelSpecManager()
+    programs = {
+        name: its["spec"]["argv"][0]
+        for name, its in manager.get_all_specs().items() if name != NAME}
+    say(kernel_dirs=manager.kernel_dirs, others=programs)
+    try:
+        spec = manager.get_kernel_spec(NAME)
+        say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
+        start(until)
+    except Exception as error:
+        say(kernel_error=f"{type(error).__name__}: {error}".strip(),
+            spec=manager.find_kernel_specs().get(NAME, ""))
+
+
+def start(until):
+    """Start the kernel as a server would, and ask it."""
+    from jupyter_client.manager import run_kernel
+
+    client: Any
+    with tempfile.TemporaryFile() as errors:
+        try:
+            with run_kernel(
+                kernel_name=NAME, startup_timeout=until - time.monotonic(),
+                stdout=subprocess.DEVNULL, stderr=errors,
+            ) as client:
+                reply = client.execute(
+                    "", silent=True, user_expressions={"facts": FACTS},
+                    reply=True, timeout=max(0.1, until - time.monotonic()))
+                facts = reply["content"]["user_expressions"]["facts"]
+                say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
+        except Exception:
+            errors.seek(0)
+            lines = errors.read().decode("utf-8", "replace").splitlines()
+            said = [x for x in lines if x.strip() and "WARNING" not in x]
+            say(late=time.monotonic() > until - 0.2,
+                kernel_said=said[-1] if said else "")
+            raise
+
+
+# ---- do the libraries import, on what would a model train, and how fast?
+# which font has the Chinese letters of pictures?
+
+
+def ask_libraries():
+    """A number of seconds on the standard input starts the timing."""
+    # At the end: what a notebook would import goes first.
+    sys.path.append(sys.argv[2])
+    attempt("memory", available_memory)
+    import_all()
+    try:
+        device = find_device()
+        model = new_model(device)
+        step(model, device)  # the first one loads much
+        time_steps(model, device, float(sys.stdin.readline() or 0))
+    finally:
+        attempt("font", chinese_font)
+    # Threads of a library must not keep the page waiting.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def attempt(name, look):
@@ -148,22 +235,8 @@ def chinese_font():
     return plots.set_style()
 
 
-def main():
-    # At the end: what a notebook would import goes first.
-    sys.path.append(sys.argv[1])
-    attempt("memory", available_memory)
-    import_all()
-    try:
-        device = find_device()
-        model = new_model(device)
-        step(model, device)  # the first one loads much
-        time_steps(model, device, float(sys.stdin.readline() or 0))
-    finally:
-        attempt("font", chinese_font)
-    # Threads of a library must not keep the page waiting.
-    sys.stdout.flush()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "kernel":
+        ask_kernel(time.monotonic() + float(sys.argv[3]))
+    else:
+        ask_libraries()
