@@ -6,8 +6,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.report import browser, document
-from labkit.report.document import Student
+from labkit.report import browser
+from labkit.report.document import Student, render
 from labkit.report.gathering import Gathered, gather
 from labkit.report.missing import problems
 from labutils import settings
@@ -50,15 +50,15 @@ def write_report(
         say(f"{one.lesson.stem}: {one.path or _('not found')}")
     if missing:
         say("Missing, or not in order:")
-        for problem in missing:
-            say(f"  {problem.in_words(readers_language())}")
+    for problem in missing:
+        say(f"  {problem.in_words(readers_language())}")
     if missing and not allow_incomplete:
         raise RuntimeError(
             "the report would be incomplete, for the reasons listed above; "
             "nothing was written. Mend them, or say --allow-incomplete: then "
             "they are listed on its first page.")
     chromium = browser.find() if pdf else ""
-    page = document.render(student, gathered, missing, language)
+    page = render(student, gathered, missing, language)
     files = {f"{stem}.html": page.encode("utf-8", "replace")}
     if pdf:
         files[f"{stem}.pdf"] = browser.to_pdf(chromium, page)
