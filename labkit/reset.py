@@ -39,13 +39,10 @@ def reset(names: Sequence[str] = ()) -> list[str]:
             "notebooks/ in it. Use the labutils that was installed from there."
         )
     listed = _git(own, "ls-tree", "-r", "--name-only", "-z", "HEAD").decode()
-    found = [PurePosixPath(name) for name in listed.split("\0")
-             if name.endswith(".ipynb")]
-    committed = [
-        PurePosixPath(place) / name for place in FOLDERS.values()
-        for name in without_copies(
-            path.name for path in found if path.parent == PurePosixPath(place))
-    ]
+    places = {PurePosixPath(place) for place in FOLDERS.values()}
+    committed = [PurePosixPath(name) for name in without_copies(
+        name for name in listed.split("\0") if name.endswith(".ipynb")
+        and PurePosixPath(name).parent in places)]
     chosen = [path for name in names for path in _named(name, committed)]
     files = {  # all are read before the first is written
         path: _git(own, "cat-file", "--filters", f"HEAD:./{path}")
