@@ -31,3 +31,6 @@ class Finding:
     state: str
     found: str  # in words
     mend: str = ""  # the one line, typed in a terminal, that mends it
+
+
+Sections = dict[str, list[Finding]]  # by the titles of the parts

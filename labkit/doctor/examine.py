@@ -17,6 +17,7 @@ from labkit.doctor import (
     WARN,
     Facts,
     Finding,
+    Sections,
     folders,
     jupyter,
     machine,
@@ -54,11 +55,8 @@ CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str, str]] = [
 MINOR = ("memory", "fonts")
 
 
-def examine(
-    seconds: float, parts: Collection[str]
-) -> dict[str, list[Finding]]:
-    """Look at some parts, for so many seconds at the most, and give the
-    findings by the parts' titles.
+def examine(seconds: float, parts: Collection[str]) -> Sections:
+    """Look at some parts, for so many seconds at the most.
 
     Both probes run at once; steps are timed when the other one has ended,
     since on two cores they would be in each other's way.
@@ -76,7 +74,7 @@ def examine(
         # A step that has begun is not broken off, and fonts come after it.
         timing = until - time.monotonic() - 1 if "machine" in parts else 0
         answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
-    sections: dict[str, list[Finding]] = {}
+    sections: Sections = {}
     for part, name, check, probe, fact in CHECKS:
         if part in parts:
             found = careful(name, check, answers.get(probe), fact)
