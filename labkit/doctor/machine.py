@@ -91,8 +91,10 @@ def memory(facts: Facts) -> Iterator[Finding]:
 
 def fonts(facts: Facts) -> Iterator[Finding]:
     """The line about Chinese letters in pictures."""
-    state, mend, words = OK, "", _(f"with Chinese letters: {facts['font']}")
-    if not facts["font"]:
+    state, mend = OK, ""
+    if font := facts["font"]:
+        words = _(f"with Chinese letters: {font}")
+    else:
         # Whoever works in Chinese will miss them.
         state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
         words = _(
