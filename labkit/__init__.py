@@ -8,6 +8,5 @@ if sys.version_info < (3, 11):  # noqa: UP036
     sys.stderr.write(
         f"labutils: Python 3.11 or newer is needed; {sys.executable} is "
         f"{version}. In the course's folder type: make lab PYTHON=python3.11 "
-        "(or any newer one that is installed here)\n"
-    )
+        "(or any newer one that is installed here)\n")
     sys.exit(2)

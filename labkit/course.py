@@ -151,8 +151,7 @@ def matching(name: str, course: Sequence[str], where: str = "") -> list[str]:
         known = ", ".join(Path(file).stem for file in course) or "none at all"
         raise NotebookError(
             f"No notebook {name!r}{where}: expected a path or the beginning "
-            f"of one of {known}."
-        )
+            f"of one of {known}.")
     return found
 
 
@@ -281,12 +280,9 @@ def _fault(node: dict[str, Any], kind: str | None = None) -> str:
 
 def _mended(raw: dict[str, Any]) -> dict[str, Any]:
     """The same in the format 4.5, without what that forbids."""
-    meta = _part(raw, "metadata", dict)
     book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
-    kept = {name: value for name, value in meta.items()
-            if not _fault(book | {"metadata": {name: value}})}
     taken: set[str] = set()
-    return book | {"metadata": kept, "cells": [
+    return _with_metadata(book, raw) | {"cells": [
         _mended_cell(cell, number, taken)
         for number, cell in enumerate(raw["cells"]) if isinstance(cell, dict)]}
 
@@ -308,24 +304,24 @@ def _mended_cell(
     taken.add(name)
     made: dict[str, Any] = {
         "id": name, "cell_type": kind, "metadata": {},
-        "source": "".join(line for line in lines if isinstance(line, str)),
-    }
+        "source": "".join(line for line in lines if isinstance(line, str))}
     if kind == "code":
-        count = cell.get("execution_count")
-        made["execution_count"] = (
-            count if type(count) is int and count >= 0 else None)
-        made["outputs"] = [
+        made |= {"execution_count": None, "outputs": [
             output for output in _part(cell, "outputs", list)
-            if isinstance(output, dict) and not _fault(output, "output")]
+            if isinstance(output, dict) and not _fault(output, "output")]}
     # What else it has is kept where the schema lets it.
-    meta, ref = _part(cell, "metadata", dict), f"{kind}_cell"
-    if kind != "code" and "attachments" in cell and not _fault(
-            made | {"attachments": cell["attachments"]}, ref):
-        made["attachments"] = cell["attachments"]
-    if _fault(made | {"metadata": meta}, ref):
-        meta = {name: value for name, value in meta.items()
-                if not _fault(made | {"metadata": {name: value}}, ref)}
-    return made | {"metadata": meta}
+    for part in {"execution_count", "attachments"} & cell.keys():
+        if not _fault(more := made | {part: cell[part]}, f"{kind}_cell"):
+            made = more
+    return _with_metadata(made, cell, f"{kind}_cell")
+
+
+def _with_metadata(
+    made: dict[str, Any], raw: dict[str, Any], kind: str | None = None
+) -> dict[str, Any]:
+    return made | {"metadata": {
+        name: value for name, value in _part(raw, "metadata", dict).items()
+        if not _fault(made | {"metadata": {name: value}}, kind)}}
 
 
 def _part(holder: dict[str, Any], name: str, kind: type) -> Any:

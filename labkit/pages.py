@@ -36,17 +36,16 @@ SVG = "PHN2Zy"  # the beginning of "<svg ", in base64
 MACROS = re.compile(r"\\(?:def|let|(?:re)?new(?:command|environment))\b")
 # Environments that the parser has under another name.
 RENAMED = re.compile(r"\\(begin|end)\{(?:aligned|gathered|eqnarray\*?)\}")
-TAGS = frozenset({
-    "math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt",
-    "mroot", "msub", "msup", "msubsup", "munder", "mover", "munderover",
-    "mmultiscripts", "mprescripts", "none", "mtable", "mtr", "mtd", "mstyle",
-    "mpadded", "mphantom", "menclose",
-})
 # So many parts has each of these; a formula that breaks off leaves some out.
 PARTS = {
     "mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2,
     "msubsup": 3, "munderover": 3,
 }
+TAGS = frozenset({
+    *PARTS, "math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "msqrt",
+    "mmultiscripts", "mprescripts", "none", "mtable", "mtr", "mtd", "mstyle",
+    "mpadded", "mphantom", "menclose",
+})
 ATTRIBUTES = frozenset({
     "xmlns", "display", "displaystyle", "scriptlevel", "stretchy", "fence",
     "form", "minsize", "maxsize", "movablelimits", "largeop", "accent",
@@ -95,8 +94,7 @@ def shown(output: Any) -> Shown | None:
         return Shown(image=image)
     text = (
         "\n".join(map(str, output.get("traceback", [])))
-        or output.get("text") or data.get("text/plain") or ""
-    )
+        or output.get("text") or data.get("text/plain") or "")
     text = short(COLOURS.sub("", str(text)))
     return Shown(text=text) if text else None
 

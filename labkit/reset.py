@@ -39,18 +39,14 @@ def reset(names: Sequence[str] = ()) -> list[str]:
             "notebooks/ in it. Use the labutils that was installed from there."
         )
     listed = _git(own, "ls-tree", "-r", "--name-only", "-z", "HEAD").decode()
-    found = [PurePosixPath(name) for name in listed.split("\0")
-             if name.endswith(".ipynb")]
-    committed = [
-        PurePosixPath(place) / name for place in FOLDERS.values()
-        for name in without_copies(
-            path.name for path in found if path.parent == PurePosixPath(place))
-    ]
+    places = {PurePosixPath(place) for place in FOLDERS.values()}
+    committed = [PurePosixPath(name) for name in without_copies(
+        name for name in listed.split("\0") if name.endswith(".ipynb")
+        and PurePosixPath(name).parent in places)]
     chosen = [path for name in names for path in _named(name, committed)]
     files = {  # all are read before the first is written
         path: _git(own, "cat-file", "--filters", f"HEAD:./{path}")
-        for path in chosen or committed
-    }
+        for path in chosen or committed}
     return [_reset(own / path, path, data) for path, data in files.items()]
 
 
@@ -73,19 +69,16 @@ def _git(folder: Path, *arguments: str) -> bytes:
     if git is None:
         raise NotebookError(
             "git is not installed, and the committed notebooks are in it. "
-            "Install git, or take fresh copies from where the course is."
-        )
+            "Install git, or take fresh copies from where the course is.")
     done = subprocess.run(
-        [git, "-C", str(folder), *arguments], capture_output=True, check=False
-    )
+        [git, "-C", str(folder), *arguments], capture_output=True, check=False)
     if done.returncode == 0:
         return done.stdout
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     raise NotebookError(
         f"git finds no commit for {folder} ({said[0] if said else 'no word'})."
         " Take fresh copies from where the course is, or get it with git "
-        "clone."
-    )
+        "clone.")
 
 
 def _reset(path: Path, name: PurePosixPath, data: bytes) -> str:

@@ -1,8 +1,8 @@
 """The doctor: a page that says what works on this machine.
 
 It runs where the course does not: nothing in this folder imports more than
-the standard library and `packaging`, except for the scripts in `probes`, which
-run in processes of their own.
+the standard library and `packaging`, except for what `probes` asks in
+processes of their own.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,11 @@ PARTS = {  # with their titles
 # All is well; good to know; works, but not as it should; does not work.
 OK, NOTE, WARN, BAD = "ok", "note", "WARN", "BAD"
 
+# What a probe said, by name, until it ended; "trouble" is why it did not come
+# to its end, "" where it did.
+Facts = dict[str, Any]
+TOO_LONG = "took too long, and was ended"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -28,9 +33,4 @@ class Finding:
     mend: str = ""  # the one line, typed in a terminal, that mends it
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a probe said."""
-
-    facts: dict[str, Any]  # by name: all that it said until its end
-    trouble: str  # why it did not come to its end; "" where it did
+Sections = dict[str, list[Finding]]  # by the titles of the parts

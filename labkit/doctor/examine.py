@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from labkit.doctor import (
+    BAD,
+    NOTE,
     PARTS,
+    TOO_LONG,
     WARN,
-    Answer,
+    Facts,
     Finding,
+    Sections,
     folders,
     jupyter,
     machine,
@@ -24,51 +27,45 @@ from labkit.doctor import (
 from labutils import settings
 from labutils.files import translated as _
 
-# Of the time there is: until when the other probes are heard before steps
-# are timed, and until when these are.
+# Of the time there is: until when the other probe is heard before steps are
+# timed, and until when these are.
 HEARD, TIMED = 0.66, 0.89
+NO_TIME = "no time was left"  # to time a step
 
-# The part, the name and the function of each check, and the probe whose
-# answer it takes.
-CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str]] = [
-    ("python", "Python", python.interpreter, ""),
-    ("python", "packages", python.packages, ""),
-    ("imports", "imports", python.imports, "libraries"),
-    ("notebooks", "kernel", jupyter.kernels, "kernel"),
-    ("notebooks", "widgets", jupyter.widgets, "kernel"),
-    ("text", "text", folders.text, ""),
-    ("text", "settings", folders.variables, ""),
-    ("machine", "device", machine.device, "libraries"),
-    ("machine", "training", machine.trainings, "libraries"),
-    ("machine", "memory", machine.memory, "libraries"),
-    ("folders", "folders", folders.check, ""),
-    ("folders", "file names", python.hidden, ""),
-    ("extras", "fonts", machine.fonts, "libraries"),
-    ("extras", "browser", machine.browser, ""),
-    ("extras", "sandbox", machine.sandbox, ""),
+# The part, the name and the function of each check; the probe whose answer it
+# takes, and the fact without which it has nothing to say.
+CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str, str]] = [
+    ("python", "Python", python.interpreter, "", ""),
+    ("python", "packages", python.packages, "", ""),
+    ("imports", "imports", python.imports, "libraries", "importing"),
+    ("notebooks", "kernel", jupyter.kernels, "kernel", "kernel_dirs"),
+    ("notebooks", "widgets", jupyter.widgets, "kernel", "labextensions"),
+    ("text", "text", folders.text, "", ""),
+    ("text", "settings", folders.variables, "", ""),
+    ("machine", "device", machine.device, "libraries", "device"),
+    ("machine", "training", machine.trainings, "libraries", "step"),
+    ("machine", "memory", machine.memory, "libraries", "memory"),
+    ("folders", "folders", folders.check, "", ""),
+    ("folders", "file names", python.hidden, "", ""),
+    ("extras", "fonts", machine.fonts, "libraries", "font"),
+    ("extras", "browser", machine.browser, "", ""),
+    ("extras", "sandbox", machine.sandbox, "", ""),
 ]
+# What one can do without knowing.
+MINOR = ("memory", "fonts")
 
 
-def examine(
-    seconds: float, parts: Collection[str]
-) -> dict[str, list[Finding]]:
-    """Look at some parts, for so many seconds at the most, and give the
-    findings by the parts' titles.
+def examine(seconds: float, parts: Collection[str]) -> Sections:
+    """Look at some parts, for so many seconds at the most.
 
-    The probes run while the rest is looked at; steps are timed when the other
-    probe has ended, since on two cores they would be in each other's way.
+    Both probes run at once; steps are timed when the other one has ended,
+    since on two cores they would be in each other's way.
     """
     start = time.monotonic()
-    checks = [one for one in CHECKS if one[0] in parts]
-    asked = {probe for *_, probe in checks}
+    asked = {probe for part, *_, probe, _ in CHECKS if part in parts}
     probes = {
         name: ask(name, HEARD * seconds - 0.5)
-        for name in ("libraries", "kernel") if name in asked
-    }
-    found = {
-        name: careful(name, check)
-        for _, name, check, probe in checks if not probe
-    }
+        for name in ("libraries", "kernel") if name in asked}
     answers = {}
     if "kernel" in probes:
         answers["kernel"] = hear(probes["kernel"], start + HEARD * seconds)
@@ -77,25 +74,33 @@ def examine(
         # A step that has begun is not broken off, and fonts come after it.
         timing = until - time.monotonic() - 1 if "machine" in parts else 0
         answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
-    sections: dict[str, list[Finding]] = {}
-    for part, name, check, probe in checks:
-        if probe:
-            found[name] = careful(name, check, answers[probe])
-        sections.setdefault(PARTS[part], []).extend(found[name])
+    sections: Sections = {}
+    for part, name, check, probe, fact in CHECKS:
+        if part in parts:
+            found = careful(name, check, answers.get(probe), fact)
+            sections.setdefault(PARTS[part], []).extend(found)
     return sections
 
 
 def careful(
-    name: str, check: Callable[..., Iterator[Finding]], *arguments: Answer
+    name: str, check: Callable[..., Iterator[Finding]],
+    facts: Facts | None = None, fact: str = "",
 ) -> list[Finding]:
-    """The check's findings; an error within it becomes one of them.
+    """The check's findings; what keeps it from looking becomes one of them.
 
     What is broken on a machine breaks in ways that nobody foresaw, and the
     other lines of the page are wanted all the same.
     """
+    if facts is not None and fact not in facts:
+        reason = facts.get(f"no_{fact}") or facts["trouble"] or NO_TIME
+        words = _(f"could not be looked at ({reason})")
+        late = reason in (TOO_LONG, NO_TIME)
+        state = NOTE if name in MINOR else WARN if late else BAD
+        mend = mends.longer() if late else mends.install()
+        return [Finding(name, state, words, mend)]
     found: list[Finding] = []
     try:
-        found.extend(check(*arguments))
+        found.extend(check() if facts is None else check(facts))
     except Exception as error:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
         words = _(f"could not be looked at ({words})")
@@ -103,49 +108,44 @@ def careful(
     return found
 
 
-def ask(name: str, seconds: float) -> "subprocess.Popen[bytes]":
-    """Start a script of `probes` in a process of its own.
-
-    A library that crashes, hangs or prints takes down a probe, never the
-    page. Its arguments are the folder that has labutils in it and the seconds
-    it may take. It prints facts, each a line of JSON with one name, before
-    what may fail: what it printed before it died or was ended counts.
-    """
-    script = Path(__file__).parent / "probes" / f"ask_{name}.py"
+def ask(name: str, seconds: float) -> "subprocess.Popen[str]":
+    """Start a probe in a process of its own: a library that crashes, hangs or
+    prints takes down a probe, never the page."""
+    script = Path(__file__).with_name("probes.py")
     notebooks = settings.home() / "notebooks"
     return subprocess.Popen(
-        [sys.executable, script, mends.ROOT, str(seconds)],
+        # -P: what lies beside the script would hide packages.
+        [sys.executable, "-P", script, name, mends.ROOT, str(seconds)],
         # Where a kernel starts as well.
         cwd=notebooks if notebooks.is_dir() else None,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         # Facts come as UTF-8, whatever the terminal's encoding is.
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-    )
+        encoding="utf-8", errors="replace",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"})
 
 
 def hear(
-    probe: "subprocess.Popen[bytes]", until: float, order: str = ""
-) -> Answer:
+    probe: "subprocess.Popen[str]", until: float, order: str = ""
+) -> Facts:
     """Give a probe a line of input and wait for its end, at the latest until
     a time of `time.monotonic()`."""
-    left = max(0.0, until - time.monotonic())
     try:
-        out, err = probe.communicate(order.encode(), left)
+        left = max(0.0, until - time.monotonic())
+        out, err = probe.communicate(order, left)
     except subprocess.TimeoutExpired:
         probe.kill()
-        out, _ = probe.communicate()
-        return Answer(_facts(out), "took too long, and was ended")
-    code, lines = probe.returncode, err.decode("utf-8", "replace").splitlines()
-    said = [line for line in lines if line.strip()] or [f"exit code {code}"]
+        return facts(probe.communicate()[0]) | {"trouble": TOO_LONG}
+    code = probe.returncode
+    said = err.strip().splitlines() or [f"exit code {code}"]
     trouble = f"ended by signal {-code}" if code < 0 else said[-1]
-    return Answer(_facts(out), trouble if code else "")
+    return facts(out) | {"trouble": trouble if code else ""}
 
 
-def _facts(out: bytes) -> dict[str, Any]:
+def facts(out: str) -> Facts:
     """What the lines say; of facts of one name the last one counts."""
-    found: dict[str, Any] = {}
+    found: Facts = {}
     for line in out.splitlines():
         # Others are some library's own words.
         with contextlib.suppress(ValueError, TypeError):
-            found.update(json.loads(line.decode("utf-8")))
+            found.update(json.loads(line))
     return found

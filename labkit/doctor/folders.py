@@ -33,38 +33,32 @@ def text() -> Iterator[Finding]:
         asked, cached = settings.text(), settings.data_dir()
     except settings.SettingsError:
         return  # said among the settings
-    unset = mends.unset("LABUTILS_TEXT")
+    path, source, state = cached / corpus.FILE_NAME, "of the data folder", WARN
+    mend, hint = mends.python("-m labkit data fetch"), _(NO_NETWORK)
+    why = (
+        f"until there is a copy of {corpus.TIME_MACHINE}, which a "
+        f"notebook downloads if it can. {NO_NETWORK}")
+    if asked:
+        mend, hint = mends.unset("LABUTILS_TEXT"), ""
+        why = "as LABUTILS_TEXT asks."
     if isinstance(asked, Path):
         path, source, state = asked, "named by LABUTILS_TEXT", BAD
-        mend, hint = unset, ""
-    else:
-        path, source = cached / corpus.FILE_NAME, "of the data folder"
-        state = WARN
-        mend, hint = mends.python("-m labkit data fetch"), _(NO_NETWORK)
-        why = (
-            f"until there is a copy of {corpus.TIME_MACHINE}, which a "
-            f"notebook downloads if it can. {NO_NETWORK}"
-        )
-        if asked == settings.PRACTICE:
-            mend, why = unset, "as LABUTILS_TEXT asks."
-        if asked or not os.access(path, os.F_OK):
-            sha256 = corpus.practice_text().sha256[:12]
-            words = _(f"the practice text (SHA-256 {sha256}...), {why}")
-            yield Finding("text", WARN, words, mend)
-            return
+    elif asked or not os.access(path, os.F_OK):
+        sha256 = corpus.practice_text().sha256[:12]
+        words = _(f"the practice text (SHA-256 {sha256}...), {why}")
+        yield Finding("text", WARN, words, mend)
+        return
     try:
-        found = corpus.open_time_machine(path, f"the file {source}")
+        sha256 = corpus.open_time_machine(path, f"the file {source}").sha256
     except corpus.CorpusError as error:
         words = str(error).replace(_(corpus.WAYS_TO_GET_IT), hint).strip()
         # A hash is known by its beginning.
         words = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", words)
         yield Finding("text", state, words, mend)
-        return
-    yield Finding(
-        "text", OK, _(f"{found.name}, verified (SHA-256 "
-                      f"{found.sha256[:12]}..., {corpus.SIZE:,} bytes): "
-                      f"{path}, {source}"),
-    )
+    else:
+        yield Finding("text", OK, _(
+            f"{corpus.TIME_MACHINE}, verified (SHA-256 {sha256[:12]}..., "
+            f"{corpus.SIZE:,} bytes): {path}, {source}"))
 
 
 # ---- the settings
@@ -81,13 +75,11 @@ def variables() -> Iterator[Finding]:
         try:
             read()
         except settings.SettingsError as error:
-            words = error.fault
-            mend = mends.unset(words.partition("=")[0])
-            bad.append(Finding("settings", BAD, words, mend))
+            mend = mends.unset(error.fault.partition("=")[0])
+            bad.append(Finding("settings", BAD, error.fault, mend))
     given = {
         name: value.strip() for name, value in sorted(os.environ.items())
-        if name.startswith("LABUTILS_") and value.strip()
-    }
+        if name.startswith("LABUTILS_") and value.strip()}
     # These alone read any.
     source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8")
                      for module in (settings, files))
@@ -126,20 +118,19 @@ def check() -> Iterator[Finding]:
         yield Finding(
             "notebooks", WARN, _(f"{notebooks}: {problem}; what you change "
                                  "cannot be saved"), _owned(notebooks)
-            or f"cp -r {mends.shown(home)} {mends.shown(copy)}",
-        )
+            or f"cp -r {mends.shown(home)} {mends.shown(copy)}")
 
 
 def folder(name: str, variable: str, path: Path, state: str) -> Finding:
     """The line about a folder that a variable may put elsewhere; its state
     where nothing can be written."""
-    problem = try_to_write(path)
-    free = shutil.disk_usage(_existing(path)).free
-    words = _(f"{path}: only {_size(free)} are free there")
+    problem, free = try_to_write(path), shutil.disk_usage(_existing(path)).free
+    unit, of = (10**9, "GB") if free >= 10**9 else (10**6, "MB")
+    room = f"{free / unit:,.0f} {of}"
     if not problem and free >= SCARCE:
-        words = _(f"{path}: can be written, {_size(free)} free")
-        return Finding(name, OK, words)
+        return Finding(name, OK, _(f"{path}: can be written, {room} free"))
     mend = mends.put(variable, another(f"labutils-{name}"))
+    words = _(f"{path}: only {room} are free there")
     if problem:
         words, mend = f"{path}: {problem}", _owned(path) or mend
     elif free >= TOO_LITTLE:
@@ -166,14 +157,8 @@ def try_to_write(folder: Path) -> str:
 
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
-    while not os.access(folder, os.F_OK) and folder != folder.parent:
-        folder = folder.parent
-    return folder
-
-
-def _size(number: int) -> str:
-    unit, name = (10**9, "GB") if number >= 10**9 else (10**6, "MB")
-    return f"{number / unit:,.0f} {name}"
+    above = (folder, *folder.parents)
+    return next((path for path in above if os.access(path, os.F_OK)), folder)
 
 
 def _owned(folder: Path) -> str:

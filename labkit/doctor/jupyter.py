@@ -7,9 +7,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
+from labkit.doctor import BAD, NOTE, OK, TOO_LONG, WARN, Facts, Finding, mends
 from labkit.doctor.folders import another, try_to_write
 from labkit.doctor.mends import ROOT, installed
 from labkit.doctor.python import is_in, site_packages
@@ -24,28 +23,24 @@ GENERATION = "5"  # of the front end, which goes with ipywidgets 8
 # ---- the kernel
 
 
-def kernels(answer: Answer) -> Iterator[Finding]:
+def kernels(facts: Facts) -> Iterator[Finding]:
     """The lines about the kernel that the notebooks name, about the others
     that one could choose, and about what the word jupyter starts."""
-    facts = answer.facts
-    yield _kernel(facts, answer.trouble)
+    yield _kernel(facts)
     # The folder in which Jupyter's programs meet.
     runtime = facts.get("runtime")
     if runtime and (problem := try_to_write(Path(runtime))):
         yield Finding(
             "jupyter", BAD, _(f"Jupyter's own folder {runtime}: {problem}"),
-            mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")),
-        )
-    others = ", ".join(
+            mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")))
+    if others := ", ".join(
         f"{name} ({program})"
         for name, program in facts.get("others", {}).items()
         if Path(program).is_absolute() and program != sys.executable
-    )
-    if others:
+    ):
         yield Finding(
             "kernels", NOTE, _(f"JupyterLab also offers {others}: keep to "
-                               f"{NAME}, the one that the notebooks name"),
-        )
+                               f"{NAME}, the one that the notebooks name"))
     found = shutil.which("jupyter")
     own = Path(sys.executable).parent / "jupyter"
     if found and own.exists() and Path(found).parent != own.parent:
@@ -53,32 +48,27 @@ def kernels(answer: Answer) -> Iterator[Finding]:
             "command", NOTE, _(
                 f"the word jupyter starts {found}, which is of another "
                 "environment; start this one's"),
-            mends.start(own, "lab", mends.shown(settings.home())),
-        )
+            mends.start(own, "lab", mends.shown(settings.home())))
 
 
-def _kernel(facts: dict[str, Any], trouble: str) -> Finding:
-    if "kernel_dirs" not in facts:
-        words = _(f"Jupyter does not work: {trouble}")
-        return Finding("kernel", BAD, words, mends.install())
+def _kernel(facts: Facts) -> Finding:
     if "kernel" in facts:
         return _answered(facts)
     words = _(f"{NAME} of {facts.get('spec') or 'an unknown place'}")
-    if facts.get("late") or "too long" in trouble:
+    if facts.get("late") or facts["trouble"] == TOO_LONG:
         words += _(
             " did not answer in time: this machine is slow, or busy, or a "
-            "firewall keeps programs from talking to each other"
-        )
+            "firewall keeps programs from talking to each other")
         return Finding("kernel", WARN, words, mends.longer())
     program = facts.get("argv", [""])[0]
     if Path(program).is_absolute():
         words += f" ({program})"
-    reason = facts.get("kernel_said") or facts.get("kernel_error") or trouble
-    words += _(f" does not start: {reason}")
+    reason = facts.get("kernel_said") or facts.get("kernel_error")
+    words += _(f" does not start: {reason or facts['trouble']}")
     return Finding("kernel", BAD, words, _mend(facts))
 
 
-def _answered(facts: dict[str, Any]) -> Finding:
+def _answered(facts: Facts) -> Finding:
     """The kernel runs: what is it, and would it import what is installed?"""
     kernel, state = facts["kernel"], OK
     words = _(f"{NAME} runs {kernel['executable']} ({kernel['version']})")
@@ -106,16 +96,15 @@ def _answered(facts: dict[str, Any]) -> Finding:
     return Finding("kernel", state, words, mend)
 
 
-def _mend(facts: dict[str, Any]) -> str:
+def _mend(facts: Facts) -> str:
     """What puts this environment's kernel in the place of a wrong one."""
     spec = Path(facts.get("spec") or "")
     for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep):
         if part and Path(part) in spec.parents:
             return mends.unset("JUPYTER_PATH")
     own = Path(sys.prefix, "share", "jupyter", "kernels")
-    places = [Path(place) for place in facts.get("kernel_dirs", [])]
-    before = places[:places.index(own)] if own in places else places
-    if spec.parent in before:
+    places = [*map(Path, facts["kernel_dirs"]), own]
+    if spec.parent in places[:places.index(own)]:
         return f"rm -r {mends.shown(spec)}"
     return mends.python("-m ipykernel install --sys-prefix")
 
@@ -123,56 +112,50 @@ def _mend(facts: dict[str, Any]) -> str:
 # ---- widgets
 
 
-def widgets(answer: Answer) -> Iterator[Finding]:
+def widgets(facts: Facts) -> Iterator[Finding]:
     """The line about widgets: without their front end (an extension that
     JupyterLab loads from share/jupyter/labextensions), or with one of another
     generation than the Python package, they are a line of text."""
-    back, facts = installed("ipywidgets"), answer.facts
-    if "labextensions" not in facts or back is None:
-        return  # said in the kernel's line, or among the packages
+    if (back := installed("ipywidgets")) is None:
+        return  # said among the packages
     state, mend = BAD, mends.reinstall("jupyterlab_widgets")
     places = [Path(place) / EXTENSION for place in facts["labextensions"]]
-    found = [place for place in places if (place / "package.json").is_file()]
-    fronts = [_version(place) for place in found]
-    fitting = [front.startswith(f"{GENERATION}.") for front in fronts]
-    if not found:
+    # JupyterLab takes the first; the others are hidden by it.
+    fronts = {
+        place: str(_said(place / "package.json").get("version", "unreadable"))
+        for place in places if (place / "package.json").is_file()}
+    first, version = next(iter(fronts.items()), (None, ""))
+    fits = [front.startswith(f"{GENERATION}.") for front in fronts.values()]
+    words = _(f"ipywidgets {back}, front end {version}")
+    if first is None:
         words = _(
             f"ipywidgets {back} has no front end: JupyterLab has no extension "
-            f"{EXTENSION}"
-        )
+            f"{EXTENSION}")
+    elif not fits[0]:
+        words += _(f": they do not fit (front end in {first})")
+        if any(fits):  # it hides a right one
+            mend = f"rm -r {mends.shown(first)}"
+    elif _disabled(facts["configs"]):
+        words += _(", but the extension is disabled")
+        mend = mends.python("-m jupyterlab.labextensions enable", EXTENSION)
     else:
-        words = _(f"ipywidgets {back}, front end {fronts[0]}")
-        if not fitting[0]:
-            words += _(f": they do not fit (front end in {found[0]})")
-            if any(fitting):  # it hides a right one
-                mend = f"rm -r {mends.shown(found[0])}"
-        elif _disabled(facts["configs"]):
-            words += _(", but the extension is disabled")
-            mend = mends.python(
-                "-m jupyterlab.labextensions enable", EXTENSION
-            )
-        else:
-            state, mend = OK, ""
+        state, mend = OK, ""
     yield Finding("widgets", state, words, mend)
 
 
-def _version(folder: Path) -> str:
-    try:
-        text = (folder / "package.json").read_text(encoding="utf-8")
-        return str(json.loads(text)["version"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return "unreadable"
+def _said(path: Path) -> Facts:
+    """The JSON object in a file; empty where it cannot be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}
 
 
 def _disabled(configs: list[str]) -> bool:
     """As JupyterLab settles it: the first of the folders has the last word."""
     state: dict[str, bool] = {}
     for folder in reversed(configs):
-        path = Path(folder, "labconfig", "page_config.json")
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            said = json.loads(path.read_text(encoding="utf-8"))
+        said = _said(Path(folder, "labconfig", "page_config.json"))
+        with contextlib.suppress(ValueError, TypeError):  # no dictionary
             state.update(said.get("disabledExtensions", {}))
-    return any(
-        off for name, off in state.items()
-        if name.partition(":")[0] == EXTENSION
-    )
+    return any(off for name, off in state.items()
+               if name.partition(":")[0] == EXTENSION)

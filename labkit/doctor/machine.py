@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
+from labkit.doctor import BAD, NOTE, OK, WARN, Facts, Finding, mends
 from labkit.doctor.python import full_course
 from labkit.report.browser import BrowserError, find
 from labutils import settings
@@ -20,77 +20,47 @@ LONG = 45 * 60  # seconds, of all the trainings
 # ---- for trainings
 
 
-def device(libraries: Answer) -> Iterator[Finding]:
+def device(facts: Facts) -> Iterator[Finding]:
     """The line about the device and the threads."""
-    facts, trouble = libraries.facts, libraries.trouble
-    state, mend = OK, ""
-    if "device" not in facts and "too long" in trouble:
-        state, words = WARN, _("PyTorch was not ready in time")
-        mend = mends.longer()
-    elif "device" not in facts:
-        state, words = BAD, _(f"PyTorch does not work: {trouble}")
-        there = mends.installed("torch")
-        mend = mends.reinstall("torch") if there else mends.install()
-    elif "bad_device" in facts:
+    state, mend, words = OK, "", facts["device"]
+    threads, cores = facts["threads"], settings.processors()
+    if facts["device_name"]:
+        words += f" ({facts['device_name']})"
+    words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
+    words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
+    if asked := os.environ.get("OMP_NUM_THREADS"):
+        words += _(f", as OMP_NUM_THREADS={asked} asks")
+    if "bad_device" in facts:
         state, words = BAD, facts["bad_device"]
         mend = mends.unset("LABUTILS_DEVICE")
-    else:
-        words, threads, cores = facts["device"], facts["threads"], _cores()
-        if facts["device_name"]:
-            words += f" ({facts['device_name']})"
-        words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
-        words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
-        if asked := os.environ.get("OMP_NUM_THREADS"):
-            words += _(f", as OMP_NUM_THREADS={asked} asks")
-        if mends.has_nvidia_gpu() and not facts["gpu"]:
-            state, build = NOTE, facts["cuda"]
-            words += _(
-                "; there is an NVIDIA GPU, but its driver does not fit "
-                f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
-                "GPU, and this PyTorch is built for the CPU alone"
-            )
-        elif threads > cores:
-            state, words = WARN, _(f"{words}: they wait for each other")
-            mend = mends.unset("OMP_NUM_THREADS")
+    elif mends.has_nvidia_gpu() and not facts["gpu"]:
+        state, build = NOTE, facts["cuda"]
+        words += _(
+            "; there is an NVIDIA GPU, but its driver does not fit "
+            f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
+            "GPU, and this PyTorch is built for the CPU alone")
+    elif threads > cores:
+        state, words = WARN, _(f"{words}: they wait for each other")
+        mend = mends.unset("OMP_NUM_THREADS")
     yield Finding("device", state, words, mend)
 
 
-def _cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def trainings(libraries: Answer) -> Iterator[Finding]:
+def trainings(facts: Facts) -> Iterator[Finding]:
     """The lines about a training step and about each notebook's trainings."""
-    facts = libraries.facts
-    if "device" not in facts:
-        return
-    if "step" not in facts:
-        reason = libraries.trouble or _("no time was left")
-        yield Finding(
-            "training", WARN, _("no step was timed: the machine is too busy, "
-                                f"or slow ({reason})"), mends.longer(),
-        )
-        return
-    words = _(
-        f"{facts['step']:.0f} milliseconds, of the LSTM of two layers")
-    yield Finding("a step", OK, words)
+    yield Finding("a step", OK, _(
+        f"{facts['step']:.0f} milliseconds, of the LSTM of two layers"))
     total = sum(facts["estimates"].values())
     each = ", ".join(
         _(f"notebook {notebook}: {_minutes(seconds)}")
-        for notebook, seconds in facts["estimates"].items()
-    )
+        for notebook, seconds in facts["estimates"].items())
     words = _(
-        f"about {each}; {_minutes(total)} in all, {facts['ratio']:.1f} times "
-        "the time of the recorded runs"
-    )
+        f"about {each}; {_minutes(total)} in all, {facts['ratio']:.1f} "
+        "times the time of the recorded runs")
     if cap := os.environ.get("LABUTILS_EPOCHS", "").strip():
         words += _(f", with LABUTILS_EPOCHS={cap}")
     state, mend = OK, ""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if load >= _cores() + 1:  # the figures are too long
+    if load >= settings.processors() + 1:  # the figures are too long
         words += _(f" (other programs are running, load {load:.1f})")
     elif total >= LONG:
         words += _(": long; with the line below they stop earlier, and say so")
@@ -102,13 +72,9 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def memory(libraries: Answer) -> Iterator[Finding]:
+def memory(facts: Facts) -> Iterator[Finding]:
     """The line about free memory."""
-    if "memory" not in libraries.facts:
-        reason = libraries.facts.get("no_memory") or libraries.trouble
-        yield Finding("memory", NOTE, _(f"could not be asked ({reason})"))
-        return
-    free = libraries.facts["memory"] / 10**9
+    free = facts["memory"] / 10**9
     state = BAD if free < TOO_LITTLE else WARN if free < SCARCE else OK
     words = _(f"{free:.1f} GB free")
     if state != OK:
@@ -116,27 +82,18 @@ def memory(libraries: Answer) -> Iterator[Finding]:
             ": too little for a notebook" if state == BAD else ": little")
         words += _(
             "; close other programs and notebooks that you do not use (in "
-            "JupyterLab: Kernel, Shut Down All Kernels)"
-        )
+            "JupyterLab: Kernel, Shut Down All Kernels)")
     yield Finding("memory", state, words)
 
 
 # ---- for reports, tests and grading
 
 
-def fonts(libraries: Answer) -> Iterator[Finding]:
+def fonts(facts: Facts) -> Iterator[Finding]:
     """The line about Chinese letters in pictures."""
-    facts, state, mend = libraries.facts, OK, ""
-    if not mends.installed("matplotlib"):
-        return  # said among the packages
-    if (families := facts.get("fonts")) is None:
-        reason = facts.get("no_fonts") or libraries.trouble
-        state, words = NOTE, _(f"matplotlib did not say ({reason})")
-        if "too long" in reason:  # such as the first time, when it lists them
-            mend = mends.longer()
-    elif families:
-        more = _(f" and {len(families) - 2} more") if len(families) > 2 else ""
-        words = _(f"with Chinese letters: {', '.join(families[:2])}{more}")
+    state, mend = OK, ""
+    if font := facts["font"]:
+        words = _(f"with Chinese letters: {font}")
     else:
         # Whoever works in Chinese will miss them.
         state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
@@ -154,22 +111,13 @@ def browser() -> Iterator[Finding]:
     """The line about a browser: for PDF files and for the browser tests."""
     state, mend = OK, ""
     try:
-        words = str(find())
+        words = find() + _(", for PDF files")
     except BrowserError:
         state, words = NOTE, _(
             "no Chromium, Chrome or Edge: needed for PDF files and browser "
-            "tests alone"
-        )
+            "tests alone")
         if sys.platform == "linux":
             mend = "sudo apt-get install chromium"
-    else:
-        if not (settings.home() / "tests").is_dir():
-            words += _(", for PDF files")
-        elif driver := mends.installed("playwright"):
-            words += _(f", playwright {driver}")
-        else:
-            state, mend = NOTE, mends.install("dev")
-            words += _("; no playwright, which the browser tests need")
     yield Finding("browser", state, words, mend)
 
 
@@ -177,17 +125,15 @@ def sandbox() -> Iterator[Finding]:
     """The line about bubblewrap, for those who grade."""
     if not full_course() or sys.platform != "linux":
         return
-    state, mend = NOTE, ""
+    state, mend, words = NOTE, "", _("no bubblewrap, which grading needs")
     if found := shutil.which("bwrap"):
         done = subprocess.run(
             [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
-            stdin=subprocess.DEVNULL, capture_output=True, check=False,
-        )
+            stdin=subprocess.DEVNULL, capture_output=True, check=False)
         said = done.stderr.decode("utf-8", "replace").strip()
         words = _(f"{found} does not work: {said}")
         if not done.returncode:
             state, words = OK, _(f"{found} works, for grading")
     else:
-        words = _("no bubblewrap, which grading needs")
         mend = "sudo apt-get install bubblewrap"
     yield Finding("sandbox", state, words, mend)

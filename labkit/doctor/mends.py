@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]  # has the packages in it
 WINDOWS = os.name == "nt"
 # PyTorch's own index of builds for the CPU.
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-NEEDED = ("", "lab")  # the package itself and what shows its notebooks
 
 
 # ---- what is asked for, and what is there
@@ -44,9 +43,9 @@ def requirements() -> "dict[str, list[Requirement]]":
     path = settings.home() / "pyproject.toml"
     if path.is_file():
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-        lists = {"": project["dependencies"]}
-        lists |= project["optional-dependencies"]
-        return {extra: _asked(lines) for extra, lines in lists.items()}
+        extras = project["optional-dependencies"].items()
+        return {"": _asked(project["dependencies"])} | {
+            extra: _asked(lines) for extra, lines in extras}
     try:
         return {"": _asked(metadata.requires("labutils") or [], "lab")}
     except metadata.PackageNotFoundError:
@@ -58,16 +57,14 @@ def _asked(lines: list[str], extra: str = "") -> "list[Requirement]":
     found = map(_packaging("requirements").Requirement, lines)
     return [
         one for one in found if one.name != "labutils"
-        and (one.marker is None or one.marker.evaluate({"extra": extra}))
-    ]
+        and (one.marker is None or one.marker.evaluate({"extra": extra}))]
 
 
 def extra_of(package: str) -> str | None:
     """The extra that brings a package; None where none does."""
-    for extra, asked in requirements().items():
-        if plain(package) in [plain(one.name) for one in asked]:
-            return extra or "lab"
-    return None
+    return next((
+        extra or "lab" for extra, asked in requirements().items()
+        if plain(package) in [plain(one.name) for one in asked]), None)
 
 
 def constraints() -> "dict[str, Requirement]":
@@ -75,8 +72,7 @@ def constraints() -> "dict[str, Requirement]":
     path = settings.home() / "constraints.txt"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     lines = [line for line in text.splitlines() if line[:1] not in ("#", "")]
-    asked = _asked(lines)
-    return {plain(one.name): one for one in asked}
+    return {plain(one.name): one for one in _asked(lines)}
 
 
 def plain(name: str) -> str:
@@ -159,29 +155,29 @@ def is_elsewhere() -> bool:
 
 def install(extra: str = "lab") -> str:
     """A line after which all the packages are there, as tested."""
+    home, own = settings.home(), own_python()
     if is_elsewhere():
-        return start(own_python(), "-m labkit doctor")
-    if not (settings.home() / "pyproject.toml").is_file():
+        return start(own, "-m labkit doctor")
+    if not (home / "pyproject.toml").is_file():
         # Not labutils by its name: another package may have it in a registry.
         asked = requirements().get("", [])
         needed = [f'"{str(one).partition(";")[0].strip()}"' for one in asked]
         return pip(*needed or ["-e", f'"THE_COURSE_FOLDER[{extra}]"'])
-    if not in_environment():  # then one of the course's own
-        course = [*_cpu_index(), *_course(extra)]
-        return then(
-            python("-m venv", shown(own_python().parents[1])),
-            start(own_python(), "-m pip install", *course),
-        )
-    index = [] if installed("torch") else _cpu_index()
-    return pip(*index, *_course(extra))
+    place = "." if home.resolve() == Path.cwd() else home
+    # Quoted, since brackets mean something to a shell.
+    course = [*_constraints(), "-e", f'"{place}[{extra}]"']
+    if in_environment():
+        return pip(*[] if installed("torch") else _cpu_index(), *course)
+    return then(  # into an environment of the course's own
+        python("-m venv", shown(own.parents[1])),
+        start(own, "-m pip install", *_cpu_index(), *course))
 
 
 def reinstall(package: str) -> str:
     """A line that installs one package anew, as tested."""
     index = _cpu_index() if package == "torch" else []
     return pip(
-        "--force-reinstall --no-deps", *index, *_constraints(), package
-    )
+        "--force-reinstall --no-deps", *index, *_constraints(), package)
 
 
 def pip(*arguments: str) -> str:
@@ -213,10 +209,3 @@ def _cpu_index() -> list[str]:
 def _constraints() -> list[str]:
     path = settings.home() / "constraints.txt"
     return ["-c", shown(path)] if path.is_file() else []
-
-
-def _course(extra: str) -> list[str]:
-    """Quoted, since brackets mean something to a shell."""
-    home = settings.home()
-    place = "." if home.resolve() == Path.cwd() else home
-    return [*_constraints(), "-e", f'"{place}[{extra}]"']

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 
-from labkit.doctor import BAD, WARN, Finding
+from labkit.doctor import BAD, WARN, Finding, Sections
 from labkit.terminal import columns, wrapped
 from labutils.files import translated as _
 
@@ -12,12 +12,12 @@ STATE, NAME = 6, 12  # characters of the first two columns
 WIDEST = 100  # a line that is longer reads badly
 
 
-def exit_code(sections: dict[str, list[Finding]]) -> int:
+def exit_code(sections: Sections) -> int:
     """0 all is well; 1 works, with warnings; 2 something does not work."""
     return 2 if _named(sections, BAD) else 1 if _named(sections, WARN) else 0
 
 
-def page(sections: dict[str, list[Finding]]) -> str:
+def page(sections: Sections) -> str:
     """The findings as lines of a terminal, and a verdict below."""
     width = max(40, min(WIDEST, shutil.get_terminal_size().columns))
     lines = []
@@ -38,34 +38,29 @@ def page(sections: dict[str, list[Finding]]) -> str:
     return "\n".join([*lines, *wrapped(words, width)])
 
 
-def as_json(sections: dict[str, list[Finding]]) -> str:
+def as_json(sections: Sections) -> str:
     """The same, for a program."""
     checks = [
         {"section": title, **dataclasses.asdict(finding)}
-        for title, findings in sections.items() for finding in findings
-    ]
-    return json.dumps(
-        {"exit_code": exit_code(sections), "checks": checks}, indent=1
-    )
+        for title, findings in sections.items() for finding in findings]
+    found = {"exit_code": exit_code(sections), "checks": checks}
+    return json.dumps(found, indent=1)
 
 
 def _lines(finding: Finding, width: int) -> list[str]:
     """A line of findings, broken where the terminal ends, and the mend."""
-    margin = " " * (2 + STATE + NAME)
-    state, name = _(finding.state), _(finding.name)
-    state = state.ljust(STATE + len(state) - columns(state))
-    name = name.ljust(NAME + len(name) - columns(name))
+    margin, first = " " * (2 + STATE + NAME), "  "
+    for word, room in ((finding.state, STATE), (finding.name, NAME)):
+        first += _(word) + " " * (room - columns(_(word)))
     lines = wrapped(
-        finding.found, width, f"  {state}{name}", margin,
+        finding.found, width, first, margin, break_on_hyphens=False,
         break_long_words=False,  # a path that is broken cannot be copied
-        break_on_hyphens=False,
     )
     # Never broken: it is there to be copied.
     return lines + ([f"{margin}> {finding.mend}"] if finding.mend else [])
 
 
-def _named(sections: dict[str, list[Finding]], state: str) -> list[str]:
+def _named(sections: Sections, state: str) -> list[str]:
     return [
         finding.name for findings in sections.values()
-        for finding in findings if finding.state == state
-    ]
+        for finding in findings if finding.state == state]

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from labkit.doctor import BAD, NOTE, OK, WARN, Answer, Finding, mends
-from labkit.doctor.mends import NEEDED, ROOT, installed
+from labkit.doctor import BAD, NOTE, OK, TOO_LONG, WARN, Facts, Finding, mends
+from labkit.doctor.mends import ROOT, installed
 from labutils import settings
 from labutils.files import translated as _
 
@@ -34,29 +33,25 @@ def interpreter() -> Iterator[Finding]:
     if not (home / "notebooks").is_dir():
         state, words = NOTE, _(
             f"labutils in {ROOT}, without the course's folder; data/ and "
-            f"results/ are in {home}"
-        )
+            f"results/ are in {home}")
     yield Finding("course", state, words)
-    state = NOTE if mends.is_elsewhere() else OK
+    state = OK
     words = f"{platform.python_version()}, {mends.shown(sys.executable)}"
-    if state == NOTE:
-        own = mends.own_python().parents[1]
+    if mends.is_elsewhere():
+        state, own = NOTE, mends.own_python().parents[1]
         words += _(f"; the course has an environment of its own, {own}")
     yield Finding("Python", state, words)
 
 
-# ---- versions
-
-
 def packages() -> Iterator[Finding]:
-    """The lines about the packages that everyone needs, and the extras."""
+    """The lines about the packages that everyone needs, and the extras that
+    only instructors do."""
     asked, tested = mends.requirements(), mends.constraints()
-    needed = [one for extra in NEEDED for one in asked.pop(extra, [])]
+    needed = asked.pop("", []) + asked.pop("lab", [])
     if not needed:
         yield Finding(
             "packages", BAD, _("labutils is not installed here, and there is "
-                               "no list of what it needs"), mends.install(),
-        )
+                               "no list of what it needs"), mends.install())
         return
     missing, bad, other = [], [], []
     for one in needed:
@@ -78,63 +73,48 @@ def packages() -> Iterator[Finding]:
     else:
         words = _(", in the versions tested") if tested else ""
         yield Finding("packages", OK, _(f"all {len(needed)} as needed{words}"))
-    # A student's installation has none of the other extras.
-    if full_course():
-        yield _extras(asked)
-
-
-def _extras(asked: dict[str, list[Any]]) -> Finding:
-    """What only instructors need."""
-    missing = {
-        extra: [one.name for one in its if installed(one.name) is None]
-        for extra, its in asked.items()
-    }
-    there = [extra for extra, names in missing.items() if not names]
-    words = [_(f"installed: {', '.join(there) or 'none'}")] + [
-        _(f"not {extra} ({', '.join(names)})")
-        for extra, names in missing.items() if names
-    ]
-    state = NOTE if len(words) > 1 else OK
-    return Finding("extras", state, "; ".join(words))
+    if full_course():  # a student's installation has none of the extras
+        lacks = {
+            extra: ", ".join(o.name for o in its if not installed(o.name))
+            for extra, its in asked.items()}
+        there = [extra for extra, names in lacks.items() if not names]
+        words = "; ".join([_(f"installed: {', '.join(there) or 'none'}")] + [
+            _(f"not {extra} ({names})")
+            for extra, names in lacks.items() if names])
+        state = OK if len(there) == len(asked) else NOTE
+        yield Finding("extras", state, words)
 
 
 # ---- imports
 
 
-def imports(libraries: Answer) -> Iterator[Finding]:
+def imports(libraries: Facts) -> Iterator[Finding]:
     """The lines about modules that are not as they should be, or about all."""
-    found, trouble = libraries.facts.get("imports", {}), libraries.trouble
-    problems = []
-    dying = libraries.facts.get("importing")
-    if dying and "too long" in trouble:
-        problems.append((
-            WARN, _(f"{dying} was not imported within the doctor's time: the "
-                    "first import, or one on a busy machine, takes longer"),
-            mends.longer(),
-        ))
-    elif dying:
-        mend = mends.reinstall(PACKAGES.get(dying, dying))
-        problems.append((BAD, _(f"importing {dying}: {trouble}"), mend))
-    for module, package in PACKAGES.items():
-        if module in found and installed(package):
-            words, mend = _import(module, package, **found[module])
-            if words:
-                problems.append((BAD, words, mend))
-    # Where there are some, it is they that labutils cannot import.
+    found, trouble = libraries.get("imports", {}), libraries["trouble"]
+    problems = [
+        (BAD, *wrong) for module, package in PACKAGES.items()
+        if module in found and installed(package)
+        and (wrong := _import(module, package, **found[module]))]
+    if dying := libraries.get("importing"):
+        mend = mends.reinstall(PACKAGES.get(dying) or dying)
+        late = WARN, _(
+            f"{dying} was not imported within the doctor's time: the first "
+            "import, or one on a busy machine, takes longer"), mends.longer()
+        died = BAD, _(f"importing {dying}: {trouble}"), mend
+        problems.append(late if trouble == TOO_LONG else died)
     own = found.get("labutils", {})
     file = Path(own.get("file") or ROOT / "labutils" / "__init__.py")
-    if not problems and "error" in own:
+    if problems:
+        pass  # it is they that labutils cannot import
+    elif "error" in own:
         words = _(f"labutils does not import: {own['error']}")
         problems.append((BAD, words, mends.install()))
-    elif not problems and file.resolve().parents[1] != ROOT:
+    elif file.resolve().parents[1] != ROOT:
+        words = _(f"import labutils finds {file.parent}, the doctor is of "
+                  f"{ROOT / 'labutils'}")
         change = f"cd {mends.shown(settings.home())}"
-        problems.append((
-            WARN, _(f"import labutils finds {file.parent}, the doctor is of "
-                    f"{ROOT / 'labutils'}"),
-            mends.then(change, mends.install()),
-        ))
-    names = ", ".join(name for name in found if "error" not in found[name])
-    if names and not problems:
+        problems.append((WARN, words, mends.then(change, mends.install())))
+    elif names := ", ".join(x for x in found if "error" not in found[x]):
         problems.append((OK, names, ""))
     for problem in problems:
         yield Finding("imports", *problem)
@@ -143,7 +123,7 @@ def imports(libraries: Answer) -> Iterator[Finding]:
 def _import(
     module: str, package: str, file: str = "", version: str = "",
     error: str = "",
-) -> tuple[str, str]:
+) -> tuple[str, str] | None:
     """What is wrong with a module that is installed, if anything is, and the
     line that mends it."""
     again, asked = mends.reinstall(package), str(installed(package))
@@ -161,7 +141,7 @@ def _import(
         mend = mends.install() if "No module named" in error else again
         return _(f"{module} does not import: {error}"), mend
     if version.partition("+")[0] == asked.partition("+")[0]:
-        return "", ""
+        return None
     said = version or "nothing"
     return _(f"{module} says that it is {said}, installed is {asked}"), again
 
@@ -180,13 +160,11 @@ def hidden() -> Iterator[Finding]:
     """Files beside the notebooks that hide a module of the same name."""
     names = {
         *sys.stdlib_module_names, *PACKAGES,
-        "labutils", "labkit", "IPython", "ipykernel", "requests",
-    }
+        "labutils", "labkit", "IPython", "ipykernel", "requests"}
     for path in sorted((settings.home() / "notebooks").glob("*.py")):
         if path.stem in names:
+            mine = path.with_name(f"my_{path.name}")
             yield Finding(
                 "file names", BAD, _(f"{path} hides the module {path.stem} "
                                      "from the notebooks"),
-                f"mv {mends.shown(path)} "
-                f"{mends.shown(path.with_name(f'my_{path.name}'))}",
-            )
+                f"mv {mends.shown(path)} {mends.shown(mine)}")

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
-LANGUAGES = ("zh", "en")
 
 
 @functools.cache
 def words(language: str) -> dict[str, Any]:
-    """All that the report says by itself, in one of `LANGUAGES`."""
+    """All that the report says by itself, in "zh" or "en"."""
     return tomllib.loads((TEMPLATES / f"{language}.toml").read_text("utf-8"))

@@ -44,8 +44,7 @@ def find() -> str:
     raise BrowserError(
         "--pdf needs Chromium, Chrome or Edge, and none is on the PATH. "
         "Install one, or leave --pdf out and print the HTML file to PDF "
-        "from your own browser."
-    )
+        "from your own browser.")
 
 
 def to_pdf(browser: str, page: str) -> bytes:
@@ -64,8 +63,7 @@ def to_pdf(browser: str, page: str) -> bytes:
             done = subprocess.run(
                 [browser, *OPTIONS, *sandbox, f"--print-to-pdf={target}",
                  f"--user-data-dir={folder / 'own'}", source.as_uri()],
-                capture_output=True, timeout=SECONDS, check=False,
-            )
+                capture_output=True, timeout=SECONDS, check=False)
             lines = done.stderr.decode("utf-8", "replace").strip().split("\n")
             if done.returncode and lines[-1]:
                 said = f" ({lines[-1]})"
@@ -77,6 +75,5 @@ def to_pdf(browser: str, page: str) -> bytes:
     if not data.startswith(b"%PDF"):
         raise BrowserError(
             f"{browser} made no PDF{said}. Open the HTML file in a browser "
-            "and print it to PDF there."
-        )
+            "and print it to PDF there.")
     return data

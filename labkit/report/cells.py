@@ -55,18 +55,15 @@ class Cell:
     @cached_property
     def defines(self) -> set[str]:
         """Names that it gives a value; those inside its functions not."""
-        _, table = self._parsed
-        return {
-            symbol.get_name() for symbol in table.get_symbols()
-            if symbol.is_assigned() or symbol.is_imported()
-        }
+        symbols = self._parsed[1].get_symbols()
+        return {symbol.get_name() for symbol in symbols
+                if symbol.is_assigned() or symbol.is_imported()}
 
     @cached_property
     def functions(self) -> set[str]:
         """Names of the functions and classes that it defines."""
-        _, table = self._parsed
-        return self.defines & {
-            inner.get_name() for inner in table.get_children()}
+        inner = self._parsed[1].get_children()
+        return self.defines & {table.get_name() for table in inner}
 
     @cached_property
     def uses(self) -> set[str]:
@@ -75,8 +72,7 @@ class Cell:
         attributes = {
             f"{part.value.id}.{part.attr}" for part in ast.walk(tree)
             if isinstance(part, ast.Attribute)
-            and isinstance(part.value, ast.Name)
-        }
+            and isinstance(part.value, ast.Name)}
         return set(_globals(table)) - self.defines | attributes
 
     @cached_property
@@ -113,8 +109,7 @@ def read(
                   if x.output_type == "error"),
             {f"attachment:{file}": str(kinds["image/png"])
              for file, kinds in cell.get("attachments", {}).items()
-             if is_png(str(kinds.get("image/png", "")))},
-        ))
+             if is_png(str(kinds.get("image/png", "")))}))
         if cell.cell_type == "markdown":
             prompt = cell.source
             for line in prompt.splitlines():
@@ -122,9 +117,7 @@ def read(
                     heading = line.lstrip("# ")
     marked = {(cell.kind, cell.name) for cell in found}
     for place, cell in enumerate(found):
-        for name in exercises:
-            if cell.kind != "code":
-                break
+        for name in exercises if cell.kind == "code" else ():
             for kind, has in (("exercise", name in cell.functions),
                               ("check", f"checks.{name}(" in cell.source)):
                 if has and (kind, name) not in marked:
@@ -138,20 +131,14 @@ def chosen(cells: Sequence[Cell]) -> list[Cell]:
     A cell is needed if it was the last one to give a name its value before a
     cell that is needed uses the name.
     """
-    code = [cell for cell in cells if cell.is_code]
-    wanted = {
-        place for place, cell in enumerate(code)
-        if cell.kind == "exercise" or trains(cell, code)
-    }
-    open_ = sorted(wanted)
-    while open_:
-        place = open_.pop()
-        for name in code[place].uses:
-            above = [p for p in range(place) if name in code[p].defines]
-            if above and above[-1] not in wanted:
-                wanted.add(above[-1])
-                open_.append(above[-1])
-    return [code[place] for place in sorted(wanted)]
+    wanted: list[Cell] = []
+    names: set[str] = set()  # that stand open below
+    for cell in reversed([cell for cell in cells if cell.is_code]):
+        if (cell.kind == "exercise" or trains(cell, cells)
+                or cell.defines & names):
+            wanted.insert(0, cell)
+            names = names - cell.defines | cell.uses
+    return wanted
 
 
 def trains(cell: Cell, cells: Sequence[Cell]) -> bool:
@@ -159,8 +146,7 @@ def trains(cell: Cell, cells: Sequence[Cell]) -> bool:
     return "labutils.train" in cell.uses or any(
         cell.uses & other.functions for other in cells
         if other.is_code and other.number < cell.number
-        and "labutils.train" in other.uses
-    )
+        and "labutils.train" in other.uses)
 
 
 def _globals(table: symtable.SymbolTable) -> Iterator[str]:
@@ -173,10 +159,9 @@ def _globals(table: symtable.SymbolTable) -> Iterator[str]:
 
 
 def _kind(cell: NotebookNode) -> str:
-    solution = grader(cell).get("solution")
+    solution, graded = (grader(cell).get(x) for x in ("solution", "grade"))
     if cell.cell_type == "code":
-        check = grader(cell).get("grade") and not solution
-        return "exercise" if solution else "check" if check else "code"
+        return "exercise" if solution else "check" if graded else "code"
     if cell.cell_type != "markdown":
         return "text"
     if TAG in cell.metadata.get("tags", []):

@@ -41,8 +41,7 @@ def render(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )
+        lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters |= {
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
         "code": lambda code: highlight(code, PythonLexer(), FORMATTER),
@@ -50,18 +49,15 @@ def render(
         "passage": lambda cell: markdown_to_html(
             cell.source, cell.images, headings=3),
         "perplexity": lambda x: f"{x:.2f}" if math.isfinite(x) else "-",
-        "short": lambda text: short(text, LINES), "wide": _is_wide,
-    }
+        "short": lambda text: short(text, LINES), "wide": _is_wide}
     return environment.get_template("report.html").render(
         words=words(language), w=words(language)["labels"], student=student,
         styles=STYLE + "\n" + FORMATTER.get_style_defs(".code"),
         problems=[problem.in_words(language) for problem in problems],
         gathered=gathered, parts={
             key: [by_lesson[lesson] for lesson in lessons]
-            for key, lessons in PARTS.items()
-        },
-        chosen=chosen, trains=trains, state=state,
-    )
+            for key, lessons in PARTS.items()},
+        chosen=chosen, trains=trains, state=state)
 
 
 def _is_wide(image: str) -> bool:

@@ -62,9 +62,8 @@ class Gathered:
 def gather(folder: Path | None = None) -> list[Gathered]:
     """All the notebooks, each as it was executed last.
 
-    They are in `folder`, or for None in notebooks/, where one works (in
-    notebooks/zh/ where that is in Chinese), or in
-    the results folder, where `labutils run` writes.
+    They are in `folder`, or for None in notebooks/ or notebooks/zh/, where
+    one works, or in the results folder, where `labutils run` writes.
     """
     own = settings.home() / "notebooks"
     folders = [folder] if folder else [
@@ -73,23 +72,15 @@ def gather(folder: Path | None = None) -> list[Gathered]:
 
 
 def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
-    found = []
-    for folder in folders:
-        if (path := folder / f"{lesson.stem}.ipynb").is_file():
-            inside, language = None, "en"
-            with contextlib.suppress(NotebookError):
-                notebook = read_notebook(path)
-                inside = cells.read(notebook, lesson.exercises)
-                language = language_of(notebook)
-            found.append(Gathered(lesson, path, inside, language))
+    paths = [folder / f"{lesson.stem}.ipynb" for folder in folders]
+    found = [_read(lesson, path) for path in paths if path.is_file()]
     # One that was executed before one that was not; then the newer one.
     used = max(found, key=lambda one: (one.executed, one.saved),
                default=Gathered(lesson))
     newer = [
         one.path for one in found if one.path
         and one.language == used.language
-        and one.saved > used.saved and one.sources != used.sources
-    ]
+        and one.saved > used.saved and one.sources != used.sources]
     results = settings.results_dir() / lesson.stem
     if used.path and (beside := used.path.parent / lesson.stem).is_dir():
         results = beside
@@ -111,6 +102,14 @@ def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
     return used
 
 
+def _read(lesson: Lesson, path: Path) -> Gathered:
+    with contextlib.suppress(NotebookError):
+        notebook = read_notebook(path)
+        return Gathered(lesson, path, cells.read(notebook, lesson.exercises),
+                        language_of(notebook))
+    return Gathered(lesson, path)
+
+
 def _content(path: Path) -> Any:
     """The history, text or PNG of a file; None where it is damaged."""
     data = path.read_bytes()
@@ -122,14 +121,10 @@ def _content(path: Path) -> Any:
                              AttributeError):
         history = History.from_json(data.decode("utf-8"))
         # All that the report reads of it.
-        numbers = (
-            *history.train_perplexity, *history.held_out_perplexity,
-            *history.best_held_out, history.seconds,
-            history.settings["num_epochs"],
-        )
-        if (
-            all(isinstance(number, int | float) for number in numbers)
-            and isinstance(history.corpus, dict) and history.status
-        ):
+        numbers = (*history.train_perplexity, *history.held_out_perplexity,
+                   *history.best_held_out, history.seconds,
+                   history.settings["num_epochs"])
+        if (all(isinstance(number, int | float) for number in numbers)
+                and isinstance(history.corpus, dict) and history.status):
             return history
     return None

@@ -43,10 +43,8 @@ class Problem:
 def problems(gathered: Sequence[Gathered]) -> list[Problem]:
     """All that is missing, notebook by notebook."""
     found = [problem for one in gathered for problem in _of(one)]
-    discussed = any(
-        cell.kind == "discussion" and cell.written
-        for one in gathered for cell in one.cells or ()
-    )
+    cells = [cell for one in gathered for cell in one.cells or ()]
+    discussed = any(c.kind == "discussion" and c.written for c in cells)
     return found if discussed else [*found, Problem("discussion")]
 
 
@@ -101,45 +99,29 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
                    if c.kind == "answer" and not c.written] + [
             name for name in one.lesson.answers
             if one.cells and name not in answers],
-        "changed": ["/".join(path.parts[-2:]) for path in one.newer],
-    }
+        "changed": ["/".join(path.parts[-2:]) for path in one.newer]}
 
 
 def _in_results(one: Gathered) -> dict[str, list[str]]:
     """By the kind of a problem, the files and trainings that have it."""
-    found = {
+    found: dict[str, list[str]] = {
         "no_result": one.missing, "damaged": one.damaged,
-        "capped": [], "interrupted": [], "diverged": [], "replayed": [],
-        "practice": sorted(_texts(one)),
-        "older": [*_older(one)] if one.executed else [],
-    }
+        "capped": [], "interrupted": [], "diverged": [], "replayed": []}
+    printed = "\n".join(c.text for c in one.cells or () if c.is_code)
+    # What the notebook has not printed is of another run.
+    older = [f"{name}.txt" for name, text in one.texts.items()
+             if text.strip() not in printed]
+    named = CORPUS.findall("\n".join([printed, *one.texts.values()]))
+    texts = {name.strip() for name in named}
+    others = {name for name in texts if not name.startswith(TIME_MACHINE)}
     for name, history in one.histories.items():
-        asked = history.settings["num_epochs"]
+        asked, best = history.settings["num_epochs"], history.best_held_out[0]
         if (reached := state(name, history)) != "full":
             found[reached].append(f"{name}: {history.num_epochs}/{asked}")
-    return found
-
-
-def _texts(one: Gathered) -> set[str]:
-    """The names of all the texts that were used but for the book."""
-    said = [*one.texts.values()]
-    said += [cell.text for cell in one.cells or () if cell.is_code]
-    named = {name.strip() for text in said for name in CORPUS.findall(text)}
-    return {name for name in named if not name.startswith(TIME_MACHINE)} | {
-        str(history.corpus.get("name", "?"))
-        for history in one.histories.values()
-        if history.corpus.get("sha256") != SHA256
-    }
-
-
-def _older(one: Gathered) -> Iterator[str]:
-    """Results whose text or figures the notebook has not printed."""
-    printed = "\n".join(c.text for c in one.cells or () if c.is_code)
-    for name, text in one.texts.items():
-        if text.strip() not in printed:
-            yield f"{name}.txt"
-    for name in one.lesson.histories:
-        history = one.histories.get(name)
-        best = history.best_held_out[0] if history else math.nan
-        if not math.isnan(best) and f"{best:.2f}" not in printed:
-            yield f"{name}.json"
+        if history.corpus.get("sha256") != SHA256:
+            others.add(str(history.corpus.get("name", "?")))
+        if (name in one.lesson.histories and not math.isnan(best)
+                and f"{best:.2f}" not in printed):
+            older.append(f"{name}.json")
+    return found | {"practice": sorted(others),
+                    "older": older if one.executed else []}

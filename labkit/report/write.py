@@ -6,8 +6,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.report import browser, document
-from labkit.report.document import Student
+from labkit.report import browser
+from labkit.report.document import Student, render
 from labkit.report.gathering import Gathered, gather
 from labkit.report.missing import problems
 from labutils import settings
@@ -21,16 +21,15 @@ LONGEST = 90  # bytes of each part of a name; a whole one has at most 255
 
 
 def write_report(
-    student: Student, language: str = "zh", *, notebooks: Path | None = None,
-    out: Path | None = None, pdf: bool = False, archive: bool = False,
-    allow_incomplete: bool = False,
+    student: Student, language: str, notebooks: Path | None,
+    out: Path | None, *, pdf: bool, archive: bool, allow_incomplete: bool,
 ) -> list[Path]:
     """Write the report, and say what it was made from.
 
     Args:
         language: "zh" or "en".
-        notebooks: the only folder to take notebooks from.
-        out: where to write; default: `report` in the results folder.
+        notebooks: the only folder to take notebooks from, if not None.
+        out: where to write; None is `report` in the results folder.
         pdf, archive: write it as PDF, and a zip file of what is handed in.
         allow_incomplete: write it although something is missing.
 
@@ -43,32 +42,29 @@ def write_report(
     """
     stem = file_stem(student.id, student.name, student.lab)
     if notebooks and not notebooks.is_dir():
-        raise RuntimeError(
-            f"There is no folder {notebooks}. Name the one that holds the "
-            "executed notebooks."
-        )
+        raise RuntimeError(f"There is no folder {notebooks}. Name the one "
+                           "that holds the executed notebooks.")
     gathered = gather(notebooks)
     missing = problems(gathered)
     for one in gathered:  # which file is used
         say(f"{one.lesson.stem}: {one.path or _('not found')}")
     if missing:
         say("Missing, or not in order:")
-        for problem in missing:
-            say(f"  {problem.in_words(readers_language())}")
+    for problem in missing:
+        say(f"  {problem.in_words(readers_language())}")
     if missing and not allow_incomplete:
         raise RuntimeError(
             "the report would be incomplete, for the reasons listed above; "
             "nothing was written. Mend them, or say --allow-incomplete: then "
-            "they are listed on its first page."
-        )
+            "they are listed on its first page.")
     chromium = browser.find() if pdf else ""
-    page = document.render(student, gathered, missing, language)
+    page = render(student, gathered, missing, language)
     files = {f"{stem}.html": page.encode("utf-8", "replace")}
     if pdf:
         files[f"{stem}.pdf"] = browser.to_pdf(chromium, page)
     if archive:
         files[f"{stem}.zip"] = _zip(files, gathered)
-    folder = settings.results_dir() / "report" if out is None else out
+    folder = out or settings.results_dir() / "report"
     for name, data in files.items():
         write_atomically(folder / name, data)
     return [folder / name for name in files]
@@ -76,25 +72,20 @@ def write_report(
 
 def file_stem(student_id: str, name: str, lab: int) -> str:
     """The report's name without its ending, such as 20231234-Name-Lab-4."""
-    parts = {"--id": _name_part(student_id), "--name": _name_part(name)}
-    for option, part in parts.items():
-        if not part:
+    parts = []
+    for option, text in (("--id", student_id), ("--name", name)):
+        # What a file system refuses is left out.
+        kept = "".join(
+            c for c in unicodedata.normalize("NFC", text)
+            # C: control characters and others that nobody sees.
+            if c not in FORBIDDEN and unicodedata.category(c)[0] != "C")
+        cut = " ".join(kept.split()).encode("utf-8")[:LONGEST]
+        if not (part := cut.decode("utf-8", "ignore").strip(" .")):
             raise ValueError(
                 f"{option} holds nothing that can stand in a file's name. "
-                "Expected letters or digits, such as 20231234."
-            )
-    return f"{parts['--id']}-{parts['--name']}-Lab-{lab}"
-
-
-def _name_part(text: str) -> str:
-    """The text with what a file system refuses left out."""
-    kept = "".join(
-        c for c in unicodedata.normalize("NFC", text)
-        # C: control characters and others that nobody sees.
-        if c not in FORBIDDEN and unicodedata.category(c)[0] != "C"
-    )
-    cut = " ".join(kept.split()).encode("utf-8")[:LONGEST]
-    return cut.decode("utf-8", "ignore").strip(" .")
+                "Expected letters or digits, such as 20231234.")
+        parts.append(part)
+    return f"{'-'.join(parts)}-Lab-{lab}"
 
 
 def _zip(files: dict[str, bytes], gathered: Sequence[Gathered]) -> bytes:

@@ -65,8 +65,7 @@ def label_characters(ax: Axes, text: Sequence[str]) -> None:
     """Each character below its place on the horizontal axis."""
     ax.set_xticks(
         range(len(text)), [label(visible(c)) for c in text],
-        family="monospace",
-    )
+        family="monospace")
     ax.tick_params("x", length=0)
 
 
@@ -87,8 +86,7 @@ def draw_next(
         ax.bar(
             [place + shift for place in range(len(chosen))],
             probabilities[chosen].tolist(), width, label=label(name),
-            color=COLOURS[i], edgecolor="black", hatch=("", "//")[i % 2],
-        )
+            color=COLOURS[i], edgecolor="black", hatch=("", "//")[i % 2])
     label_characters(ax, vocab.to_tokens(chosen))
     ax.set(xlabel="next character", ylabel="probability")
     ax.legend(frameon=False)

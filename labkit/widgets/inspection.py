@@ -8,6 +8,7 @@ that says why. Shapes: T characters, V vocabulary, L layers, H hidden units.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -59,13 +60,13 @@ def hidden_states(
     """
     X = encode(text, model, vocab)
     with evaluation_mode(model):
-        _, states = _walk(model, X)
-    return _hiddens(states[1:]).cpu()
+        _, (hiddens, *_) = _walk(model, X)
+    return _stacked(hiddens[1:]).cpu()
 
 
 def sizes(model: LanguageModel) -> tuple[int, int]:
     """L and H: how many layers and hidden units there are to look at."""
-    layers, _, units = _hiddens([_begin(model)]).shape
+    layers, _, units = _stacked(_tensors(_begin(model))[:1]).shape
     return layers, units
 
 
@@ -86,9 +87,9 @@ def gates(
     """
     X, layers = encode(text, model, vocab), []
     with evaluation_mode(model):
-        _, states = _walk(model, X)
+        _, (states, *_) = _walk(model, X)
         # What a gate sees of the past: the state before its character.
-        hiddens = _hiddens(states)
+        hiddens = _stacked(states)
         before, after = hiddens[:, :-1], hiddens[:, 1:]  # (L, T, H)
         inputs = F.one_hot(X[0], len(vocab)).to(after.dtype)  # (T, V)
         for layer, seen in enumerate((inputs, *after[:-1])):
@@ -98,8 +99,7 @@ def gates(
     return {
         name: torch.stack(of_layers).cpu()
         for name, *of_layers in zip(names, *layers, strict=True)
-        if name != "candidate"
-    }
+        if name != "candidate"}
 
 
 def gradient_norms(
@@ -118,7 +118,7 @@ def gradient_norms(
         T-2)` on the CPU, in nats per unit of state: column t is about the
         state after character t. Gradients of parameters are left alone.
     """
-    X, norms = encode(text, model, vocab, least=3), {}
+    X = encode(text, model, vocab, least=3)
     # cuDNN can go back only through a layer in training mode.
     with (
         evaluation_mode(model), torch.enable_grad(),
@@ -126,13 +126,10 @@ def gradient_norms(
     ):
         logits, states = _walk(model, X[:, :-1])
         loss = F.cross_entropy(logits, X[0, -1:])
-        for name, *tensors in zip(
-            STATE_NAMES, *map(_tensors, states[1:-1]), strict=False
-        ):
-            grads = torch.autograd.grad(loss, tensors, retain_graph=True)
-            rows = [grad.reshape(-1, grad.shape[-1]) for grad in grads]
-            norms[name] = torch.stack(rows, dim=1).norm(dim=-1).cpu()
-    return norms
+        return {
+            name: _stacked(torch.autograd.grad(
+                loss, tensors[1:-1], retain_graph=True)).norm(dim=-1).cpu()
+            for name, tensors in zip(STATE_NAMES, states, strict=False)}
 
 
 def _begin(model: LanguageModel) -> State:
@@ -140,45 +137,44 @@ def _begin(model: LanguageModel) -> State:
     if getattr(model, "num_directions", 1) != 1:
         raise ValueError(_(
             "This model reads in two directions: expected one, since a step "
-            "cannot be looked at before the text has ended."
-        ))
+            "cannot be looked at before the text has ended."))
     state = model.begin_state(1, device_of(model))
     if not all(map(torch.is_tensor, _tensors(state))):
         raise ValueError(_(
             "This model's state holds more than tensors: expected a tensor or "
-            "a tuple of tensors, as those of nn.GRU and nn.LSTM."
-        ))
+            "a tuple of tensors, as those of nn.GRU and nn.LSTM."))
     return state
 
 
 def _walk(
     model: LanguageModel, X: torch.Tensor
-) -> tuple[torch.Tensor, list[State]]:
-    """Read `(1, T)` one by one: the last logits, and the state at the
-    beginning and after each."""
-    states = [_begin(model)]
-    for tensor in _tensors(states[0]):
+) -> tuple[torch.Tensor, list[tuple[torch.Tensor, ...]]]:
+    """Read `(1, T)` one by one: the last logits, and of each tensor of the
+    state what it was at the beginning and after each."""
+    state = _begin(model)
+    for tensor in _tensors(state):
         tensor.requires_grad_()  # even where the parameters are frozen
+    states = [_tensors(state)]
     for x in X.split(1, dim=1):
-        logits, state = model(x, states[-1])
+        logits, state = model(x, state)
         # Views: else the H of an LSTM from scratch would be a function of
         # its C, and a gradient of C would go through H as well.
         parts = tuple(part.view_as(part) for part in _tensors(state))
-        states.append(parts[0] if torch.is_tensor(state) else parts)
+        state = parts[0] if torch.is_tensor(state) else parts
+        states.append(parts)
     probabilities(logits[-1], 1.0, None)  # refuses what is no number
-    return logits, states
+    return logits, [*zip(*states, strict=True)]
 
 
 def _tensors(state: State) -> tuple[torch.Tensor, ...]:
     return (state,) if torch.is_tensor(state) else tuple(state)
 
 
-def _hiddens(states: list[State]) -> torch.Tensor:
-    """The hidden units of states, `(L, T, H)`.
+def _stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """One part of states, side by side, `(L, T, H)`.
 
-    From scratch a state's tensors are `(1, H)`, else `(L, 1, H)`.
+    From scratch it is `(1, H)` at each step, else `(L, 1, H)`.
     """
-    tensors = [_tensors(state)[0] for state in states]
     return torch.stack([t.reshape(-1, t.shape[-1]) for t in tensors], dim=1)
 
 
@@ -197,7 +193,6 @@ def _weights(
     zero = torch.zeros((), device="cpu")  # in a bias's place; for any device
     W_x, W_h, b_x, b_h = (
         getattr(rnn, f"{name}_l{layer}", zero)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     names = LSTM_BLOCKS if isinstance(rnn, nn.LSTM) else GRU_BLOCKS
     return names, W_x.T, W_h.T, b_x + b_h

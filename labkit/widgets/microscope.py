@@ -1,6 +1,7 @@
 """A text under the microscope: surprise, hidden units, gates, gradients."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from labkit.widgets.drawing import (
     table,
     visible,
 )
-from labkit.widgets.panel import Control, Page, new_figure
+from labkit.widgets.panel import Control, Page, new_axes, new_figure
 from labutils.files import translated as _
 from labutils.models import LanguageModel
 from labutils.plots import COLOURS, STYLES
@@ -47,22 +48,17 @@ def microscope(
     """
     panel.check_models(models, vocab)
     if first not in LOOKS:
-        raise ValueError(_(
-            f"There is no {first!r} to look at: expected one of "
-            f"{', '.join(LOOKS)}."
-        ))
+        raise ValueError(_(f"There is no {first!r} to look at: expected one "
+                           f"of {', '.join(LOOKS)}."))
 
-    def draw(
-        model: str, show: str, text: str, layer: int, units: int
-    ) -> Page:
+    def draw(model: str, show: str, text: str, **values: int) -> Page:
         if len(text) > LONGEST:
             raise ValueError(_(
                 f"The text has {len(text)} characters: {LONGEST} at most can "
-                "be read below a picture. Shorten it."
-            ))
+                "be read below a picture. Shorten it."))
         panel.check_text(text, vocab)
-        subject = Subject(model, models[model], vocab, text, layer, units)
-        return LOOKS[show](subject)
+        return LOOKS[show](
+            Subject(model, models[model], vocab, text, **values))
 
     sizes = map(inspection.sizes, models.values())
     layers, units = map(max, zip(*sizes, strict=True))
@@ -90,9 +86,9 @@ class Subject:
     layer: int
     units: int
 
-    @property
-    def parts(self) -> tuple[str, LanguageModel, Vocab]:
-        return self.text, self.model, self.vocab
+    def ask(self, question: Callable[..., Any]) -> Any:
+        """What one of the functions of `inspection` answers."""
+        return question(self.text, self.model, self.vocab)
 
     def of_layer(self, values: torch.Tensor) -> tuple[torch.Tensor, str]:
         """The layer asked for, or else the last, and a title."""
@@ -103,28 +99,22 @@ class Subject:
 
 def surprise(subject: Subject) -> Page:
     """Bits of each character, as bars and as coloured text."""
-    bits = inspection.surprises(*subject.parts).tolist()
+    bits = subject.ask(inspection.surprises).tolist()
     guessing = math.log2(len(subject.vocab))
-    figure = new_figure()
-    ax = figure.add_subplot()
+    ax = new_axes()
     ax.bar(range(1, len(subject.text)), bits, color=COLOURS[0])
-    ax.axhline(
-        guessing, color=COLOURS[1], linestyle="--",
-        label=f"blind guessing, {guessing:.1f} bits",
-    )
+    ax.axhline(guessing, color=COLOURS[1], linestyle="--",
+               label=f"blind guessing, {guessing:.1f} bits")
     label_characters(ax, subject.text)
     mean = sum(bits) / len(bits)
     ax.set(
         ylabel="surprise (bits)", xlim=(-0.6, len(subject.text) - 0.4),
-        title=f"{label(subject.name)}, {mean:.2f} bits a character",
-    )
+        title=f"{label(subject.name)}, {mean:.2f} bits a character")
     # Above the bars: any of them may be the highest.
     ax.set_ylim(0, 1.2 * max(guessing, *bits))
     ax.legend(frameon=False, loc="upper right")
-    said = _(
-        f"{mean:.2f} bits a character, perplexity {2 ** mean:.2f}; blind "
-        f"guessing costs {guessing:.2f} bits."
-    )
+    said = _(f"{mean:.2f} bits a character, perplexity {2 ** mean:.2f}; blind "
+             f"guessing costs {guessing:.2f} bits.")
     # The first character has nothing before it.
     numbers = ["-", *(f"{b:.1f}" for b in bits)]
     styles = ["", *(shade(b / guessing) for b in bits)]
@@ -136,47 +126,38 @@ def surprise(subject: Subject) -> Page:
         characters = map(cell, map(visible, subject.text[part]), in_bold)
         rows += [
             [*header("character"), *characters],
-            [*header("bits"), *map(cell, numbers[part], centred)],
-        ]
+            [*header("bits"), *map(cell, numbers[part], centred)]]
     pairs = zip(map(visible, subject.text), numbers, strict=True)
     return Page(
-        figure, _(f"surprise of each character of {subject.text!r}"),
+        ax.figure, _(f"surprise of each character of {subject.text!r}"),
         paragraph(said) + table(rows),
-        "\n".join([said, " ".join(map(":".join, pairs))]),
-    )
+        "\n".join([said, " ".join(map(":".join, pairs))]))
 
 
 def hidden_units(subject: Subject) -> Page:
     """Units over characters."""
-    values = inspection.hidden_states(*subject.parts)
     return _heat_maps(
-        subject, "hidden units", {"": values}, -1,
-        ["", "mean |value|", "above 0.9", "below -0.9"],
-    )
+        subject, "hidden units", {"": subject.ask(inspection.hidden_states)},
+        -1, ["", "mean |value|", "above 0.9", "below -0.9"])
 
 
 def open_gates(subject: Subject) -> Page:
     """Each gate's units over characters."""
     return _heat_maps(
-        subject, "gates", inspection.gates(*subject.parts), 0,
-        ["gate", "mean", "above 0.9", "below 0.1"],
-    )
+        subject, "gates", subject.ask(inspection.gates), 0,
+        ["gate", "mean", "above 0.9", "below 0.1"])
 
 
 def gradient(subject: Subject) -> Page:
     """How the loss on the last character depends on each state before."""
-    found = inspection.gradient_norms(*subject.parts)
-    figure = new_figure()
-    ax = figure.add_subplot()
+    found, ax = subject.ask(inspection.gradient_norms), new_axes()
     rows = [["", "first state", "last but one", "first / last but one"]]
     for i, (name, of_layers) in enumerate(found.items()):
         norms, title = subject.of_layer(of_layers)
         # A norm of 0 has no place on a log axis.
         shown = [norm or math.nan for norm in norms.tolist()]
-        ax.plot(
-            range(len(shown)), shown, marker="os"[i], markersize=5,
-            color=COLOURS[i], linestyle=STYLES[i], label=name,
-        )
+        ax.plot(shown, marker="os"[i], markersize=5, color=COLOURS[i],
+                linestyle=STYLES[i], label=name)
         ax.set_title(f"{title}, loss on the last character")
         first, last = float(norms[0]), float(norms[-1])
         ratio = f"{first / last:.1e}" if last else "-"
@@ -187,7 +168,7 @@ def gradient(subject: Subject) -> Page:
     ax.set(ylabel="gradient norm", xlim=(-0.6, len(subject.text) - 0.4))
     ax.grid(alpha=0.3, axis="y")
     ax.legend(frameon=False)
-    return _with_table(figure, "gradient norms", subject, rows)
+    return _with_table(ax.figure, "gradient norms", subject, rows)
 
 
 LOOKS = {
@@ -214,8 +195,7 @@ def _heat_maps(
         largest = max(1.0, float(values.abs().max()))
         image = ax.imshow(
             values[:, : subject.units].T.numpy(), aspect="auto", cmap=HEAT,
-            vmin=low * largest, vmax=largest, interpolation="nearest",
-        )
+            vmin=low * largest, vmax=largest, interpolation="nearest")
         label_characters(ax, subject.text)
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.set_ylabel("unit" if gate else "hidden unit")
@@ -224,8 +204,7 @@ def _heat_maps(
         rows.append([
             gate or f"all {values.shape[1]} units",
             f"{values.abs().mean():.2f}", f"{high.float().mean():.0%}",
-            f"{close.float().mean():.0%}",
-        ])
+            f"{close.float().mean():.0%}"])
     scale = "value" if low else "0 closed, 1 open"
     figure.colorbar(image, ax=axes, label=scale)
     return _with_table(figure, what, subject, rows)
@@ -239,5 +218,4 @@ def _with_table(
     return Page(
         figure, _(f"{what} at each character of {subject.text!r}"),
         table([header(*names), *([cell(x) for x in line] for line in lines)]),
-        "\n".join("  ".join(line).strip() for line in rows),
-    )
+        "\n".join("  ".join(line).strip() for line in rows))

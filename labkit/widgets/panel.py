@@ -15,6 +15,7 @@ from html import escape
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from labkit.widgets.drawing import FONT
@@ -42,7 +43,7 @@ PANEL_STYLE = """<style>
 class Page:
     """What the controls' values come to."""
 
-    figure: Figure
+    figure: Any  # matplotlib's
     alt: str  # what it shows, in one sentence for those who cannot see it
     html: str  # the text below it
     plain: str  # the same text where there is no HTML
@@ -80,13 +81,12 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
     if isinstance(view, Lines):
         say(_page(draw, values).plain, as_it_is=True)  # a terminal
         return
-    screen = _Screen()
     moving = _widgets(controls) if isinstance(view, Live) else {}
-    screen.show(_page(draw, values))
+    handles = _display(_page(draw, values))
 
     def changed(event: object) -> None:
         values = {name: widget.value for name, widget in moving.items()}
-        screen.show(_page(draw, values, moved=True))
+        _display(_page(draw, values, moved=True), *handles)
 
     for widget in moving.values():
         widget.observe(changed, names="value")
@@ -95,6 +95,11 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
 def new_figure(height: float = HEIGHT) -> Figure:
     """An empty picture as wide as all of them."""
     return Figure((WIDTH, height), dpi=DPI, layout="constrained")
+
+
+def new_axes(height: float = HEIGHT) -> Axes:
+    """The axes of such a picture."""
+    return new_figure(height).add_subplot()
 
 
 def _page(
@@ -129,22 +134,14 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-class _Screen:
-    """A picture and a text, displayed once and then replaced."""
-
-    picture: Any = None
-    text: Any = None
-
-    def show(self, page: Page) -> None:
-        width, height = (page.figure.get_size_inches() * DPI).astype(int)
-        self.picture = display_in_place(
-            {"image/png": _png(page.figure), "text/plain": f"<{page.alt}>"},
-            {"image/png": {"width": int(width), "height": int(height)}},
-            self.picture,
-        )
-        self.text = display_in_place(
-            {"text/html": page.html, "text/plain": page.plain}, {}, self.text
-        )
+def _display(page: Page, picture: Any = None, text: Any = None) -> Any:
+    """A picture and a text, or others in their place; their two handles."""
+    width, height = map(int, page.figure.get_size_inches() * DPI)
+    return display_in_place(
+        {"image/png": _png(page.figure), "text/plain": f"<{page.alt}>"},
+        {"image/png": {"width": width, "height": height}}, picture,
+    ), display_in_place(
+        {"text/html": page.html, "text/plain": page.plain}, {}, text)
 
 
 def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
@@ -155,8 +152,7 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
     style = {"description_width": "6.5em"}
     field: dict[str, Any] = {
         "continuous_update": False, "style": style,
-        "layout": {"width": "25em", "max_width": "100%"},
-    }
+        "layout": {"width": "25em", "max_width": "100%"}}
     made = {}
     for control in controls:
         hint = _(control.hint)
@@ -169,8 +165,7 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
                     "options": [(_(name), name) for name in names],
                     "tooltips": [hint] * len(names),
                     "style": {**style, "button_width": "auto"},
-                    "layout": {"width": "100%"},
-                }
+                    "layout": {"width": "100%"}}
             case range() as among:
                 kind, options = w.IntSlider, field | {
                     "min": among[0], "max": among[-1]}
@@ -179,11 +174,9 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
                     "min": low, "max": high, "step": step}
         made[control.name] = kind(
             description=_(control.label), tooltip=hint,
-            value=control.value, **options,
-        )
-    panel = w.Box(
-        [*made.values(), w.HTML(PANEL_STYLE)], layout={"flex_flow": "row wrap"}
-    )
+            value=control.value, **options)
+    panel = w.Box([*made.values(), w.HTML(PANEL_STYLE)],
+                  layout={"flex_flow": "row wrap"})
     display(panel.add_class("labutils-panel"))
     return made
 
@@ -197,12 +190,11 @@ def check_models(models: Models, vocab: Vocab, least: int = 1) -> None:
     if not isinstance(models, Mapping):
         raise TypeError(_(
             f"models is of type {type(models).__name__}: expected a "
-            f"dictionary from names to models, {example}."
-        ))
+            f"dictionary from names to models, {example}."))
     if len(models) < least:
         raise ValueError(_(
-            f"models holds {len(models)}: expected {least} or more, {example}."
-        ))
+            f"models holds {len(models)}: expected {least} or more, "
+            f"{example}."))
     for name, model in models.items():
         try:
             encode(" ", model, vocab)
@@ -214,9 +206,7 @@ def check_text(text: str, vocab: Vocab) -> None:
     """Refuse a text with characters that are not in the vocabulary."""
     if unknown := sorted(set(text) - vocab.token_to_idx.keys()):
         known = "".join(
-            sorted(t for t in vocab.idx_to_token if len(t) == 1 and t != " ")
-        )
+            sorted(t for t in vocab.idx_to_token if len(t) == 1 and t != " "))
         raise ValueError(_(
             f"Not in the vocabulary: {', '.join(map(repr, unknown))}. The "
-            f"models know the space and {known[:60]}"
-        ))
+            f"models know the space and {known[:60]}"))

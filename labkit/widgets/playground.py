@@ -1,6 +1,8 @@
 """Models that write: one of them, or two beside each other."""
 
+from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import torch
 
@@ -17,7 +19,7 @@ from labkit.widgets.drawing import (
     visible,
 )
 from labkit.widgets.inspection import surprises
-from labkit.widgets.panel import Control, Models, Page, new_figure
+from labkit.widgets.panel import Control, Models, Page, new_axes
 from labutils.files import translated as _
 from labutils.generation import next_distribution, predict
 from labutils.models import LanguageModel
@@ -41,32 +43,24 @@ def playground(models: Models, vocab: Vocab) -> None:
     """
     panel.check_models(models, vocab)
 
-    def draw(
-        model: str, prefix: str, temperature: float, top_k: int, length: int,
-        seed: int,
-    ) -> Page:
-        panel.check_text(prefix, vocab)
-        chosen = models[model]
-        text = write(prefix, length, chosen, vocab, temperature, top_k, seed)
-        own = next_distribution(prefix, chosen, vocab)
-        figure = new_figure()
-        ax = figure.add_subplot()
+    def draw(model: str, **values: Any) -> Page:
+        asked = Asked(vocab, **values)
+        prefix, text = asked.prefix, asked.written_by(models[model])
+        own = next_distribution(prefix, models[model], vocab)
+        ax = new_axes()
         draw_next(ax, vocab, {
             "the model's own": own,
             "after temperature and top-k": next_distribution(
-                prefix, chosen, vocab, temperature=temperature,
-                top_k=top_k or None,
-            ),
-        })
+                prefix, models[model], vocab, temperature=asked.temperature,
+                top_k=asked.top_k or None)})
         ax.set_title(f'{label(model)}, after "{label(prefix[-25:])}"')
         likeliest = vocab.to_tokens(int(own.argmax()))
         return Page(
-            figure,
+            ax.figure,
             _(f"probabilities of the character after {prefix!r}; likeliest "
               f"{likeliest!r} with {float(own.max()):.2f}"),
-            paragraph(f"{way(temperature, top_k)}:")
-            + paragraph(continued(prefix, text), MONOSPACE), text,
-        )
+            paragraph(f"{asked.way}:")
+            + paragraph(continued(prefix, text), MONOSPACE), text)
 
     names = list(models)
     panel.show([
@@ -85,52 +79,41 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
         TypeError, ValueError: something else than such models.
     """
     panel.check_models(models, vocab, least=2)
-    names = list(models)
 
-    def draw(
-        left: str, right: str, prefix: str, temperature: float, top_k: int,
-        length: int, seed: int,
-    ) -> Page:
+    def draw(left: str, right: str, **values: Any) -> Page:
         if left == right:
             raise ValueError(_(f"Both models are {left}: choose another one."))
-        panel.check_text(prefix, vocab)
-        texts, costs, bars = {}, {}, {}
-        for name in (left, right):
-            model = models[name]
-            texts[name] = write(
-                prefix, length, model, vocab, temperature, top_k, seed
-            )
-            bars[name] = next_distribution(prefix, model, vocab)
-            costs[name] = "-" if len(prefix) < 2 else (
-                f"{float(2 ** surprises(prefix, model, vocab).mean()):.2f}"
-            )
-        figure = new_figure()
-        ax = figure.add_subplot()
-        draw_next(ax, vocab, bars, most=12)
+        asked = Asked(vocab, **values)
+        prefix, two = asked.prefix, {n: models[n] for n in (left, right)}
+        texts = {name: asked.written_by(two[name]) for name in two}
+        ax = new_axes()
+        draw_next(ax, vocab, {
+            name: next_distribution(prefix, two[name], vocab) for name in two
+        }, most=12)
         ax.set_title(f'after "{label(prefix[-25:])}"')
         pairs = enumerate(zip(*texts.values(), strict=True))
         place = next((i for i, (a, b) in pairs if a != b), None)
         parting = _("The two texts are the same." if place is None else
             f"They part at character {place - len(prefix) + 1} after the "
-            f"prefix: {texts[left][place]!r} against {texts[right][place]!r}."
-        )
-        how = way(temperature, top_k)
+            f"prefix: {texts[left][place]!r} against {texts[right][place]!r}.")
         lines, rows = [], [
-            header("model", "perplexity of the prefix", f"text ({how})")]
+            header("model", "perplexity of the prefix", f"text ({asked.way})")]
         for name, text in texts.items():
+            cost = "-" if len(prefix) < 2 else (
+                f"{float(2 ** surprises(prefix, two[name], vocab).mean()):.2f}"
+            )
             marked = continued(prefix, text, place)
-            rows.append([
-                cell(name), cell(costs[name]), cell_of(marked, MONOSPACE)])
-            lines.append(_(
-                f"{name} (perplexity of the prefix {costs[name]}): {text}"))
+            rows.append([cell(name), cell(cost), cell_of(marked, MONOSPACE)])
+            lines.append(
+                _(f"{name} (perplexity of the prefix {cost}): {text}"))
         return Page(
-            figure,
+            ax.figure,
             _(f"probabilities of the character after {prefix!r}, of {left} "
               f"and of {right}"),
             table(rows) + paragraph(escape(parting)),
-            "\n".join([*lines, parting]),
-        )
+            "\n".join([*lines, parting]))
 
+    names = list(models)
     panel.show([
         Control("left", "first", "One of the two", names[0], names),
         Control("right", "second", "The other one", names[1], names),
@@ -139,7 +122,7 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
 
 
 def writing_controls(vocab: Vocab) -> list[Control]:
-    """Prefix, temperature, top-k, length and seed."""
+    """Those of the values of `Asked`."""
     return [
         Control("prefix", "prefix", "What the text begins with; end with "
                 "Enter", first_prefix(vocab)),
@@ -150,8 +133,7 @@ def writing_controls(vocab: Vocab) -> list[Control]:
         Control("length", "length", "How many characters to add", 50,
                 range(301)),
         Control("seed", "seed", "Other random numbers, another text", 0,
-                range(100)),
-    ]
+                range(100))]
 
 
 def first_prefix(vocab: Vocab) -> str:
@@ -162,25 +144,35 @@ def first_prefix(vocab: Vocab) -> str:
     return "".join(known[:3])
 
 
-def write(
-    prefix: str, length: int, model: LanguageModel, vocab: Vocab,
-    temperature: float, top_k: int, seed: int,
-) -> str:
-    """As `predict`, where temperature 0 is greedy and top-k 0 is none."""
-    if temperature == 0:
-        return predict(prefix, length, model, vocab)
-    return predict(
-        prefix, length, model, vocab, temperature=temperature,
-        top_k=top_k or None, generator=torch.Generator().manual_seed(seed),
-    )
+@dataclass(frozen=True)
+class Asked:
+    """What is to be written, and how; temperature 0 is greedy."""
 
+    vocab: Vocab
+    prefix: str
+    temperature: float
+    top_k: int  # 0: all of them
+    length: int
+    seed: int
 
-def way(temperature: float, top_k: int) -> str:
-    """How the characters are chosen, in words."""
-    if temperature == 0:
-        return _("the likeliest character every time")
-    among = f"the {top_k} likeliest" if top_k else "all characters"
-    return _(f"drawn from {among}, temperature {temperature:.1f}")
+    def __post_init__(self) -> None:
+        panel.check_text(self.prefix, self.vocab)
+
+    def written_by(self, model: LanguageModel) -> str:
+        return predict(
+            self.prefix, self.length, model, self.vocab,
+            temperature=self.temperature or None,
+            top_k=(self.temperature and self.top_k) or None,
+            generator=torch.Generator().manual_seed(self.seed))
+
+    @property
+    def way(self) -> str:
+        """How the characters are chosen, in words."""
+        if self.temperature == 0:
+            return _("the likeliest character every time")
+        k = self.top_k
+        among = f"the {k} likeliest" if k else "all characters"
+        return _(f"drawn from {among}, temperature {self.temperature:.1f}")
 
 
 def continued(prefix: str, text: str, place: int | None = None) -> str:

@@ -46,8 +46,7 @@ def sampling_explorer(
     if corpus.dim() != 1 or len(corpus) < 3:
         raise ValueError(_(
             f"The corpus has shape {tuple(corpus.shape)}: expected one "
-            "sequence of 3 token indices or more."
-        ))
+            "sequence of 3 token indices or more."))
 
     def decode(indices: torch.Tensor) -> str:
         if vocab is None:
@@ -67,43 +66,33 @@ def sampling_explorer(
             torch.arange(len(tokens)), batch_size, num_steps, offset, generator
         ))
         number = min(number, len(batches) - 1)
-        figure = panel.new_figure(2.0)
         ax = plots.plot_batches(
-            {order: [X for X, _ in batches]}, len(tokens),
-            figure.add_subplot(),
-        )
+            {order: [X for X, _ in batches]}, len(tokens), panel.new_axes(2.0))
         X, Y = batches[number]
         ax.broken_barh(
             [(row[0], num_steps) for row in X.tolist()], (-0.44, 0.88),
-            facecolor="none", edgecolor="black", linewidth=2.5,
-        )
+            facecolor="none", edgecolor="black", linewidth=2.5)
         ax.set_title(f"outlined: batch {number} (of 0 to {len(batches) - 1})")
         ax.set_yticks([])
-        lines = [_(
-            f"{order}, batch {number} of {len(batches)}: {tuple(X.shape)}, "
-            f"from {len(tokens):,} tokens"
-        )]
+        lines = [_(f"{order}, batch {number} of {len(batches)}: "
+                   f"{tuple(X.shape)}, from {len(tokens):,} tokens")]
         rows = [header("position", "input", "target")]
         for x, y in zip(X[:MOST_ROWS], Y[:MOST_ROWS], strict=True):
-            place, inputs, targets = (
-                f"{int(x[0])}", decode(tokens[x]), decode(tokens[y]))
-            lines.append(f"{place}: {inputs}  ->  {targets}")
-            rows.append([cell(place), cell(inputs, MONOSPACE),
-                         cell(targets, MONOSPACE)])
+            texts = decode(tokens[x]), decode(tokens[y])
+            lines.append(f"{int(x[0])}: {'  ->  '.join(texts)}")
+            rows.append([cell(f"{int(x[0])}"),
+                         *(cell(text, MONOSPACE) for text in texts)])
         html = paragraph(escape(lines[0])) + table(rows)
         if len(X) > MOST_ROWS:
             html += paragraph(_(f"and {len(X) - MOST_ROWS} more rows"))
         return Page(
-            figure, _(f"where the {len(batches)} batches lie in the text"),
-            html, "\n".join(lines),
-        )
+            ax.figure, _(f"where the {len(batches)} batches lie in the text"),
+            html, "\n".join(lines))
 
     steps = max(1, min(5, (len(corpus) - 1) // 2))
     panel.show([
-        Control(
-            "order", "order", "Which subsequences stand in a batch together",
-            "sequential", list(SAMPLERS),
-        ),
+        Control("order", "order", "Which subsequences stand in a batch "
+                "together", "sequential", list(SAMPLERS)),
         Control("batch_size", "batch size", "Rows in a batch", 2,
                 range(1, 33)),
         Control("num_steps", "steps", "Tokens in a row", steps, range(1, 65)),

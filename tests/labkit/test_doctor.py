@@ -23,8 +23,8 @@ from labkit.doctor import (
     NOTE,
     OK,
     PARTS,
+    TOO_LONG,
     WARN,
-    Answer,
     Finding,
     examine,
     folders,
@@ -32,9 +32,9 @@ from labkit.doctor import (
     machine,
     mends,
     page,
+    probes,
     python,
 )
-from labkit.doctor.probes import ask_libraries
 from labutils import corpus, recorded, settings
 
 pytestmark = pytest.mark.skipif(
@@ -59,7 +59,7 @@ def home(monkeypatch, tmp_path):
 
 
 def answer(trouble="", **facts):
-    return Answer(facts, trouble)
+    return {"trouble": trouble, **facts}
 
 
 def files(folder):
@@ -453,11 +453,11 @@ def test_another_environments_word_jupyter_is_noted(monkeypatch, tmp_path):
         (tmp_path / name / "jupyter").touch(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "mine" / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "its"))
-    [_, found] = jupyter.kernels(answer())
+    [_, found] = jupyter.kernels(answer(kernel_dirs=[]))
     assert found.state == NOTE and str(tmp_path / "its") in found.found
     assert found.mend.startswith(f"{tmp_path / 'mine' / 'jupyter'} lab ")
     monkeypatch.setenv("PATH", str(tmp_path / "mine"))
-    assert len([*jupyter.kernels(answer())]) == 1
+    assert len([*jupyter.kernels(answer(kernel_dirs=[]))]) == 1
 
 
 def test_a_kernel_without_torch_is_named():
@@ -724,27 +724,16 @@ def test_a_bad_device_is_named_and_a_cap_is_heeded(course):
     assert "with LABUTILS_EPOCHS=1" in visit["trainings"]["found"]
 
 
-def test_each_recorded_run_belongs_to_a_notebook():
-    # The whole book is replayed in one, not trained.
-    for name in recorded.names():
-        if name.startswith("whole_book"):
-            continue
-        assert sum(
-            name.startswith(begins)
-            for begins in ask_libraries.NOTEBOOKS.values()
-        ) == 1, name
-
-
 def test_the_timed_model_is_that_of_the_recorded_run(capsys, monkeypatch):
-    model = ask_libraries.new_model(torch.device("cpu"))
-    asked = recorded.load(ask_libraries.TIMED).settings
-    assert asked["batch_size"] == ask_libraries.BATCH_SIZE
-    assert asked["num_steps"] == ask_libraries.NUM_STEPS
+    model = probes.new_model(torch.device("cpu"))
+    asked = recorded.load(probes.TIMED).settings
+    assert asked["batch_size"] == probes.BATCH_SIZE
+    assert asked["num_steps"] == probes.NUM_STEPS
     assert asked["num_parameters"] == sum(
         p.numel() for p in model.parameters()
     )
-    monkeypatch.setattr(ask_libraries, "ROUNDS", 1)
-    ask_libraries.time_steps(model, torch.device("cpu"), seconds=60)
+    monkeypatch.setattr(probes, "ROUNDS", 1)
+    probes.time_steps(model, torch.device("cpu"), seconds=60)
     facts = json.loads(capsys.readouterr().out)
     assert facts["step"] > 0 and facts["ratio"] > 0
 
@@ -752,22 +741,22 @@ def test_the_timed_model_is_that_of_the_recorded_run(capsys, monkeypatch):
 def test_estimates_follow_the_step_that_was_timed(monkeypatch):
     monkeypatch.delenv("LABUTILS_EPOCHS", raising=False)
     runs = {name: recorded.load(name) for name in recorded.names()}
-    steps = ask_libraries.BATCH_SIZE * ask_libraries.NUM_STEPS
-    timed = runs[ask_libraries.TIMED]
+    steps = probes.BATCH_SIZE * probes.NUM_STEPS
+    timed = runs[probes.TIMED]
     same = 1000 * timed.seconds * steps / timed.tokens
-    at_home = ask_libraries.estimates(same)
+    at_home = probes.estimates(same)
     assert at_home["ratio"] == pytest.approx(1)
     assert sum(at_home["estimates"].values()) == pytest.approx(
         sum(run.seconds for name, run in runs.items()
             if not name.startswith("whole_book"))
     )
-    slow = ask_libraries.estimates(3 * same)
+    slow = probes.estimates(3 * same)
     assert slow["ratio"] == pytest.approx(3)
     assert slow["estimates"] == pytest.approx(
         {name: 3 * value for name, value in at_home["estimates"].items()}
     )
     monkeypatch.setenv("LABUTILS_EPOCHS", "50")
-    assert ask_libraries.estimates(same)["estimates"]["5"] == pytest.approx(
+    assert probes.estimates(same)["estimates"]["5"] == pytest.approx(
         at_home["estimates"]["5"] / 10
     )
 
@@ -783,8 +772,6 @@ def test_a_machine_that_is_slow_gets_a_line(home, monkeypatch):
     monkeypatch.setattr(os, "getloadavg", lambda: (99, 0, 0))
     [step, found] = machine.trainings(slow)
     assert found.state == OK and "load 99.0" in found.found
-    [found] = machine.trainings(answer(device="cpu", trouble="too long"))
-    assert found.state == WARN and found.mend.endswith("--seconds 60")
 
 
 @pytest.mark.parametrize(
@@ -796,17 +783,13 @@ def test_memory(free, state):
 
 
 def test_fonts_are_missed_more_where_the_language_is_chinese(monkeypatch):
-    none = answer(fonts=[], font_cache="/cache")
+    none = answer(font=None, font_cache="/cache")
     monkeypatch.setenv("LABUTILS_LANG", "en")
     monkeypatch.setenv("LANG", "en_GB.UTF-8")
     [found] = machine.fonts(none)
     assert found.state == NOTE and found.mend
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert next(machine.fonts(none)).state == WARN
-    [found] = machine.fonts(answer("took too long, and was ended"))
-    assert found.state == NOTE and found.mend.endswith("--seconds 60")
-    [found] = machine.fonts(answer(no_fonts="broken"))
-    assert found.state == NOTE and "(broken)" in found.found
 
 
 # ---- all together
@@ -828,9 +811,24 @@ def test_an_error_within_a_check_becomes_a_line():
     ]
 
 
+@pytest.mark.parametrize(("name", "facts", "state", "words", "mend"), [
+    ("device", answer(TOO_LONG), WARN, "took too long", "--seconds 60"),
+    ("training", answer(), WARN, "no time was left", "--seconds 60"),
+    ("device", answer("E: broken"), BAD, "E: broken", "pip install"),
+    ("fonts", answer(TOO_LONG), NOTE, "took too long", "--seconds 60"),
+    ("memory", answer(no_fact="broken"), NOTE, "broken", "pip install"),
+])
+def test_what_a_probe_did_not_say_becomes_a_line(
+    name, facts, state, words, mend
+):
+    [found] = examine.careful(name, machine.device, facts, "fact")
+    assert found.state == state and f"({words}" in found.found
+    assert mend in found.mend
+
+
 def test_what_a_probe_printed_counts_and_a_librarys_words_do_not():
-    said = b'{"a": 1}\nWARNING: slow\n[1]\n5\n{"a": 2, "b": {}}\n\xff\n{"c":'
-    assert examine._facts(said) == {"a": 2, "b": {}}
+    said = '{"a": 1}\nWARNING: slow\n[1]\n5\n{"a": 2, "b": {}}\n\ufffd\n{"c":'
+    assert examine.facts(said) == {"a": 2, "b": {}}
 
 
 def test_the_page_is_one_for_people(home, monkeypatch, capsys):

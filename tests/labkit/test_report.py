@@ -20,7 +20,6 @@ from papers import edit
 from labkit import __main__ as cli
 from labkit.course import LESSONS, PARTS, read_notebook
 from labkit.report import (
-    LANGUAGES,
     TEMPLATES,
     browser,
     cells,
@@ -34,6 +33,7 @@ from labkit.report.write import file_stem
 from labstaff.grading import intake
 from labstaff.publish import release
 from labutils import recorded, settings
+from labutils.files import LANGUAGES
 from labutils.history import History
 
 STUDENT = Student("20231234", "张三", 4, "计算机科学", "2026-11-25")

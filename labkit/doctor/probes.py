@@ -1,0 +1,242 @@
+"""What is asked in a process of its own: `kernel` or `libraries`, then the
+folder that has labutils in it, and the seconds there are.
+
+It prints facts, each a line of JSON with its name, before what may fail: what
+it printed before it died or was ended counts.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+NAME = "python3"  # the kernel that the notebooks name
+# What it is asked.
+FACTS = """{
+    "executable": __import__("sys").executable,
+    "prefix": __import__("sys").prefix,
+    "version": __import__("platform").python_version(),
+    **{name: getattr(find(name), "origin", None)
+       for find in [__import__("importlib.util").util.find_spec]
+       for name in ("labutils", "torch")},
+}"""
+MODULES = ("numpy", "torch", "matplotlib", "PIL", "labutils", "ipywidgets")
+# As in the notebooks.
+BATCH_SIZE, NUM_STEPS, VOCAB_SIZE, NUM_HIDDENS = 32, 35, 28, 256
+ROUNDS = 7  # at the most; the quickest counts, others were disturbed
+TIMED = "deep_lstm"  # the run whose steps are timed; most are of its kind
+
+
+def say(**facts):
+    print(json.dumps(facts), flush=True)
+
+
+# ---- which kernel would JupyterLab start for a notebook, and does it answer?
+
+
+def ask_kernel(until):
+    """The current folder is the notebooks'."""
+    from jupyter_core import paths
+
+    say(labextensions=paths.jupyter_path("labextensions"),
+        configs=paths.jupyter_config_path(),
+        runtime=paths.jupyter_runtime_dir())
+    from jupyter_client import kernelspec
+
+    manager = kernelspec.KernelSpecManager()
+    programs = {
+        name: its["spec"]["argv"][0]
+        for name, its in manager.get_all_specs().items() if name != NAME}
+    say(kernel_dirs=manager.kernel_dirs, others=programs)
+    try:
+        spec = manager.get_kernel_spec(NAME)
+        say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
+        start(until)
+    except Exception as error:
+        say(kernel_error=f"{type(error).__name__}: {error}".strip(),
+            spec=manager.find_kernel_specs().get(NAME, ""))
+
+
+def start(until):
+    """Start the kernel as a server would, and ask it."""
+    from jupyter_client.manager import run_kernel
+
+    client: Any
+    with tempfile.TemporaryFile() as errors:
+        try:
+            with run_kernel(
+                kernel_name=NAME, startup_timeout=until - time.monotonic(),
+                stdout=subprocess.DEVNULL, stderr=errors,
+            ) as client:
+                reply = client.execute(
+                    "", silent=True, user_expressions={"facts": FACTS},
+                    reply=True, timeout=max(0.1, until - time.monotonic()))
+                facts = reply["content"]["user_expressions"]["facts"]
+                say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
+        except Exception:
+            errors.seek(0)
+            lines = errors.read().decode("utf-8", "replace").splitlines()
+            said = [x for x in lines if x.strip() and "WARNING" not in x]
+            say(late=time.monotonic() > until - 0.2,
+                kernel_said=said[-1] if said else "")
+            raise
+
+
+# ---- do the libraries import, on what would a model train, and how fast?
+# which font has the Chinese letters of pictures?
+
+
+def ask_libraries():
+    """A number of seconds on the standard input starts the timing."""
+    # At the end: what a notebook would import goes first.
+    sys.path.append(sys.argv[2])
+    attempt("memory", available_memory)
+    import_all()
+    try:
+        device = find_device()
+        model = new_model(device)
+        step(model, device)  # the first one loads much
+        time_steps(model, device, float(sys.stdin.readline() or 0))
+    finally:
+        attempt("font", chinese_font)
+    # Threads of a library must not keep the page waiting.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def attempt(name, look):
+    """Say what there is of something, or why that is not known."""
+    try:
+        say(**{name: look()})
+    except Exception as error:
+        say(**{f"no_{name}": str(error)})
+
+
+def available_memory():
+    """Bytes that a new program can have; in a container not more than its
+    limit leaves."""
+    import psutil  # ipykernel brings it
+
+    free = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError):  # no limit is "max"
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        free = min(free, max(limit - used, 0))
+    return free
+
+
+def import_all():
+    """Import modules and say of each its file and version, or the error."""
+    found = {}
+    for name in MODULES:
+        say(importing=name)  # should it take the process down
+        try:
+            spec = importlib.util.find_spec(name)
+            found[name] = {"file": spec.origin or "" if spec else ""}
+            module = importlib.import_module(name)
+            found[name]["version"] = str(getattr(module, "__version__", ""))
+        except BaseException as error:  # SystemExit as well
+            words = f"{type(error).__name__}: {error}"
+            found.setdefault(name, {})["error"] = words
+        say(imports=found)
+    say(importing="")
+
+
+def find_device():
+    """The device of the settings, and what there is."""
+    import torch
+
+    from labutils import settings
+
+    say(threads=torch.get_num_threads(), cuda=torch.version.cuda,
+        gpu=torch.cuda.is_available())
+    try:
+        device = settings.device()
+    except settings.SettingsError as error:
+        say(bad_device=error.fault)
+        device = torch.device("cpu")
+    gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if gpu else ""
+    say(device=str(device), device_name=name)
+    return device
+
+
+def new_model(device):
+    """The network of the recorded run that is timed, untrained."""
+    from torch import nn
+
+    import labutils
+
+    lstm = nn.LSTM(VOCAB_SIZE, NUM_HIDDENS, 2)
+    return labutils.RNNModel(lstm, VOCAB_SIZE).to(device)
+
+
+def step(model, device):
+    """A training step that changes nothing, once the device has taken it."""
+    import torch
+
+    from labutils import training
+
+    X = torch.randint(VOCAB_SIZE, (BATCH_SIZE, NUM_STEPS), device=device)
+    # The first import of torch.optim.SGD would take a second.
+    optimizer: Any = SimpleNamespace(
+        zero_grad=model.zero_grad, step=lambda: None)
+    float(training.train_step(
+        model, X, X.T.reshape(-1), model.begin_state(BATCH_SIZE, device),
+        optimizer, 1.0)[0])
+
+
+def time_steps(model, device, seconds):
+    """Time a few steps, the last begun within so many seconds, and estimate
+    the notebooks after each: on a busy machine the next may come too late."""
+    until = time.monotonic() + seconds
+    found: list[float] = []
+    while time.monotonic() < until and len(found) < ROUNDS:
+        start = time.monotonic()
+        step(model, device)
+        found.append(1000 * (time.monotonic() - start))
+        say(step=min(found), **estimates(min(found)))
+
+
+def estimates(ms):
+    """Seconds of each notebook's trainings, from milliseconds of a step here;
+    and how many times longer that is than the recorded runs took."""
+    from labkit.course import LESSONS
+    from labutils import recorded, settings
+
+    timed, cap = recorded.load(TIMED), settings.epochs_cap()
+    steps = timed.tokens / (BATCH_SIZE * NUM_STEPS)
+    ratio = ms / (1000 * timed.seconds / steps)
+    found: dict[str, float] = {}
+    for lesson in LESSONS:
+        for run in map(recorded.load, lesson.runs):
+            share = min(1, (cap or run.num_epochs) / run.num_epochs)
+            seconds = found.get(lesson.number, 0) + ratio * share * run.seconds
+            found[lesson.number] = seconds
+    return {"ratio": ratio, "estimates": found}
+
+
+def chinese_font():
+    """The family that pictures take their Chinese letters from, if any."""
+    import matplotlib
+
+    from labutils import plots
+
+    say(font_cache=matplotlib.get_cachedir())
+    return plots.set_style()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "kernel":
+        ask_kernel(time.monotonic() + float(sys.argv[3]))
+    else:
+        ask_libraries()
