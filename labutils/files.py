@@ -21,11 +21,7 @@ MOST_PARTS = 100  # of a message
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that no reader ever sees half of it.
-
-    Raises:
-        OSError: the folder cannot be made or written.
-    """
+    """Write `data` to `path` so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
@@ -42,12 +38,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def say(*words: object, as_it_is: bool = False) -> None:
-    """Print a line; no error of the terminal ends a training by it.
-
-    It is a message, to be translated, or a text that is shown `as_it_is`.
+    """Print a line: a message, to be translated, or a text `as_it_is`.
 
     What the terminal cannot show (it is not UTF-8 on an older Windows, or in
-    a file) is shown as its escape; one that was closed shows nothing.
+    a file) is shown as its escape; one that was closed shows nothing, and
+    ends no training.
     """
     text = " ".join(map(str, words))
     text = text if as_it_is else translated(text)
@@ -111,11 +106,8 @@ def _best(text: str, into: str, seen: Seen) -> tuple[str, int]:
 
 
 def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
-    """What a text may be.
-
-    The first that leaves no English ends the search; one that begins with a
-    gap must be that, since almost any text has some of those words.
-    """
+    """What a text may be. One that leaves no English ends the search; one that
+    begins with a gap must be such, since almost any text has its words."""
     exact, templates = _catalogue(into)
     if text in exact:
         return [(exact[text], 0)]
@@ -162,10 +154,8 @@ Templates = dict[str, list[tuple[list[str], str]]]
 
 @cache
 def _catalogue(into: str) -> tuple[dict[str, str], Templates]:
-    """The messages without gaps, and those with some by their first words.
-
-    A template is what stands between its gaps; the longest come first.
-    """
+    """The messages without gaps, and those with some by their first words:
+    what stands between the gaps, the longest templates first."""
     found = gettext.translation("labutils", CATALOGUES, [into], fallback=True)
     exact: dict[str, str] = dict(vars(found).get("_catalog", {}))
     exact.pop("", None)  # the catalogue's own description
