@@ -212,8 +212,7 @@ def fetch(*, again: bool = False) -> Corpus:
             _failed = None
             store(data)
             return text  # as it came: another process may be writing there
-    _failed = _(
-        f"{TIME_MACHINE} could not be downloaded. {' '.join(reasons)}")
+    _failed = _(f"{TIME_MACHINE} could not be downloaded. {' '.join(reasons)}")
     raise DownloadError(_failed)
 
 

@@ -123,8 +123,7 @@ def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
             left = sum(part.left for part in parts)
             if literals[0] or not left:
                 made.append((found, left))
-    return made + _by_parts(
-        text, into, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
+    return made + _by_parts(text, into, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
 
 
 def _by_parts(
