@@ -13,6 +13,7 @@ import sys
 import tempfile
 from functools import cache, lru_cache
 from pathlib import Path
+from string import Formatter
 
 LANGUAGES = ("en", "zh")
 ENGLISH = re.compile("[a-z]+ [a-z]+")
@@ -118,34 +119,33 @@ def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
         if made and not made[-1][1]:
             return made[-1:]
         if (values := _values(literals, text)) is not None:
-            parts = [_Part(value, into, seen) for value in values]
-            found = translation.format(*parts)
-            left = sum(part.left for part in parts)
-            if literals[0] or not left:
-                made.append((found, left))
+            reading = _filled(translation, values, into, seen)
+            if literals[0] or not reading[1]:
+                made.append(reading)
     return made + _by_parts(text, into, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
 
 
 def _by_parts(
     text: str, into: str, seen: Seen, mark: str, its: str
 ) -> list[tuple[str, int]]:
-    parts = [_Part(part, into, seen) for part in text.split(mark)]
-    return [(its.join(f"{part}" for part in parts),
-             sum(part.left for part in parts))] if parts[1:] else []
+    if mark not in text:
+        return []
+    parts = [_best(part, into, seen) for part in text.split(mark)]
+    words, left = zip(*parts, strict=True)
+    return [(its.join(words), sum(left))]
 
 
-class _Part:
-    """What is filled in: {0} is its translation, {0!s} the text itself."""
-
-    def __init__(self, text: str, into: str, seen: Seen) -> None:
-        self.text, self.into, self.seen, self.left = text, into, seen, 0
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __format__(self, _: str) -> str:
-        found, self.left = _best(self.text, self.into, self.seen)
-        return found
+def _filled(
+    translation: str, values: list[str], into: str, seen: Seen
+) -> tuple[str, int]:
+    """With its gaps filled: {0} is translated, {0!s} stays as it is."""
+    words, left = "", 0
+    for literal, gap, _, as_it_is in Formatter().parse(translation):
+        value, more = values[int(gap)] if gap else "", 0
+        if gap and not as_it_is:
+            value, more = _best(value, into, seen)
+        words, left = words + literal + value, left + more
+    return words, left
 
 
 Templates = dict[str, list[tuple[list[str], str]]]
