@@ -26,12 +26,16 @@ LARGEST = 2**32 - 1
 
 
 class SettingsError(ValueError):
-    """An environment variable holds a value that cannot be used."""
+    """A variable cannot be used: its name, its value, and what it takes."""
 
-    def __init__(self, name: str, value: str, takes: str) -> None:
-        # The message without what to do, and the whole one.
-        self.fault = _(f"{name}={value!r} cannot be used: it takes {takes}.")
-        super().__init__(f"{self.fault} " + _(f"Change it or unset {name}."))
+    @property
+    def fault(self) -> str:
+        """The message without what to do."""
+        name, value, takes = self.args
+        return _(f"{name}={value!r} cannot be used: it takes {takes}.")
+
+    def __str__(self) -> str:
+        return f"{self.fault} " + _(f"Change it or unset {self.args[0]}.")
 
 
 def _read(name: str) -> str | None:
