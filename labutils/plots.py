@@ -171,8 +171,8 @@ def draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
         # line, since the next one can be close.
         lowest = perplexity == min(baselines.values())
         ax.annotate(
-            f"{name} {perplexity:.1f}", (1, perplexity), (3, 0),
-            ax.get_yaxis_transform(), "offset points",
+            f"{name} {perplexity:.1f}", (1, perplexity), xytext=(3, 0),
+            xycoords=ax.get_yaxis_transform(), textcoords="offset points",
             va="top" if lowest else "bottom", fontsize="x-small",
             color="#555555")
 
