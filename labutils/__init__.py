@@ -47,15 +47,12 @@ def __getattr__(name: str):
     if name in _MODULES:
         return import_module(f"labutils.{name}")
     if name in _MODULE_OF:
-        found = getattr(import_module(f"labutils.{_MODULE_OF[name]}"), name)
-        globals()[name] = found  # the next time it is found at once
-        return found
+        return getattr(import_module(f"labutils.{_MODULE_OF[name]}"), name)
     if name in _BOOK_NAMES:
         # An AttributeError would lose its words in `from labutils import ...`.
         raise ImportError(import_module("labutils.files").translated(
             f"labutils has no {name!r}: the book's {name} is called "
-            f"labutils.{_BOOK_NAMES[name]} here."
-        ))
+            f"labutils.{_BOOK_NAMES[name]} here."))
     raise AttributeError(f"module 'labutils' has no attribute {name!r}")
 
 
@@ -80,9 +77,6 @@ class _Forward(MetaPathFinder, Loader):
 
     def find_spec(self, fullname, path=None, target=None):
         return ModuleSpec(fullname, self) if fullname in MOVED else None
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        """Nothing of its own: a module as usual, replaced below."""
 
     def exec_module(self, module: ModuleType) -> None:
         old, now = module.__name__, MOVED[module.__name__]

@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from labutils import settings
-from labutils.corpus import read_corpus
+from labutils.corpus import Corpus, read_corpus
 from labutils.files import say
 from labutils.files import translated as _
-from labutils.text import Vocab, check_max_tokens, clean_line, encode_lines
+from labutils.text import Vocab, clean_line, encode_lines, end_of
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+Tokens = Tensor | Sequence[int]
+Batch = tuple[Tensor, Tensor]
 
 
 def seq_data_iter_random(
-    corpus: torch.Tensor | Sequence[int], batch_size: int, num_steps: int,
+    corpus: Tokens, batch_size: int, num_steps: int,
     offset: int | None = None, generator: torch.Generator | None = None,
 ) -> Iterator[Batch]:
     """Batches of subsequences in random order.
@@ -42,10 +44,9 @@ def seq_data_iter_random(
     Raises:
         ValueError: the sequence is too short for a single batch.
     """
-    corpus = _check(corpus, batch_size, num_steps, offset)
-    offset = _offset(corpus, batch_size, num_steps, offset, generator)
+    corpus = _from_offset(corpus, batch_size, num_steps, offset, generator)
     # One row a subsequence, with the token after it: a view, nothing copied.
-    windows = corpus[offset:].unfold(0, num_steps + 1, num_steps)
+    windows = corpus.unfold(0, num_steps + 1, num_steps)
     order = torch.randperm(len(windows), generator=generator, device="cpu")
     num_batches = len(windows) // batch_size
     chosen = order[: num_batches * batch_size].split(batch_size)
@@ -56,7 +57,7 @@ def seq_data_iter_random(
 
 
 def seq_data_iter_sequential(
-    corpus: torch.Tensor | Sequence[int], batch_size: int, num_steps: int,
+    corpus: Tokens, batch_size: int, num_steps: int,
     offset: int | None = None, generator: torch.Generator | None = None,
 ) -> Iterator[Batch]:
     """Batches whose row i goes on where row i of the batch before stopped.
@@ -65,47 +66,44 @@ def seq_data_iter_sequential(
     equal length, which are read from left to right, `num_steps` at a time;
     all else is as for `seq_data_iter_random`.
     """
-    corpus = _check(corpus, batch_size, num_steps, offset)
-    offset = _offset(corpus, batch_size, num_steps, offset, generator)
-    length = (len(corpus) - offset - 1) // batch_size
-    end = offset + batch_size * length
-    Xs = corpus[offset:end].view(batch_size, length)
-    Ys = corpus[offset + 1 : end + 1].view(batch_size, length)
+    corpus = _from_offset(corpus, batch_size, num_steps, offset, generator)
+    length = (len(corpus) - 1) // batch_size
+    end = batch_size * length
+    Xs = corpus[:end].view(batch_size, length)
+    Ys = corpus[1 : end + 1].view(batch_size, length)
     ends = range(num_steps, length + 1, num_steps)
     return ((Xs[:, i - num_steps : i], Ys[:, i - num_steps : i]) for i in ends)
 
 
-def _check(corpus, batch_size, num_steps, offset) -> torch.Tensor:
+def _check(corpus, batch_size, num_steps, offset) -> Tensor:
     """The corpus as a tensor that holds at least one batch."""
     settings.whole_number("batch_size", batch_size)
     settings.whole_number("num_steps", num_steps)
-    settings.whole_number("offset", offset or 0, least=0)
+    offset = settings.whole_number("offset", offset or 0, least=0)
     # The CPU, whatever the default device: a model takes a batch at a time.
     corpus = torch.as_tensor(corpus, device="cpu")
     if corpus.dim() != 1:
         raise ValueError(_(
             f"The corpus has shape {tuple(corpus.shape)}: expected one "
-            "sequence of token indices, (N,)."
-        ))
-    needed = (offset or 0) + batch_size * num_steps + 1
+            "sequence of token indices, (N,)."))
+    needed = offset + batch_size * num_steps + 1
     if len(corpus) < needed:
         raise ValueError(_(
             f"The corpus has {len(corpus)} tokens: one batch needs at least "
             f"{needed} (batch_size {batch_size} x num_steps {num_steps}, one "
-            f"more for the last target, offset {offset or 0}). Use a longer "
-            "text or a smaller batch_size or num_steps."
-        ))
+            f"more for the last target, offset {offset}). Use a longer "
+            "text or a smaller batch_size or num_steps."))
     return corpus
 
 
-def _offset(corpus, batch_size, num_steps, offset, generator) -> int:
-    """The offset asked for, or one drawn so that a batch is left."""
-    if offset is not None:
-        return offset
-    spare = len(corpus) - batch_size * num_steps - 1
-    below = min(num_steps, spare + 1)
-    drawn = torch.randint(below, (1,), generator=generator, device="cpu")
-    return int(drawn)
+def _from_offset(corpus, batch_size, num_steps, offset, generator) -> Tensor:
+    """The rest from the offset on; one is drawn so that a batch is left."""
+    corpus = _check(corpus, batch_size, num_steps, offset)
+    if offset is None:
+        below = min(num_steps, len(corpus) - batch_size * num_steps)
+        offset = int(torch.randint(
+            below, (1,), generator=generator, device="cpu"))
+    return corpus[offset:]
 
 
 class SeqDataLoader:
@@ -129,9 +127,9 @@ class SeqDataLoader:
     """
 
     def __init__(
-        self, corpus: torch.Tensor | Sequence[int], batch_size: int,
-        num_steps: int, use_random_iter: bool = False,
-        seed: int | None = None, offset: int | None = None,
+        self, corpus: Tokens, batch_size: int, num_steps: int,
+        use_random_iter: bool = False, seed: int | None = None,
+        offset: int | None = None,
     ) -> None:
         self.corpus = _check(corpus, batch_size, num_steps, offset)
         # Plain numbers, whatever library's: a saved history holds them.
@@ -150,11 +148,10 @@ class SeqDataLoader:
             iter(self)  # what an epoch draws, it draws when it begins
 
     def __iter__(self) -> Iterator[Batch]:
-        random, in_order = seq_data_iter_random, seq_data_iter_sequential
-        return (random if self.use_random_iter else in_order)(
-            self.corpus, self.batch_size, self.num_steps, self.offset,
-            self.generator,
-        )
+        cut = (seq_data_iter_random if self.use_random_iter
+               else seq_data_iter_sequential)
+        return cut(self.corpus, self.batch_size, self.num_steps, self.offset,
+                   self.generator)
 
 
 def load_data_time_machine(
@@ -170,11 +167,9 @@ def load_data_time_machine(
         test_tokens: those after these, for `SeqDataLoader.test`.
         others: as for `SeqDataLoader`.
     """
-    corpus = read_corpus()
-    lines = [clean_line(line) for line in corpus.text.splitlines()]
-    sampling = batch_size, num_steps, use_random_iter, seed
-    parts = max_tokens, held_out_tokens, test_tokens
-    return _load(lines, corpus.record(), parts, sampling)
+    return _load(
+        read_corpus(), clean_line, max_tokens, held_out_tokens, test_tokens,
+        (batch_size, num_steps, use_random_iter, seed))
 
 
 def load_data_text(
@@ -195,7 +190,23 @@ def load_data_text(
         ValueError: the file is not UTF-8, or too short for one batch.
         OSError: the file cannot be read.
     """
-    path = Path(path).expanduser()
+    corpus = _own_text(Path(path).expanduser())
+    cleaning = _cleaning(corpus, clean)
+    try:
+        loader, vocab = _load(
+            corpus, clean, max_tokens, held_out_tokens, test_tokens,
+            (batch_size, num_steps, use_random_iter, seed))
+    except ValueError as error:
+        raise ValueError(f"{cleaning} {error}") from error
+    say(f"Corpus: {cleaning}")
+    if loader.held_out is None and held_out_tokens:
+        say(f"Nothing is held out: after {len(loader.corpus):,} tokens to "
+            "train on, too few are left for a batch. A smaller max_tokens "
+            "leaves some.")
+    return loader, vocab
+
+
+def _own_text(path: Path) -> Corpus:
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -204,76 +215,46 @@ def load_data_text(
         line = rest.count(b"\n", 0, error.start) + 1
         raise ValueError(_(
             f"{path} is not UTF-8: byte 0x{rest[error.start]:02x} in line "
-            f"{line}. Save the text as UTF-8 and load it again."
-        )) from error
-    lines = [clean(line) for line in text.splitlines()]
-    cleaning = _cleaning(path, text, "".join(lines))
-    record = {
-        "name": path.name,
-        "source": "a file of your own",
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    sampling = batch_size, num_steps, use_random_iter, seed
-    parts = max_tokens, held_out_tokens, test_tokens
-    try:
-        loader, vocab = _load(lines, record, parts, sampling)
-    except ValueError as error:
-        raise ValueError(f"{cleaning} {error}") from error
-    say(f"Corpus: {cleaning}")
-    if loader.held_out is None and held_out_tokens:
-        say(
-            f"Nothing is held out: after {len(loader.corpus):,} tokens to "
-            "train on, too few are left for a batch. A smaller max_tokens "
-            "leaves some."
-        )
-    return loader, vocab
+            f"{line}. Save the text as UTF-8 and load it again.")) from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Corpus(path.name, "a file of your own", sha256, text)
 
 
-def _cleaning(path: Path, text: str, cleaned: str) -> str:
-    """What cleaning has left of a text, in words."""
+def _cleaning(corpus: Corpus, clean: Callable[[str], str]) -> str:
+    """What cleaning leaves of a text, in words."""
+    text, cleaned = corpus.text, "".join(map(clean, corpus.text.splitlines()))
     words = _(
-        f"{path.name}, {len(text):,} characters, {len(cleaned):,} of them "
-        "left after cleaning."
-    )
+        f"{corpus.name}, {len(text):,} characters, {len(cleaned):,} of them "
+        "left after cleaning.")
     letters = sum(map(str.isalpha, text))
     dropped = letters - sum(map(str.isalpha, cleaned))
     if dropped > 0:
         words += _(
             f" {dropped:,} of {letters:,} letters were dropped, since only a "
-            "to z are kept; clean=str.strip keeps every script."
-        )
+            "to z are kept; clean=str.strip keeps every script.")
     return words
 
 
 def _load(
-    lines: list[str], record: dict[str, str], parts: tuple[int, int, int],
+    text: Corpus, clean: Callable[[str], str], max_tokens: int,
+    held_out_tokens: int, test_tokens: int,
     sampling: tuple[int, int, bool, int | None],
 ) -> tuple[SeqDataLoader, Vocab]:
-    max_tokens, held_out_tokens, test_tokens = parts
-    check_max_tokens(max_tokens)
-    corpus, vocab = encode_lines(lines)
-    if max_tokens == -1:
-        max_tokens = len(corpus)
-    loader = SeqDataLoader(corpus[:max_tokens], *sampling)
-    rest = corpus[max_tokens:]
-    loader.held_out = _measured(loader, rest[:held_out_tokens])
-    rest = rest[held_out_tokens:]
-    loader.test = _measured(loader, rest[:test_tokens])
+    end = end_of(max_tokens)
+    corpus, vocab = encode_lines(map(clean, text.text.splitlines()))
+    loader = SeqDataLoader(corpus[:end], *sampling)
+    batch_size, num_steps = loader.batch_size, loader.num_steps
+    rest = corpus[len(loader.corpus):]
+    loader.held_out, loader.test = (
+        # In order and from a fixed start: each measurement reads the same.
+        SeqDataLoader(part, batch_size, num_steps, offset=0)
+        if len(part) > batch_size * num_steps else None  # it fills no batch
+        for part in (
+            rest[:held_out_tokens], rest[held_out_tokens:][:test_tokens]))
     held_out = loader.held_out
     loader.record = {
-        **record,
+        **text.record(),
         "tokens": len(loader.corpus),
         "held_out_tokens": len(held_out.corpus) if held_out else 0,
     }
     return loader, vocab
-
-
-def _measured(
-    loader: SeqDataLoader, corpus: torch.Tensor
-) -> SeqDataLoader | None:
-    """A loader over a text that is only read; None if it fills no batch."""
-    batch_size, num_steps = loader.batch_size, loader.num_steps
-    if len(corpus) <= batch_size * num_steps:
-        return None
-    # In order and from a fixed start: each measurement reads the same.
-    return SeqDataLoader(corpus, batch_size, num_steps, offset=0)

@@ -17,11 +17,12 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from labutils.files import translated as _
 from labutils.files import write_atomically
-from labutils.history import History
-from labutils.models import LanguageModel, check_fit, copy_parameters
+from labutils.history import LIMITS, History
+from labutils.models import LanguageModel, copy_parameters
 
 MAGIC = b"labutils checkpoint 1"
 
@@ -31,8 +32,8 @@ class Interrupts:
 
     Within `with Interrupts() as interrupts:` an interrupt is noted in
     `asked`. Only within `interrupts.at_once()` does it raise
-    KeyboardInterrupt, as it always does elsewhere. (Signals reach the main
-    thread alone; in another one there is nothing to hold back.)
+    KeyboardInterrupt, as it does elsewhere. (Signals reach the main thread
+    alone; in another one there is nothing to hold back.)
     """
 
     def __init__(self) -> None:
@@ -43,8 +44,7 @@ class Interrupts:
         # A process in the background ignores interrupts, and still shall.
         self._hold = (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-        )
+            and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN)
         if self._hold:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
@@ -80,36 +80,22 @@ class Snapshot:
     optimizer: dict[str, Any]  # a copy of its `state_dict()`
 
     @classmethod
-    def of(
-        cls, model: LanguageModel, optimizer: torch.optim.Optimizer
-    ) -> "Snapshot":
+    def of(cls, model: LanguageModel, optimizer: Optimizer) -> "Snapshot":
         parameters = [p.detach().clone() for p in model.parameters()]
         return cls(parameters, copy.deepcopy(optimizer.state_dict()))
 
-    def restore(
-        self, model: LanguageModel, optimizer: torch.optim.Optimizer
-    ) -> None:
-        """Put this state into a model and an optimizer of the same make.
-
-        Raises:
-            ValueError: the model is of another make; nothing was changed.
-        """
-        check_fit(self.parameters, model, "The saved state")
+    def restore(self, model: LanguageModel, optimizer: Optimizer) -> None:
+        """Put this state into a model and an optimizer of the same make."""
+        copy_parameters(self.parameters, model, "The saved state")
         # A copy, since the optimizer goes on to change what it is given.
         optimizer.load_state_dict(copy.deepcopy(self.optimizer))
-        copy_parameters(self.parameters, model)
 
     def fingerprint(self) -> str:
         """SHA-256 of all the numbers: equal means equal to the last bit."""
-        sha256 = hashlib.sha256()
-        memory = self.optimizer["state"]
-        tensors = list(self.parameters)
-        for number in sorted(memory):
-            tensors += [
-                value for _, value in sorted(memory[number].items())
-                if torch.is_tensor(value)
-            ]
-        for tensor in tensors:
+        sha256, tensors = hashlib.sha256(), list(self.parameters)
+        for _number, memory in sorted(self.optimizer["state"].items()):
+            tensors += [memory[name] for name in sorted(memory)]
+        for tensor in filter(torch.is_tensor, tensors):
             values = tensor.cpu().contiguous().flatten()
             sha256.update(values.view(torch.uint8).numpy().tobytes())
         return sha256.hexdigest()
@@ -118,11 +104,7 @@ class Snapshot:
 def save_checkpoint(
     path: str | Path, snapshot: Snapshot, history: History
 ) -> None:
-    """Write all that a training needs to go on, behind a hash of it.
-
-    Raises:
-        OSError: the file cannot be written; the one before it is still there.
-    """
+    """Write all that a training needs to go on, behind a hash of it."""
     buffer = io.BytesIO()
     torch.save({"history": history.to_json(), **vars(snapshot)}, buffer)
     data = buffer.getvalue()
@@ -132,32 +114,25 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: str | Path) -> tuple[Snapshot, History]:
-    """What `save_checkpoint` wrote.
-
-    Raises:
-        ValueError: the file is no checkpoint, or is damaged.
-        OSError: the file cannot be read.
-    """
+    """What `save_checkpoint` wrote; a ValueError if it did not write this."""
     magic, _end, rest = Path(path).expanduser().read_bytes().partition(b"\n")
     digest, _end, data = rest.partition(b"\n")
     if magic != MAGIC:
         raise ValueError(_(
             f"{path} is no checkpoint: expected a file that train(..., "
-            "checkpoint=...) has written."
-        ))
+            "checkpoint=...) has written."))
     if hashlib.sha256(data).hexdigest().encode() != digest:
         raise ValueError(_(
             f"{path} is damaged: its contents do not have the hash that "
-            "stands in it. Go on from another checkpoint, or train anew."
-        ))
+            "stands in it. Go on from another checkpoint, or train anew."))
     saved = torch.load(io.BytesIO(data), "cpu", weights_only=True)
     snapshot = Snapshot(saved["parameters"], saved["optimizer"])
     return snapshot, History.from_json(saved["history"])
 
 
 def resume_from(
-    resume: History | str | Path, model: LanguageModel,
-    optimizer: torch.optim.Optimizer, new: History,
+    resume: History | str | Path, model: LanguageModel, optimizer: Optimizer,
+    new: History,
 ) -> History:
     """The history to go on from, once everything is known to fit.
 
@@ -176,27 +151,22 @@ def resume_from(
     if before.diverged:
         raise ValueError(_(
             f"This training {before.status}: there is nothing to go on from. "
-            "Make a new model and train it with a smaller learning rate."
-        ))
+            "Make a new model and train it with a smaller learning rate."))
     if new.settings["num_epochs"] < before.num_epochs:
         raise ValueError(_(
             f"num_epochs is {new.settings['num_epochs']}, but this training "
             f"has {before.num_epochs} epochs already: expected as many or "
-            "more."
-        ))
+            "more."))
     begun = {**before.settings, "text": before.corpus}
     now = {**new.settings, "text": new.corpus}
     # More epochs, more time and another device are what one may well want.
-    free = (
-        "num_epochs", "epochs_cap", "max_seconds", "seconds_cap", "device",
-    )
+    free = (*LIMITS, "num_epochs", "device")
     for name in (*now, "schedule"):  # which not every training has
         if name not in free and begun.get(name) != now.get(name):
             raise ValueError(_(
                 f"This training was begun with {name} {begun.get(name)!r}; "
                 f"here {name} is {now.get(name)!r}. Go on with the same "
-                "settings, or leave resume= out to begin another training."
-            ))
+                "settings, or leave resume= out to begin another training."))
     if saved is not None:
         saved.restore(model, optimizer)
     elif Snapshot.of(model, optimizer).fingerprint() != before.fingerprint:
@@ -204,8 +174,7 @@ def resume_from(
             "The model, or the optimizer, is not in the state in which this "
             "history ends. Pass the very model that was trained and, where "
             "you had passed one, the same optimizer; or go on from a "
-            "checkpoint's path."
-        ))
+            "checkpoint's path."))
     return replace(
         before, settings=new.settings, versions=new.versions,
         baselines=new.baselines, interrupted=False, out_of_time=False,

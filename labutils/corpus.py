@@ -12,7 +12,6 @@ import os
 import time
 import warnings
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from labutils import settings
@@ -31,17 +30,17 @@ URLS = (
     "592fbef84a684e752393edbf267c07dbc53e082b/data/timemachine.txt",
 )
 CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS = 5.0, 10.0, 60.0
-# Why the last download of this process failed. A notebook loads its text
-# several times; without a network it should wait for that only once.
+# Why the last download of this process failed: a notebook loads its text
+# several times, and should wait for a dead network only once.
 _failed: str | None = None
+_said: set[str] = set()  # which texts were announced
 
 WAYS_TO_GET_IT = (
     "Three ways to get The Time Machine: "
     "(1) with a network connection, run `labutils data fetch`; "
     "(2) with a copy of the book's timemachine.txt, run "
     "`labutils data fetch --from FILE`; "
-    "(3) set LABUTILS_TEXT to the path of such a copy."
-)
+    "(3) set LABUTILS_TEXT to the path of such a copy.")
 
 
 class CorpusError(RuntimeError):
@@ -49,7 +48,7 @@ class CorpusError(RuntimeError):
 
 
 class DownloadError(CorpusError):
-    """No address gave The Time Machine."""
+    """An address, or each of them, did not give The Time Machine."""
 
 
 class PracticeTextWarning(UserWarning):
@@ -85,7 +84,7 @@ def find_corpus(*, download: bool = True) -> Corpus:
         return practice_text()
     if isinstance(asked, Path):
         return open_time_machine(asked, "the file named by LABUTILS_TEXT")
-    cached = settings.data_dir() / FILE_NAME
+    cached = _cached()
     # os.access: a Path in a locked folder raises instead of answering.
     if os.access(cached, os.F_OK):
         try:
@@ -97,10 +96,9 @@ def find_corpus(*, download: bool = True) -> Corpus:
             return fetch()
         raise CorpusError(_(f"there is no copy in {cached.parent}."))
     except CorpusError as error:
-        warnings.warn(
-            _("TRAINING ON THE PRACTICE TEXT, not on The Time Machine: "
-              f"{error} {WAYS_TO_GET_IT}"), PracticeTextWarning, stacklevel=2,
-        )
+        warnings.warn(_(
+            "TRAINING ON THE PRACTICE TEXT, not on The Time Machine: "
+            f"{error} {WAYS_TO_GET_IT}"), PracticeTextWarning, stacklevel=2)
         return practice_text()
 
 
@@ -113,50 +111,38 @@ def read_corpus() -> Corpus:
     return corpus
 
 
-_said: set[str] = set()  # which texts were announced
-
-
 def open_time_machine(path: Path, source: str) -> Corpus:
-    """Read and verify a copy of The Time Machine, found in `source`.
-
-    Raises:
-        CorpusError: the file cannot be read or is not the expected text.
-    """
+    """Read and verify a copy of The Time Machine, found in `source`."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(_(
             f"Cannot read {path} ({source}): {error.strerror or error}. "
-            f"Expected a copy of {TIME_MACHINE}. {WAYS_TO_GET_IT}"
-        )) from error
+            f"Expected a copy of {TIME_MACHINE}. {WAYS_TO_GET_IT}")) from error
     try:
-        sha256 = verify(data, path)
+        return _verified(data, path, source, path)
     except CorpusError as error:
         raise CorpusError(f"{error} {_(WAYS_TO_GET_IT)}") from None
-    return Corpus(TIME_MACHINE, source, sha256, data.decode("utf-8"), path)
 
 
-def verify(data: bytes, name: Path | str) -> str:
-    """The SHA-256 of The Time Machine, once `data` is known to be just that.
-
-    Raises:
-        CorpusError: it is not; the message says what it looks like.
-    """
+def _verified(
+    data: bytes, origin: Path | str, source: str, path: Path
+) -> Corpus:
+    """The Time Machine, once `data` is known to be just that."""
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
         raise CorpusError(_(
-            f"{name} is not {TIME_MACHINE}: {_describe(data)}. "
+            f"{origin} is not {TIME_MACHINE}: {_describe(data)}. "
             f"Expected SHA-256 {SHA256} ({SIZE:,} bytes), "
-            f"found {found} ({len(data):,} bytes). It will not be used."
-        ))
-    return found
+            f"found {found} ({len(data):,} bytes). It will not be used."))
+    return Corpus(TIME_MACHINE, source, found, data.decode("utf-8"), path)
 
 
 def _describe(data: bytes) -> str:
     """The likeliest reason why `data` is not The Time Machine."""
-    start = data[:1000].lstrip().lower()
     if not data:
         return "the file is empty"
+    start = data[:1000].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "it is a web page, perhaps an error or login page"
     unix = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
@@ -180,25 +166,24 @@ def set_aside(path: Path) -> str:
 
 
 def adopt(source: Path) -> Path:
-    """Verify a copy of The Time Machine and put it into the data folder.
-
-    Raises:
-        CorpusError: the file is not The Time Machine, or cannot be written.
-    """
+    """Verify a copy of The Time Machine and put it into the data folder."""
     return store(open_time_machine(source, "the file given").text.encode())
 
 
 def store(data: bytes) -> Path:
     """Write verified bytes into the data folder, whole or not at all."""
-    path = settings.data_dir() / FILE_NAME
+    path = _cached()
     try:
         write_atomically(path, data)
     except OSError as error:
         raise CorpusError(_(
             f"Cannot write {path}: {error.strerror or error}. Make the folder "
-            "writable or set LABUTILS_DATA_DIR to another one."
-        )) from error
+            "writable or set LABUTILS_DATA_DIR to another one.")) from error
     return path
+
+
+def _cached() -> Path:
+    return settings.data_dir() / FILE_NAME
 
 
 def fetch(*, again: bool = False) -> Corpus:
@@ -209,7 +194,6 @@ def fetch(*, again: bool = False) -> Corpus:
 
     Raises:
         DownloadError: no address gave the text; says why for each.
-        CorpusError: the data folder cannot be written.
     """
     global _failed
     if _failed and not again:
@@ -218,25 +202,18 @@ def fetch(*, again: bool = False) -> Corpus:
     for url in URLS:
         try:
             data = _download(url)
-            sha256 = verify(data, url)
-        except _NoAnswerError as error:
+            text = _verified(
+                data, url, "a download into the data folder", _cached())
+        except DownloadError as error:
             reasons.append(f"{url}: {error}.")
         except CorpusError as error:
             reasons.append(f"{error} {_keep(data)}")
         else:
             _failed = None
-            # Not read again: another process may be busy in this folder.
-            return Corpus(
-                TIME_MACHINE, "a download into the data folder", sha256,
-                data.decode("utf-8"), store(data),
-            )
-    _failed = _(
-        f"{TIME_MACHINE} could not be downloaded. {' '.join(reasons)}")
+            store(data)
+            return text  # as it came: another process may be writing there
+    _failed = _(f"{TIME_MACHINE} could not be downloaded. {' '.join(reasons)}")
     raise DownloadError(_failed)
-
-
-class _NoAnswerError(Exception):
-    """An address gave nothing; says why in a few words."""
 
 
 def _download(url: str) -> bytes:
@@ -250,30 +227,29 @@ def _download(url: str) -> bytes:
     from urllib3 import exceptions
 
     end, data = time.monotonic() + TOTAL_SECONDS, b""
+    timeout = CONNECT_SECONDS, READ_SECONDS
     try:
-        with requests.get(
-            url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
-        ) as answer:
+        with requests.get(url, stream=True, timeout=timeout) as answer:
             answer.raise_for_status()
             while packet := answer.raw.read1(2**16, decode_content=True):
                 data += packet
                 if time.monotonic() > end:
                     after = f"not complete after {TOTAL_SECONDS:.0f} s"
-                    raise _NoAnswerError(_(f"too slow ({after})"))
+                    raise DownloadError(_(f"too slow ({after})"))
                 if len(data) > 10 * SIZE:
-                    raise _NoAnswerError(_("it sends far more than the text"))
+                    raise DownloadError(_("it sends far more than the text"))
     except requests.HTTPError as error:
         code = error.response.status_code
-        raise _NoAnswerError(_(f"the server answered {code}")) from error
+        raise DownloadError(_(f"the server answered {code}")) from error
     except (requests.Timeout, exceptions.TimeoutError) as error:
-        raise _NoAnswerError(_(f"too slow ({error})")) from error
+        raise DownloadError(_(f"too slow ({error})")) from error
     except requests.ConnectionError as error:
-        raise _NoAnswerError(_("no connection")) from error
+        raise DownloadError(_("no connection")) from error
     except exceptions.ProtocolError as error:
         words = "the connection broke off in the middle of the text"
-        raise _NoAnswerError(_(words)) from error
+        raise DownloadError(_(words)) from error
     except (requests.RequestException, exceptions.HTTPError) as error:
-        raise _NoAnswerError(str(error)) from error
+        raise DownloadError(str(error)) from error
     return data
 
 
@@ -289,7 +265,7 @@ def _keep(data: bytes) -> str:
 
 def practice_text() -> Corpus:
     """The bundled practice text."""
-    data = resources.files("labutils").joinpath("practice.txt").read_bytes()
+    data = Path(__file__).with_name("practice.txt").read_bytes()
     return Corpus(
         "the practice text (not The Time Machine)", "the labutils package",
         hashlib.sha256(data).hexdigest(), data.decode("ascii"),

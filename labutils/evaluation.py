@@ -8,6 +8,7 @@ import math
 
 import numpy
 import torch
+from numpy import ndarray as Array
 from torch.nn import functional as F
 
 from labutils.batches import SeqDataLoader
@@ -47,8 +48,7 @@ def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
     if largest >= known:
         raise ValueError(_(
             f"These batches hold the index {largest}, and the model knows "
-            f"{known} tokens: they are of another text than the model."
-        ))
+            f"{known} tokens: they are of another text than the model."))
     nats, tokens, state = 0.0, 0, None
     with evaluation_mode(model):
         for X, Y in data_iter:
@@ -64,18 +64,13 @@ NAMES = ("unigram", "bigram", "trigram", "4-gram", "5-gram", "6-gram")
 
 
 def baselines(train_iter: SeqDataLoader, vocab_size: int) -> dict[str, float]:
-    """Held-out perplexity of the n-gram models with one, two and three tokens.
-
-    And of the best longer one, where it is better; nothing where no text is
-    held out.
-    """
+    """Held-out perplexity of n-gram models of one to three tokens, and of the
+    best longer one, if it is better; nothing without held-out text."""
     if train_iter.held_out is None:
         return {}
     corpus, held_out = train_iter.corpus, train_iter.held_out.corpus
-    values = [
-        ngram_perplexity(corpus, held_out, n, vocab_size)
-        for n in range(1, len(NAMES) + 1)
-    ]
+    values = [ngram_perplexity(corpus, held_out, n, vocab_size)
+              for n in range(1, len(NAMES) + 1)]
     best = min(range(len(NAMES)), key=values.__getitem__)
     return {NAMES[n]: values[n] for n in sorted({0, 1, 2, best})}
 
@@ -112,31 +107,25 @@ def ngram_perplexity(
     for order in range(1, n + 1):
         asked = _ngrams(text[n - order :], order, vocab_size)
         grams, counts = numpy.unique(
-            _ngrams(seen, order, vocab_size), return_counts=True
-        )
+            _ngrams(seen, order, vocab_size), return_counts=True)
         contexts = grams // vocab_size
         times, kinds = _tally(contexts, counts, asked // vocab_size)
         count, _ = _tally(grams, counts, asked)
         known = times > 0  # a context never seen leaves the estimate alone
-        probability[known] = (
-            count[known] + kinds[known] * probability[known]
-        ) / (times[known] + kinds[known])
+        probability[known] = ((count + kinds * probability)[known]
+                              / (times + kinds)[known])
     return perplexity(-float(numpy.log(probability).mean()))
 
 
-def _ngrams(text: numpy.ndarray, n: int, vocab_size: int) -> numpy.ndarray:
+def _ngrams(text: Array, n: int, vocab_size: int) -> Array:
     """Each run of n tokens as one number, its last token the last digit."""
     windows = numpy.lib.stride_tricks.sliding_window_view(text, n)
     return windows @ (vocab_size ** numpy.arange(n)[::-1])
 
 
-def _tally(
-    keys: numpy.ndarray, counts: numpy.ndarray, asked: numpy.ndarray
-) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """For each number asked for: its total count, and its places in `keys`.
-
-    The keys are in ascending order; one may stand there several times.
-    """
+def _tally(keys: Array, counts: Array, asked: Array) -> tuple[Array, Array]:
+    """For each number asked for: its total count, and its places in the keys,
+    which ascend and may repeat."""
     totals = numpy.concatenate([[0], counts.cumsum()])
     first = numpy.searchsorted(keys, asked, side="left")
     last = numpy.searchsorted(keys, asked, side="right")

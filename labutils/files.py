@@ -13,6 +13,7 @@ import sys
 import tempfile
 from functools import cache, lru_cache
 from pathlib import Path
+from string import Formatter
 
 LANGUAGES = ("en", "zh")
 ENGLISH = re.compile("[a-z]+ [a-z]+")
@@ -21,11 +22,7 @@ MOST_PARTS = 100  # of a message
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that no reader ever sees half of it.
-
-    Raises:
-        OSError: the folder cannot be made or written.
-    """
+    """Write `data` to `path` so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
@@ -42,12 +39,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def say(*words: object, as_it_is: bool = False) -> None:
-    """Print a line; no error of the terminal ends a training by it.
-
-    It is a message, to be translated, or a text that is shown `as_it_is`.
+    """Print a line: a message, to be translated, or a text `as_it_is`.
 
     What the terminal cannot show (it is not UTF-8 on an older Windows, or in
-    a file) is shown as its escape; one that was closed shows nothing.
+    a file) is shown as its escape; one that was closed shows nothing, and
+    ends no training.
     """
     text = " ".join(map(str, words))
     text = text if as_it_is else translated(text)
@@ -111,11 +107,8 @@ def _best(text: str, into: str, seen: Seen) -> tuple[str, int]:
 
 
 def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
-    """What a text may be.
-
-    The first that leaves no English ends the search; one that begins with a
-    gap must be that, since almost any text has some of those words.
-    """
+    """What a text may be. One that leaves no English ends the search; one that
+    begins with a gap must be such, since almost any text has its words."""
     exact, templates = _catalogue(into)
     if text in exact:
         return [(exact[text], 0)]
@@ -126,35 +119,33 @@ def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
         if made and not made[-1][1]:
             return made[-1:]
         if (values := _values(literals, text)) is not None:
-            parts = [_Part(value, into, seen) for value in values]
-            found = translation.format(*parts)
-            left = sum(part.left for part in parts)
-            if literals[0] or not left:
-                made.append((found, left))
-    return made + _by_parts(
-        text, into, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
+            reading = _filled(translation, values, into, seen)
+            if literals[0] or not reading[1]:
+                made.append(reading)
+    return made + _by_parts(text, into, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
 
 
 def _by_parts(
     text: str, into: str, seen: Seen, mark: str, its: str
 ) -> list[tuple[str, int]]:
-    parts = [_Part(part, into, seen) for part in text.split(mark)]
-    return [(its.join(f"{part}" for part in parts),
-             sum(part.left for part in parts))] if parts[1:] else []
+    if mark not in text:
+        return []
+    parts = [_best(part, into, seen) for part in text.split(mark)]
+    words, left = zip(*parts, strict=True)
+    return [(its.join(words), sum(left))]
 
 
-class _Part:
-    """What is filled in: {0} is its translation, {0!s} the text itself."""
-
-    def __init__(self, text: str, into: str, seen: Seen) -> None:
-        self.text, self.into, self.seen, self.left = text, into, seen, 0
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __format__(self, _: str) -> str:
-        found, self.left = _best(self.text, self.into, self.seen)
-        return found
+def _filled(
+    translation: str, values: list[str], into: str, seen: Seen
+) -> tuple[str, int]:
+    """With its gaps filled: {0} is translated, {0!s} stays as it is."""
+    words, left = "", 0
+    for literal, gap, _, as_it_is in Formatter().parse(translation):
+        value, more = values[int(gap)] if gap else "", 0
+        if gap and not as_it_is:
+            value, more = _best(value, into, seen)
+        words, left = words + literal + value, left + more
+    return words, left
 
 
 Templates = dict[str, list[tuple[list[str], str]]]
@@ -162,10 +153,8 @@ Templates = dict[str, list[tuple[list[str], str]]]
 
 @cache
 def _catalogue(into: str) -> tuple[dict[str, str], Templates]:
-    """The messages without gaps, and those with some by their first words.
-
-    A template is what stands between its gaps; the longest come first.
-    """
+    """The messages without gaps, and those with some by their first words:
+    what stands between the gaps, the longest templates first."""
     found = gettext.translation("labutils", CATALOGUES, [into], fallback=True)
     exact: dict[str, str] = dict(vars(found).get("_catalog", {}))
     exact.pop("", None)  # the catalogue's own description

@@ -36,8 +36,7 @@ def predict(
     greedy = temperature is None and top_k is None
     temperature = settings.above_zero(
         "temperature", 1.0 if temperature is None else temperature,
-        ", or None for the likeliest character every time",
-    )
+        ", or None for the likeliest character every time")
     X = encode(prefix, model, vocab)  # (1, T): the whole prefix
     written: list[int] = []
     with evaluation_mode(model):
@@ -45,10 +44,9 @@ def predict(
         for _ in range(num_preds):
             logits, state = model(X, state)
             chances = probabilities(logits[-1], temperature, top_k)
-            written.append(int(
-                chances.argmax() if greedy
-                else torch.multinomial(chances, 1, generator=generator)
-            ))
+            chosen = chances.argmax() if greedy else torch.multinomial(
+                chances, 1, generator=generator)
+            written.append(int(chosen))
             X = torch.tensor([written[-1:]], device=X.device)  # (1, 1)
     return prefix + "".join(vocab.to_tokens(written))
 
@@ -59,16 +57,8 @@ def next_distribution(
 ) -> torch.Tensor:
     """The probabilities of the character after `prefix`, as for `predict`.
 
-    Args:
-        temperature: softmax(logits / temperature); 1 gives the model's own
-            probabilities, 0 everything to the likeliest character.
-        top_k: only the k likeliest keep a probability; None is all of them.
-
-    Returns:
-        Probabilities, `(V,)` float32 on the CPU.
-
-    Raises:
-        ValueError: an argument is out of its range.
+    Temperature 1 gives the model's own probabilities, 0 everything to the
+    likeliest character. Returns `(V,)` float32 on the CPU.
     """
     X = encode(prefix, model, vocab)
     with evaluation_mode(model):
@@ -82,23 +72,17 @@ def probabilities(
     """softmax(logits / temperature) over the k largest of `(V,)` logits.
 
     On the CPU, so that a seed draws the same text from a model on any device.
-
-    Raises:
-        ValueError: an argument is out of its range, or a score is no number:
-            the model has diverged.
     """
     if not temperature >= 0:
         raise ValueError(_(
-            f"temperature is {temperature}: expected 0 or more."
-        ))
+            f"temperature is {temperature}: expected 0 or more."))
     top_k = len(logits) if top_k is None else top_k
     settings.whole_number("top_k", top_k, otherwise=", or None")
     scores = logits.detach().float().cpu()
     if not (scores < math.inf).all():  # false for what is no number, too
         raise ValueError(_(
             "The model's scores are no finite numbers: it diverged in its "
-            "training. Make a new model and use a smaller learning rate."
-        ))
+            "training. Make a new model and use a smaller learning rate."))
     if temperature == 0:
         return F.one_hot(scores.argmax(), len(scores)).float()
     kept, places = scores.topk(min(top_k, len(scores)))
@@ -111,24 +95,17 @@ def probabilities(
 def encode(
     text: str, model: LanguageModel, vocab: Vocab, least: int = 1
 ) -> torch.Tensor:
-    """The text as indices for the model, `(1, T)` on its device.
-
-    Raises:
-        ValueError: the text has fewer than `least` characters, or the model
-            was made for another vocabulary.
-    """
+    """The text as indices for the model, `(1, T)` on its device."""
     if len(text) < least:
         raise ValueError(_(
-            f"The text {text!r} has {len(text)} characters: expected at "
-            f"least {least}."
-        ))
+            f"The text {text!r} has {len(text)} characters: expected at least "
+            f"{least}."))
     made_for = getattr(model, "vocab_size", len(vocab))
     if made_for != len(vocab):
         raise ValueError(_(
             f"The model was made for a vocabulary of {made_for} tokens, and "
             f"this one has {len(vocab)}. Pass the vocabulary of the text that "
-            "the model is for."
-        ))
+            "the model is for."))
     return torch.tensor([vocab[list(text)]], device=device_of(model))
 
 
@@ -139,11 +116,9 @@ def longest_copy(text: str, source: str) -> str:
     model that was trained on `source`, its length says how much may be memory.
     """
     longest = ""
-    for start in range(len(text)):
-        # A longer run than the longest so far, or none from here.
-        while (
-            start + len(longest) < len(text)
-            and text[start : start + len(longest) + 1] in source
-        ):
-            longest = text[start : start + len(longest) + 1]
+    for end in range(1, len(text) + 1):
+        # The only run up to here that could be longer than the longest so far.
+        run = text[end - len(longest) - 1 : end]
+        if run in source:
+            longest = run
     return longest

@@ -15,13 +15,15 @@ import torch
 
 from labutils.files import translated as _
 
+# Settings that end a training early: what they ended is no full run.
+LIMITS = ("epochs_cap", "max_seconds", "seconds_cap")
+
 
 @dataclass(frozen=True)
 class History:
     """What happened in a training, epoch by epoch.
 
-    A history never changes: while the training runs, each epoch makes a
-    longer one (`with_epoch`, `with_held_out`, `with_sample`).
+    A history never changes: each epoch of a training makes a longer one.
     """
 
     # Of each epoch, measured while it trained.
@@ -53,13 +55,12 @@ class History:
         steps: Mapping[str, int] | None = None,
     ) -> "History":
         """One epoch longer; it took so many seconds for so many tokens."""
-        steps = Counter(self.steps) + Counter(steps or {})
         return replace(
             self,
             train_perplexity=(*self.train_perplexity, perplexity),
             train_seconds=(*self.train_seconds, self.seconds + seconds),
             tokens=self.tokens + tokens,
-            steps=dict(steps),
+            steps=dict(Counter(self.steps) + Counter(steps or {})),
             diverged=not math.isfinite(perplexity),
         )
 
@@ -100,7 +101,7 @@ class History:
     @property
     def perplexity(self) -> float:
         """Training perplexity of the last epoch."""
-        return self.train_perplexity[-1] if self.num_epochs else math.nan
+        return (math.nan, *self.train_perplexity)[-1]
 
     @property
     def settled_perplexity(self) -> float:
@@ -110,14 +111,13 @@ class History:
     @property
     def held_out(self) -> float:
         """Last held-out perplexity; not a number where there is none."""
-        values = self.held_out_perplexity
-        return values[-1] if values else math.nan
+        return (math.nan, *self.held_out_perplexity)[-1]
 
     @property
     def best_held_out(self) -> tuple[float, int]:
         """Lowest held-out perplexity and the epoch after which it stood."""
-        values = self.held_out_perplexity
-        pairs = zip(values, self.held_out_epochs, strict=True)
+        pairs = zip(
+            self.held_out_perplexity, self.held_out_epochs, strict=True)
         return min(pairs, default=(math.nan, 0))
 
     def first_epoch_below(self, perplexity: float) -> int | None:
@@ -128,7 +128,7 @@ class History:
     @property
     def seconds(self) -> float:
         """Seconds of training."""
-        return self.train_seconds[-1] if self.num_epochs else 0.0
+        return (0.0, *self.train_seconds)[-1]
 
     @property
     def tokens_per_second(self) -> float:
@@ -139,9 +139,8 @@ class History:
     def last_epoch(self) -> int:
         """The epoch that this training ends with, if nothing stops it."""
         asked = self.settings["num_epochs"]
-        return max(
-            self.num_epochs, min(asked, self.settings["epochs_cap"] or asked)
-        )
+        cap = self.settings["epochs_cap"] or asked
+        return max(self.num_epochs, min(asked, cap))
 
     @property
     def stopped(self) -> bool:
@@ -171,32 +170,29 @@ class History:
 
     def line(self) -> str:
         """Epoch, perplexities, speed and time left, on one line."""
-        if not self.num_epochs:
-            return _(f"epoch    0/{self.last_epoch}")
-        line = _(f"epoch {self.num_epochs:4d}/{self.last_epoch}")
-        line += _(f"  perplexity {self.perplexity:6.2f}")
+        parts = [f"epoch {self.num_epochs:4d}/{self.last_epoch}"]
+        if self.num_epochs:
+            parts.append(f"  perplexity {self.perplexity:6.2f}")
         if self.held_out_epochs:
-            line += _(f"  held out {self.held_out:7.2f}")
-        line += _(f"  {self.tokens_per_second:,.0f} tokens/s")
-        if self.num_epochs < self.last_epoch:
+            parts.append(f"  held out {self.held_out:7.2f}")
+        if self.num_epochs:
+            parts.append(f"  {self.tokens_per_second:,.0f} tokens/s")
+        if 0 < self.num_epochs < self.last_epoch:
             minutes, rest = divmod(round(self.seconds_left), 60)
-            line += _(f"  {minutes}:{rest:02d} left")
-        return line
+            parts.append(f"  {minutes}:{rest:02d} left")
+        return "".join(map(_, parts))
 
     def time_needed(self) -> str:
         """A sentence on how long the epochs that are left will take."""
         left = self.last_epoch - self.num_epochs
         minutes, rest = divmod(round(self.seconds_left), 60)
-        how_long = f"About {minutes}:{rest:02d} minutes"
-        if self.seconds_left < 1:
-            how_long = "Less than a second"
+        how_long = ("Less than a second" if self.seconds_left < 1
+                    else f"About {minutes}:{rest:02d} minutes")
         epochs = f"{left:,} epochs" if left > 1 else "epoch"
         limit = self.time_limit[0]
         end = f"; it stops after {limit:g} s" if limit < math.inf else ""
-        return (
-            f"{how_long} for the {epochs} left on this machine "
-            f"({self.settings['device']}){end}."
-        )
+        return (f"{how_long} for the {epochs} left on this machine "
+                f"({self.settings['device']}){end}.")
 
     @property
     def full(self) -> bool:
@@ -207,9 +203,7 @@ class History:
     @property
     def status(self) -> str:
         """In words, how far the training got."""
-        asked = self.settings["num_epochs"]
-        cap = self.settings["epochs_cap"]
-        so_far = f"{self.num_epochs} of {asked} epochs"
+        so_far = f"{self.num_epochs} of {self.settings['num_epochs']} epochs"
         if self.interrupted:
             return f"PARTIAL RUN, interrupted after {so_far}"
         if self.diverged:
@@ -218,6 +212,7 @@ class History:
             seconds, name = self.time_limit
             return f"CAPPED RUN, {so_far} ({name}={seconds:g})"
         if not self.full:
+            cap = self.settings["epochs_cap"]
             return f"CAPPED RUN, {so_far} (LABUTILS_EPOCHS={cap})"
         return f"full run, {so_far}"
 
@@ -225,9 +220,8 @@ class History:
         """As JSON; numbers that are none (diverged) become null."""
         record = dataclasses.asdict(self)
         for name in ("train_perplexity", "held_out_perplexity"):
-            record[name] = [
-                x if math.isfinite(x) else None for x in record[name]
-            ]
+            values = record[name]
+            record[name] = [x if math.isfinite(x) else None for x in values]
         return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -238,8 +232,7 @@ class History:
             if isinstance(value, list):
                 record[name] = tuple(
                     math.nan if x is None else tuple(x)
-                    if isinstance(x, list) else x for x in value
-                )
+                    if isinstance(x, list) else x for x in value)
         return cls(**record)
 
 

@@ -70,17 +70,12 @@ def plot_frequencies(
     counts: Mapping[str, Sequence[int]], ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """Token counts against their rank, both on log axes.
-
-    Args:
-        counts: for each curve's label the counts, the largest first.
-    """
+    """Token counts, of each curve the largest first, against their rank."""
     ax = new_axes() if ax is None else ax
     for i, (label, values) in enumerate(counts.items()):
         ax.loglog(
-            range(1, len(values) + 1), values, label=label,
-            color=COLOURS[i % len(COLOURS)], linestyle=STYLES[i % len(STYLES)],
-        )
+            range(1, len(values) + 1), values, STYLES[i % len(STYLES)],
+            color=COLOURS[i % len(COLOURS)], label=label)
     ax.set(xlabel="rank of the token", ylabel="occurrences", title=title)
     ax.grid(alpha=0.3)
     ax.legend()
@@ -117,21 +112,17 @@ def _draw_bar(
     few = num_tokens <= 40 * length
     shades = plt.get_cmap("viridis")
     for number, rows in enumerate(inputs):
-        colour = COLOURS[number % len(COLOURS)] if few else shades(
-            number / max(1, len(inputs) - 1)
-        )
+        colour = (COLOURS[number % len(COLOURS)] if few
+                  else shades(number / max(1, len(inputs) - 1)))
         ends = number in (0, len(inputs) - 1)
         starts = [row[0] for row in rows if row[0] < num_tokens]
         ax.broken_barh(
             [(start, length) for start in starts], (bar - 0.4, 0.8),
             facecolor=colour, edgecolor="white", linewidth=1.0 * few,
-            label=f"batch {number}" if not bar and (few or ends) else "",
-        )
+            label=f"batch {number}" if not bar and (few or ends) else "")
         for start in starts if few else ():
-            ax.text(
-                start + length / 2, bar, str(number), color="white",
-                ha="center", va="center",
-            )
+            ax.text(start + length / 2, bar, str(number), color="white",
+                    ha="center", va="center")
 
 
 def plot_perplexity(
@@ -153,20 +144,16 @@ def plot_perplexity(
     for i, (label, history) in enumerate(histories.items()):
         colour, marker = COLOURS[i % len(COLOURS)], "osD^vP"[i % 6]
         # Place in x of the end of each epoch, epoch 0 included.
-        place = (
-            (0.0, *history.train_seconds) if x == "seconds"
-            else range(history.num_epochs + 1)
-        )
+        place = ((0.0, *history.train_seconds) if x == "seconds"
+                 else range(history.num_epochs + 1))
         held_out = [place[epoch] for epoch in history.held_out_epochs]
         for xs, ys, style, name in (
             (place[1:], history.train_perplexity, "-", "training"),
             (held_out, history.held_out_perplexity, "-.", "held out"),
         ):
             ax.semilogy(
-                xs, ys, color=colour, linestyle=style, marker=marker,
-                markersize=4, markevery=max(1, len(ys) // 10),
-                label=f"{label}, {name}",
-            )
+                xs, ys, style, color=colour, marker=marker, markersize=4,
+                markevery=max(1, len(ys) // 10), label=f"{label}, {name}")
         if not history.full:
             ax.set_title(history.status, fontsize="small")
     texts = {tuple(h.baselines.items()) for h in histories.values()}
@@ -184,11 +171,10 @@ def draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
         # line, since the next one can be close.
         lowest = perplexity == min(baselines.values())
         ax.annotate(
-            f"{name} {perplexity:.1f}", (1, perplexity),
-            xycoords=ax.get_yaxis_transform(), xytext=(3, 0),
-            textcoords="offset points", va="top" if lowest else "bottom",
-            fontsize="x-small", color="#555555",
-        )
+            f"{name} {perplexity:.1f}", (1, perplexity), xytext=(3, 0),
+            xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+            va="top" if lowest else "bottom", fontsize="x-small",
+            color="#555555")
 
 
 def label_perplexity(ax: Axes, xlabel: str) -> None:
@@ -200,7 +186,5 @@ def label_perplexity(ax: Axes, xlabel: str) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(alpha=0.3)
     # Below the axes: within them it would hide a part of some curve.
-    ax.legend(
-        fontsize="small", ncols=2, frameon=False,
-        loc="upper center", bbox_to_anchor=(0.5, -0.2),
-    )
+    ax.legend(fontsize="small", ncols=2, frameon=False, loc="upper center",
+              bbox_to_anchor=(0.5, -0.2))

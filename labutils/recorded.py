@@ -9,11 +9,10 @@ from labutils import settings
 from labutils.checkpoint import Interrupts
 from labutils.files import say
 from labutils.files import translated as _
-from labutils.history import History
+from labutils.history import LIMITS, History
 from labutils.view import Live, Unfailing, new_view
 
 FOLDER = Path(__file__).parent / "recorded"
-SECONDS = 10.0  # of a replay
 # What is compared, and where it stands in a history.
 FIGURES = {
     "training perplexity": lambda history: history.settled_perplexity,
@@ -27,11 +26,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> History:
-    """The history of a recorded run.
-
-    Raises:
-        ValueError: there is none of this name; says which there are.
-    """
+    """The history of a recorded run."""
     return _read(name)[0]
 
 
@@ -52,14 +47,13 @@ def replay(
     if seconds is not None and speed is not None:
         raise ValueError(_(
             f"seconds is {seconds} and speed is {speed}: expected one of the "
-            "two, since each says how long the replay takes."
-        ))
-    if seconds is not None and not seconds >= 0:
+            "two, since each says how long the replay takes."))
+    seconds = 10.0 if seconds is None else seconds
+    if not seconds >= 0:
         raise ValueError(_(f"seconds is {seconds}: expected 0 or more."))
     history = load(name)
     last = history.num_epochs
     # Seconds after which each epoch is over.
-    seconds = SECONDS if seconds is None else seconds
     due = [seconds * epoch / last for epoch in range(1, last + 1)]
     if speed is not None:
         speed = settings.above_zero("speed", speed)
@@ -71,31 +65,23 @@ def replay(
         f"{history.corpus['name']}; {minutes}:{rest:02d} minutes on "
         f"{history.settings['device']} ({versions['system']} "
         f"{versions['machine']}, PyTorch {versions['torch']}).\n"
-        "Nothing is trained now."
-    )
+        "Nothing is trained now.")
     view = new_view()
     watched, view = isinstance(view, Live), Unfailing(view)
     start = time.monotonic()
     with Interrupts() as interrupts:
         for epoch, moment in enumerate(due, start=1):
             view.update(history.until(epoch))
-            if watched:
-                _wait(start + moment, interrupts)
+            while (watched and not interrupts.asked
+                   and (left := start + moment - time.monotonic()) > 0):
+                time.sleep(min(left, 0.1))  # so an interrupt is soon seen
         view.finish(history, "recorded run")
     return history
 
 
-def _wait(moment: float, interrupts: Interrupts) -> None:
-    """In naps, so that an interrupt is soon seen."""
-    while not interrupts.asked and (left := moment - time.monotonic()) > 0:
-        time.sleep(min(left, 0.1))
-
-
 def compare(name: str, history: History) -> str:
-    """Whether a full run's figures are what recorded runs make one expect.
-
-    A line for each figure, or one that says why there is no answer.
-    """
+    """Whether a full run's figures are what recorded runs make one expect: a
+    line for each figure, or one that says why there is no answer."""
     if name not in names():
         return f"expected of a new run: unknown, no run {name} is recorded"
     if not history.full:
@@ -106,18 +92,15 @@ def compare(name: str, history: History) -> str:
         other = "text" if text != its_text else "setting"
         return f"expected of a new run: not compared, it has another {other}"
     device = history.settings["device"].partition(":")[0]
-    ranges = all_ranges.get(device)
-    if ranges is None:
+    if device not in all_ranges:
         return f"expected of a new run: unknown, too few recorded on {device}"
-    lines = []
+    ranges, lines = all_ranges[device], []
     for figure, value_of in FIGURES.items():
-        low, high = ranges[figure]
-        value = value_of(history)
+        (low, high), value = ranges[figure], value_of(history)
         where = "as" if low <= value <= high else "NOT as"
         lines.append(
             f"{figure} {value:.2f}: {where} expected of a new run, {low:.2f} "
-            f"to {high:.2f} (from {ranges['runs']} runs on {device})"
-        )
+            f"to {high:.2f} (from {ranges['runs']} runs on {device})")
     return "\n".join(lines)
 
 
@@ -127,18 +110,15 @@ def _read(name: str) -> tuple[History, dict[str, Any]]:
     if not path.is_file():
         raise ValueError(_(
             f"There is no recorded run {name!r}: expected one of "
-            f"{', '.join(names())}."
-        ))
+            f"{', '.join(names())}."))
     saved = json.loads(path.read_text(encoding="utf-8"))
     return History.from_json(json.dumps(saved["history"])), saved["ranges"]
 
 
 def _asked(history: History) -> tuple[list[Any], dict[str, Any]]:
     """The text and the settings on which the figures depend, but for chance.
-
-    The limits are none of them: what they limited is no full run.
     """
-    others = ("seed", "device", "epochs_cap", "max_seconds", "seconds_cap")
+    others = (*LIMITS, "seed", "device")
     settings = {k: v for k, v in history.settings.items() if k not in others}
     text = ("sha256", "tokens", "held_out_tokens")
     return [history.corpus.get(name) for name in text], settings

@@ -2,8 +2,8 @@
 
 import io
 import math
-import pickle
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ from labutils.files import translated as _
 from labutils.files import write_atomically
 from labutils.generation import longest_copy, predict
 from labutils.history import History
-from labutils.models import LanguageModel, check_fit, copy_parameters
+from labutils.models import LanguageModel, copy_parameters
 from labutils.plots import plot_perplexity
 from labutils.recorded import compare
 from labutils.text import Vocab
@@ -73,13 +73,11 @@ def summarize(
     name: str, model: LanguageModel, history: History, vocab: Vocab,
     train_iter: SeqDataLoader,
 ) -> str:
-    """A training in a few lines of text.
-
-    The predictions are searched for copies from the corpus of `train_iter`.
-    """
-    settings_ = history.settings
+    """A training in a few lines of text; what the model writes is searched for
+    copies from the corpus of `train_iter`."""
+    asked = history.settings
     lines = [
-        f"model: {name} ({settings_['num_parameters']:,} parameters)",
+        f"model: {name} ({asked['num_parameters']:,} parameters)",
         f"status: {history.status}",
         f"corpus: {history.corpus.get('name', 'not recorded')}",
         f"training perplexity: {_figure(history.perplexity)}",
@@ -88,31 +86,30 @@ def summarize(
     ]
     if history.held_out_epochs:
         best, epoch = history.best_held_out
-        lines.append(f"held-out perplexity: {_figure(history.held_out)}")
-        lines.append(f"  at its lowest: {_figure(best)}, epoch {epoch}")
-        lines.append("counting alone, held out: " + ", ".join(
-            f"{n} {value:.2f}" for n, value in history.baselines.items()
-        ))
+        lines += [
+            f"held-out perplexity: {_figure(history.held_out)}",
+            f"  at its lowest: {_figure(best)}, epoch {epoch}",
+            "counting alone, held out: " + ", ".join(
+                f"{n} {value:.2f}" for n, value in history.baselines.items()),
+        ]
     if history.test_perplexity is not None:
         lines.append(f"test perplexity: {_figure(history.test_perplexity)}")
-    lines.append(
-        f"seconds: {history.seconds:.1f} "
-        f"({history.tokens_per_second:,.0f} tokens/s on "
-        f"{settings_['device']})"
-    )
-    lines.append(compare(name, history))
+    lines += [
+        f"seconds: {history.seconds:.1f} ({history.tokens_per_second:,.0f} "
+        f"tokens/s on {asked['device']})",
+        compare(name, history),
+    ]
+    if history.diverged:
+        lines.append("prediction: none, the model has diverged")
     source = "".join(vocab.to_tokens(train_iter.corpus))
-    for prefix in PREFIXES:
-        if history.diverged:
-            lines.append("prediction: none, the model has diverged")
-            break
+    for prefix in PREFIXES if not history.diverged else ():
         text = predict(prefix, SAMPLE_LENGTH, model, vocab)
         copied = longest_copy(text[len(prefix):], source)
-        lines.append(f"prediction: {text}")
-        lines.append(
+        lines += [
+            f"prediction: {text}",
             f"  longest run copied from the training text: {len(copied)} of "
-            f"{SAMPLE_LENGTH} characters"
-        )
+            f"{SAMPLE_LENGTH} characters",
+        ]
     return _("\n".join(lines)) + "\n"
 
 
@@ -142,20 +139,15 @@ def load_weights(path: Path, model: LanguageModel) -> None:
     data = io.BytesIO(Path(path).expanduser().read_bytes())
     try:
         saved = torch.load(data, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError, ValueError, EOFError, pickle.UnpicklingError
-    ) as error:
+    except (RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise ValueError(_(
             f"{path} is damaged, or not a file of weights from "
-            "save_training. Run the training and save it again."
-        )) from error
+            "save_training. Run the training and save it again.")) from error
     if not isinstance(saved, list):
         raise ValueError(_(
             f"{path} holds a {type(saved).__name__}: expected the list of "
-            "tensors that save_training writes."
-        ))
-    check_fit(saved, model, str(path))
-    copy_parameters(saved, model)
+            "tensors that save_training writes."))
+    copy_parameters(saved, model, str(path))
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -165,6 +157,5 @@ def _write(path: Path, data: bytes) -> Path:
         raise OSError(_(
             f"Cannot write {path}: {error.strerror or error}. Make the folder "
             "writable, or set LABUTILS_RESULTS_DIR to another one, and run "
-            "this cell again."
-        )) from error
+            "this cell again.")) from error
     return path

@@ -7,12 +7,13 @@ Source: Dive into Deep Learning, 8.5 (the RNN) and 9.2 (the LSTM).
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from labutils import settings
 
-Params = list[torch.Tensor]
-State = tuple[torch.Tensor, ...]
+Params = list[Tensor]
+State = tuple[Tensor, ...]
 
 
 class RNNModelScratch:
@@ -29,25 +30,18 @@ class RNNModelScratch:
     """
 
     def __init__(
-        self,
-        vocab_size: int,
-        num_hiddens: int,
-        device: torch.device | None,
-        get_params: Callable[[int, int, torch.device], Sequence[torch.Tensor]],
+        self, vocab_size: int, num_hiddens: int, device: torch.device | None,
+        get_params: Callable[[int, int, torch.device], Sequence[Tensor]],
         init_state: Callable[[int, int, torch.device], State],
         forward_fn: Callable[
-            [torch.Tensor, State, Sequence[torch.Tensor]],
-            tuple[torch.Tensor, State],
-        ],
+            [Tensor, State, Params], tuple[Tensor, State]],
     ) -> None:
         device = settings.device() if device is None else device
         self.vocab_size, self.num_hiddens = vocab_size, num_hiddens
         self.params = list(get_params(vocab_size, num_hiddens, device))
         self.init_state, self.forward_fn = init_state, forward_fn
 
-    def __call__(
-        self, X: torch.Tensor, state: State
-    ) -> tuple[torch.Tensor, State]:
+    def __call__(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """Scores of the next token: `(B, T)` to `(T*B, V)`, and the state."""
         inputs = F.one_hot(X.T, self.vocab_size)  # (T, B, V)
         inputs = inputs.to(self.params[0].dtype)
@@ -63,20 +57,17 @@ class RNNModelScratch:
         # The default dtype may be another one than when the model was made.
         return tuple(part.to(self.params[0].dtype) for part in state)
 
-    def parameters(self) -> list[torch.Tensor]:
+    def parameters(self) -> list[Tensor]:
         """The tensors to train, in the order of `get_params`."""
         return list(self.params)
 
 
-def _normal(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Small random numbers: standard deviation 0.01."""
-    return torch.randn(shape, device=device) * 0.01
-
-
-def _trainable(params: Params) -> Params:
-    for param in params:
-        param.requires_grad_(True)
-    return params
+def _params(shapes: Sequence[tuple[int, ...]], device: torch.device) -> Params:
+    """Weights of standard deviation 0.01 (two dimensions), biases of zero."""
+    params = [
+        torch.randn(shape, device=device) * 0.01 if len(shape) == 2
+        else torch.zeros(shape, device=device) for shape in shapes]
+    return [param.requires_grad_() for param in params]
 
 
 def get_rnn_params(
@@ -85,13 +76,7 @@ def get_rnn_params(
     """`W_xh` (V, H), `W_hh` (H, H), `b_h` (H,), `W_hq` (H, V), `b_q` (V,).
     """
     V, H = vocab_size, num_hiddens
-    return _trainable([
-        _normal((V, H), device),
-        _normal((H, H), device),
-        torch.zeros(H, device=device),
-        _normal((H, V), device),
-        torch.zeros(V, device=device),
-    ])
+    return _params([(V, H), (H, H), (H,), (H, V), (V,)], device)
 
 
 def init_rnn_state(
@@ -102,8 +87,8 @@ def init_rnn_state(
 
 
 def rnn(
-    inputs: torch.Tensor, state: State, params: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor, State]:
+    inputs: Tensor, state: State, params: Sequence[Tensor]
+) -> tuple[Tensor, State]:
     """The recurrence H_t = tanh(X_t W_xh + H_{t-1} W_hh + b_h).
 
     Args:
@@ -131,15 +116,7 @@ def get_lstm_params(
     the candidate c, then `W_hq (H, V), b_q (V,)`.
     """
     V, H = vocab_size, num_hiddens
-    params = []
-    for _gate in "ifoc":
-        params += [
-            _normal((V, H), device),
-            _normal((H, H), device),
-            torch.zeros(H, device=device),
-        ]
-    params += [_normal((H, V), device), torch.zeros(V, device=device)]
-    return _trainable(params)
+    return _params(4 * [(V, H), (H, H), (H,)] + [(H, V), (V,)], device)
 
 
 def init_lstm_state(
@@ -151,8 +128,8 @@ def init_lstm_state(
 
 
 def lstm(
-    inputs: torch.Tensor, state: State, params: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor, State]:
+    inputs: Tensor, state: State, params: Sequence[Tensor]
+) -> tuple[Tensor, State]:
     """The LSTM: three gates and a memory cell.
 
     I, F, O = sigmoid(X_t W_x* + H_{t-1} W_h* + b_*), and the candidate with

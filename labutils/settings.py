@@ -26,21 +26,21 @@ LARGEST = 2**32 - 1
 
 
 class SettingsError(ValueError):
-    """An environment variable holds a value that cannot be used."""
+    """A variable cannot be used: its name, its value, and what it takes."""
 
-    fault = ""  # the message without what to do
+    @property
+    def fault(self) -> str:
+        """The message without what to do."""
+        name, value, takes = self.args
+        return _(f"{name}={value!r} cannot be used: it takes {takes}.")
+
+    def __str__(self) -> str:
+        return f"{self.fault} " + _(f"Change it or unset {self.args[0]}.")
 
 
 def _read(name: str) -> str | None:
     """The variable's value; unset and blank mean the same."""
     return os.environ.get(name, "").strip() or None
-
-
-def _bad(name: str, value: str, takes: str) -> SettingsError:
-    fault = _(f"{name}={value!r} cannot be used: it takes {takes}.")
-    error = SettingsError(f"{fault} " + _(f"Change it or unset {name}."))
-    error.fault = fault
-    return error
 
 
 def _number(name: str, smallest: int) -> int | None:
@@ -50,7 +50,8 @@ def _number(name: str, smallest: int) -> int | None:
     # The length first: int() refuses thousands of digits in its own words.
     digits = value.isascii() and value.isdecimal() and len(value) < 20
     if not digits or not smallest <= int(value) <= LARGEST:
-        raise _bad(name, value, f"a whole number from {smallest} to {LARGEST}")
+        raise SettingsError(
+            name, value, f"a whole number from {smallest} to {LARGEST}")
     return int(value)
 
 
@@ -58,20 +59,18 @@ def _path(name: str, value: str) -> Path:
     """A relative path starts at `home()`: the current folder differs between
     a shell, a notebook and a test run."""
     try:
-        path = Path(value).expanduser()
+        return Path(os.path.normpath(home() / Path(value).expanduser()))
     except RuntimeError as error:
-        raise _bad(name, value, "a path, and this user is unknown") from error
-    return Path(os.path.normpath(home() / path))
+        takes = "a path, and this user is unknown"
+        raise SettingsError(name, value, takes) from error
 
 
-def _folder(name: str, default: Path) -> Path:
+def _folder(name: str, default: str) -> Path:
     value = _read(name)
-    if value is None:
-        return default
-    path = _path(name, value)
+    path = _path(name, value or default)
     # os.access: a Path in a locked folder raises instead of answering.
-    if os.access(path, os.F_OK) and not path.is_dir():
-        raise _bad(name, value, "a folder, and this is a file")
+    if value and os.access(path, os.F_OK) and not path.is_dir():
+        raise SettingsError(name, value, "a folder, and this is a file")
     return path
 
 
@@ -87,12 +86,12 @@ def home() -> Path:
 
 def data_dir() -> Path:
     """Folder of the cached text (LABUTILS_DATA_DIR)."""
-    return _folder("LABUTILS_DATA_DIR", home() / "data")
+    return _folder("LABUTILS_DATA_DIR", "data")
 
 
 def results_dir() -> Path:
     """Folder of the saved results (LABUTILS_RESULTS_DIR)."""
-    return _folder("LABUTILS_RESULTS_DIR", home() / "results")
+    return _folder("LABUTILS_RESULTS_DIR", "results")
 
 
 def text() -> Path | str | None:
@@ -131,10 +130,9 @@ def device() -> torch.device:
     usable += ["cpu"] + ["mps"] * torch.backends.mps.is_available()
     value = _read("LABUTILS_DEVICE") or usable[0]
     if value not in usable:
-        raise _bad(
+        raise SettingsError(
             "LABUTILS_DEVICE", value,
-            f"one of this machine's devices ({', '.join(usable)})",
-        )
+            f"one of this machine's devices ({', '.join(usable)})")
     return torch.device(value)
 
 
@@ -143,9 +141,9 @@ def processors() -> int:
 
     Those that it may run on, or less where a container's quota says so.
     """
-    try:
+    if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows
+    else:  # macOS and Windows
         allowed = os.cpu_count() or 1
     return max(1, int(min(allowed, _quota())))
 
@@ -170,23 +168,17 @@ def _quota(root: Path = Path("/sys/fs/cgroup"), own: Path = OWN) -> float:
         place = top / name.lstrip("/")
         for folder in {place, *place.parents, top}:
             with suppress(OSError, ValueError):
-                allowed, period = " ".join(
-                    (folder / file).read_text() for file in files
-                ).split()
-                if float(allowed) > 0:  # "max" and -1: there is no quota
-                    quota = min(quota, float(allowed) / float(period))
+                texts = [(folder / file).read_text() for file in files]
+                allowed, period = map(float, " ".join(texts).split())
+                if allowed > 0:  # "max" and -1: there is no quota
+                    quota = min(quota, allowed / period)
     return quota
 
 
 def check() -> None:
-    """Read every variable, so that a bad one is found before a long run.
-
-    Raises:
-        SettingsError: the first that cannot be used.
-    """
-    for read in (
-        data_dir, results_dir, text, epochs_cap, seconds_cap, seed, device
-    ):
+    """Read every variable: a bad one is an error before a long run."""
+    for read in (data_dir, results_dir, text, epochs_cap, seconds_cap, seed,
+                 device):
         read()
 
 
@@ -202,36 +194,20 @@ def set_seed() -> int:
 def whole_number(
     name: str, value: Any, least: int = 1, otherwise: str = ""
 ) -> int:
-    """An argument that counts something, NumPy's and tensors' included.
-
-    Raises:
-        ValueError: it is no whole number, or less than `least`; `otherwise`
-            ends the sentence.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ValueError(_(
-            f"{name} is {value!r}: expected a whole number, {least} or more"
-            f"{otherwise}."
-        ))
-    return number
+    """An argument that counts something, NumPy's and tensors' included; a
+    ValueError, which ends with `otherwise`, if it is none or below `least`."""
+    with suppress(TypeError):
+        if (number := operator.index(value)) >= least:
+            return number
+    raise ValueError(_(
+        f"{name} is {value!r}: expected a whole number, {least} or more"
+        f"{otherwise}."))
 
 
 def above_zero(name: str, value: Any, otherwise: str = "") -> float:
-    """An argument that measures something.
-
-    Raises:
-        ValueError: it is no number above 0.
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not number > 0:
-        raise ValueError(_(
-            f"{name} is {value!r}: expected a number above 0{otherwise}."
-        ))
-    return number
+    """An argument that measures something; ValueError unless above 0."""
+    with suppress(TypeError, ValueError):
+        if (number := float(value)) > 0:
+            return number
+    raise ValueError(_(
+        f"{name} is {value!r}: expected a number above 0{otherwise}."))

@@ -16,8 +16,6 @@ from labutils import settings
 from labutils.corpus import read_corpus
 from labutils.files import translated as _
 
-TOKENS = ("word", "char")
-
 
 def clean_line(line: str) -> str:
     """Lower-case letters a to z with single spaces between, as in the book."""
@@ -25,27 +23,22 @@ def clean_line(line: str) -> str:
 
 
 def read_time_machine() -> list[str]:
-    """The cleaned lines of The Time Machine; prints which text it is.
-    """
+    """The cleaned lines of The Time Machine; prints which text it is."""
     return [clean_line(line) for line in read_corpus().text.splitlines()]
 
 
 def tokenize(lines: Iterable[str], token: str = "word") -> list[list[str]]:
     """Split each line into a list of tokens.
 
-    Args:
-        token: "word" or "char".
-
     Raises:
-        ValueError: `token` is some other kind.
+        ValueError: `token` is neither "word" nor "char".
     """
     if token == "word":
         return [line.split() for line in lines]
     if token == "char":
         return [list(line) for line in lines]
     raise ValueError(_(
-        f"Unknown kind of token {token!r}: expected 'word' or 'char'."
-    ))
+        f"Unknown kind of token {token!r}: expected 'word' or 'char'."))
 
 
 def count_corpus(tokens: Iterable[str] | Iterable[list[str]]) -> Counter[str]:
@@ -70,8 +63,7 @@ class Vocab:
     Attributes:
         token_freqs: every token of the text with its count, the most
             frequent first, the rare ones included.
-        idx_to_token: the token of each index, a list.
-        token_to_idx: the index of each token, a dictionary.
+        idx_to_token, token_to_idx: a list and a dictionary.
     """
 
     unk = 0  # the index of every unknown token
@@ -83,14 +75,12 @@ class Vocab:
         if isinstance(reserved_tokens, str):
             raise TypeError(_(
                 f"reserved_tokens is the string {reserved_tokens!r}: expected "
-                f"a list of tokens, such as [{reserved_tokens!r}]."
-            ))
+                f"a list of tokens, such as [{reserved_tokens!r}]."))
         self.token_freqs = count_corpus(tokens).most_common()
         frequent = [t for t, freq in self.token_freqs if freq >= min_freq]
         # A dict keeps the order and the first place of a repeated token.
-        self.idx_to_token = list(
-            dict.fromkeys(["<unk>", *reserved_tokens, *frequent])
-        )
+        distinct = dict.fromkeys(["<unk>", *reserved_tokens, *frequent])
+        self.idx_to_token = list(distinct)
         self.token_to_idx = {t: i for i, t in enumerate(self.idx_to_token)}
 
     def __len__(self) -> int:
@@ -98,13 +88,10 @@ class Vocab:
 
     def __getitem__(self, tokens: str | Sequence[str]) -> Any:
         """The index of a token, or the indices of a list of tokens."""
-        if isinstance(tokens, str):
-            return self.token_to_idx.get(tokens, self.unk)
         get, unk = self.token_to_idx.get, self.unk
-        return [
-            get(token, unk) if isinstance(token, str) else self[token]
-            for token in tokens
-        ]
+        if isinstance(tokens, str):
+            return get(tokens, unk)
+        return [get(t, unk) if isinstance(t, str) else self[t] for t in tokens]
 
     def to_tokens(self, indices: int | Sequence[int] | torch.Tensor):
         """The token of an index, or the tokens of a sequence of indices.
@@ -119,8 +106,7 @@ class Vocab:
         if not 0 <= indices < len(self):
             raise IndexError(_(
                 f"Index {indices} is not in the vocabulary: expected 0 to "
-                f"{len(self) - 1}."
-            ))
+                f"{len(self) - 1}."))
         return self.idx_to_token[indices]
 
 
@@ -134,29 +120,25 @@ def load_corpus_time_machine(
 def encode_lines(
     lines: Iterable[str], max_tokens: int = -1, token: str = "char"
 ) -> tuple[torch.Tensor, Vocab]:
-    """Lines of text as one sequence of token indices.
+    """Lines of text as one sequence of token indices, `(N,)` int64.
 
     As in the book, nothing stands between the last token of a line and the
     first of the next.
 
     Args:
-        max_tokens: length to cut the sequence to; -1 for the whole text.
+        max_tokens: length to cut the sequence to; -1 for the whole text, of
+            which the vocabulary is in any case.
         token: "char" or "word".
-
-    Returns:
-        The indices, `(N,)` int64, and the vocabulary of all the lines.
     """
-    check_max_tokens(max_tokens)
-    tokens = [t for line in tokenize(lines, token) for t in line]
+    end = end_of(max_tokens)
+    tokens = list(chain.from_iterable(tokenize(lines, token)))
     vocab = Vocab(tokens)
-    kept = tokens if max_tokens == -1 else tokens[:max_tokens]
     # By way of numpy, which reads a long list five times as fast.
-    return torch.from_numpy(numpy.array(vocab[kept], dtype="int64")), vocab
+    indices = numpy.array(vocab[tokens[:end]], dtype="int64")
+    return torch.from_numpy(indices), vocab
 
 
-def check_max_tokens(max_tokens: int) -> None:
-    """Refuse a length that no text can be cut to."""
-    if max_tokens != -1:
-        settings.whole_number(
-            "max_tokens", max_tokens, otherwise=", or -1 for the whole text"
-        )
+def end_of(max_tokens: int) -> int | None:
+    """Where a slice of so many tokens ends; None for the whole text."""
+    return None if max_tokens == -1 else settings.whole_number(
+        "max_tokens", max_tokens, otherwise=", or -1 for the whole text")

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
+from torch.optim import Optimizer
 
 from labutils import settings
 from labutils.batches import SeqDataLoader
@@ -33,7 +35,6 @@ from labutils.models import (
     detach,
     device_of,
     next_state,
-    training_mode,
 )
 from labutils.steps import Step, fastest
 from labutils.text import Vocab
@@ -43,12 +44,8 @@ SAMPLE_LENGTH = 50
 SAMPLES = 20  # in a whole training
 
 
-def grad_clipping(model: LanguageModel, theta: float) -> torch.Tensor:
+def grad_clipping(model: LanguageModel, theta: float) -> Tensor:
     """Scale the gradients so that their common norm is at most `theta`.
-
-    Args:
-        model: its parameters' gradients are changed in place.
-        theta: the largest norm, over all parameters together.
 
     Returns:
         The norm before clipping, a tensor without dimensions.
@@ -65,14 +62,13 @@ def grad_clipping(model: LanguageModel, theta: float) -> torch.Tensor:
 
 
 def train_step(
-    model: LanguageModel, X: torch.Tensor, y: torch.Tensor, state: State,
-    optimizer: torch.optim.Optimizer, grad_clip: float,
-) -> tuple[torch.Tensor, State]:
+    model: LanguageModel, X: Tensor, y: Tensor, state: State,
+    optimizer: Optimizer, grad_clip: float,
+) -> tuple[Tensor, State]:
     """Train on one batch: inputs `(B, T)` and their targets `(T*B,)`.
 
     Returns:
-        The mean loss (nats) before the update, and the state after the batch,
-        both detached.
+        The mean loss (nats) before the update, and the next state, detached.
     """
     logits, state = model(X, state)
     loss = F.cross_entropy(logits, y)
@@ -84,17 +80,14 @@ def train_step(
 
 
 def train_epoch(
-    model: LanguageModel, train_iter: Batches,
-    optimizer: torch.optim.Optimizer, grad_clip: float = 1.0,
-    take_step: Step = train_step,
+    model: LanguageModel, train_iter: Batches, optimizer: Optimizer,
+    grad_clip: float = 1.0, take_step: Step = train_step,
 ) -> tuple[float, int]:
     """Train on every batch once.
 
     Args:
         train_iter: sequential batches carry the state on, random ones start
             anew.
-        optimizer: over the model's parameters, which it changes in place.
-        grad_clip: largest norm of the gradients.
         take_step: trains on a batch, as `train_step` does.
 
     Returns:
@@ -102,11 +95,10 @@ def train_epoch(
 
     Source: Dive into Deep Learning, 8.5.
     """
-    training_mode(model)
+    if isinstance(model, torch.nn.Module):
+        model.train()
     device = device_of(model)
-    nats = torch.zeros((), device=device)
-    tokens = 0
-    state = None
+    nats, tokens, state = torch.zeros((), device=device), 0, None
     for X, Y in train_iter:
         # Nothing here waits for a GPU, which would wait for the next step.
         X = X.to(device, non_blocking=True)
@@ -119,31 +111,21 @@ def train_epoch(
 
 
 def train(
-    model: LanguageModel,
-    train_iter: SeqDataLoader,
-    vocab: Vocab,
-    lr: float | None,
-    num_epochs: int,
-    *,
-    optimizer: torch.optim.Optimizer | None = None,
-    schedule: Callable[[int], float] | None = None,
-    grad_clip: float = 1.0,
-    eval_every: int = 10,
-    prefix: str = "time traveller",
+    model: LanguageModel, train_iter: SeqDataLoader, vocab: Vocab,
+    lr: float | None, num_epochs: int, *, optimizer: Optimizer | None = None,
+    schedule: Callable[[int], float] | None = None, grad_clip: float = 1.0,
+    eval_every: int = 10, prefix: str = "time traveller",
     resume: History | str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    save_every: int = 50,
-    max_seconds: float | None = None,
-    verbose: bool = True,
+    checkpoint: str | Path | None = None, save_every: int = 50,
+    max_seconds: float | None = None, verbose: bool = True,
 ) -> History:
     """Train a model and keep the record.
 
     Interrupt it (the stop button, Ctrl-C) and it returns what there is: the
     model as it was after the last whole epoch, and a history that says
-    `interrupted`. With `resume` it goes on from there. Batches and dropout
-    of an epoch follow from the loader's seed and the epoch's number, so that
-    a training in two parts ends with the same weights as one in a single
-    part, on a CPU to the last bit.
+    `interrupted`. With `resume` it goes on from there, and ends with the same
+    weights as a training in one part, on a CPU to the last bit: batches and
+    dropout follow from the loader's seed and the epoch's number.
 
     Args:
         model: from scratch or on `torch.nn`; trained in place.
@@ -160,15 +142,11 @@ def train(
         prefix: what the samples begin with.
         resume: go on from the history of this very model (and, where there
             is one, with the same optimizer), or from a checkpoint's path.
-        checkpoint: a file to keep the state in, so that a crash loses no
-            more than the epochs since the last save; replaces what is there.
-        save_every: epochs from one save to the next; the end and an
-            interrupt are saved as well.
+        checkpoint: a file to keep the state in; replaces what is there.
+        save_every: epochs from one save to the next, beside that at the end.
         max_seconds: stop before an epoch that would not end within so many
-            seconds from now, after one epoch at least; LABUTILS_SECONDS caps
-            them.
-        verbose: show the progress, and after the first epoch say how long
-            the rest will take.
+            seconds from now, but after one; LABUTILS_SECONDS caps them.
+        verbose: show the progress, and say how long the rest will take.
 
     Returns:
         The history of this training, of all its parts together.
@@ -179,25 +157,22 @@ def train(
 
     Source: Dive into Deep Learning, 8.5.
     """
+    num_epochs = settings.whole_number("num_epochs", num_epochs)
     eval_every = settings.whole_number("eval_every", eval_every)
     save_every = settings.whole_number("save_every", save_every)
     grad_clip = settings.above_zero(
-        "grad_clip", grad_clip, "; with math.inf nothing is clipped"
-    )
+        "grad_clip", grad_clip, "; with math.inf nothing is clipped")
     predict(prefix, 0, model, vocab)  # a bad prefix is refused now
     optimizer = _optimizer(optimizer, lr, model)
-    rates = _rates(schedule, num_epochs, optimizer)
     history = History(
-        settings=_settings(
-            model, train_iter, optimizer, rates, num_epochs, grad_clip,
-            max_seconds,
-        ),
-        corpus=train_iter.record or {},
-        versions=versions(),
+        settings=_settings(model, train_iter, optimizer, schedule, num_epochs,
+                           grad_clip, max_seconds),
+        corpus=train_iter.record or {}, versions=versions(),
         baselines=baselines(train_iter, len(vocab)),
     )
     if resume is not None:
         history = resume_from(resume, model, optimizer, history)
+    rates = history.settings.get("schedule", ())
     train_iter.restart(history.num_epochs)
     sample_every = max(1, history.last_epoch // SAMPLES)
     first = history.num_epochs + 1
@@ -205,12 +180,8 @@ def train(
     snapshot = Snapshot.of(model, optimizer)
     now = time.monotonic()
     deadline = now + history.time_limit[0]
-    with (
-        Interrupts() as interrupts,
-        fastest(
-            train_step, device_of(model), verbose, history.steps
-        ) as take_step,
-    ):
+    steps = fastest(train_step, device_of(model), verbose, history.steps)
+    with Interrupts() as interrupts, steps as take_step:
         while history.num_epochs < history.last_epoch and not history.stopped:
             for group in optimizer.param_groups if rates else ():
                 group["lr"] = group["initial_lr"] * rates[history.num_epochs]
@@ -223,8 +194,7 @@ def train(
                     take_step.taken.clear()
                     start = time.perf_counter()
                     value, tokens = train_epoch(
-                        model, train_iter, optimizer, grad_clip, take_step
-                    )
+                        model, train_iter, optimizer, grad_clip, take_step)
                     seconds = time.perf_counter() - start
             except KeyboardInterrupt:
                 snapshot.restore(model, optimizer)
@@ -233,8 +203,7 @@ def train(
             # What happens after an epoch:
             snapshot = Snapshot.of(model, optimizer)
             history = history.with_epoch(
-                value, seconds, tokens, take_step.taken
-            )
+                value, seconds, tokens, take_step.taken)
             if history.diverged:
                 break
             epoch, last = history.num_epochs, history.last_epoch
@@ -263,21 +232,17 @@ def train(
         if not history.full:
             say(history.status)
     if history.diverged:
-        warnings.warn(
-            _("The perplexity is no finite number any more, so the training "
-              "stopped. Make a new model and use a smaller learning rate or "
-              "a smaller grad_clip."),
-            stacklevel=2,
-        )
+        warnings.warn(_(
+            "The perplexity is no finite number any more, so the training "
+            "stopped. Make a new model and use a smaller learning rate or "
+            "a smaller grad_clip."), stacklevel=2)
     return history
 
 
 @contextmanager
 def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
-    """Dropout that follows from the seed and the epoch's number alone.
-
-    The random numbers of the rest of the notebook are left as they are.
-    """
+    """Dropout that follows from the seed and the epoch's number alone, and
+    the random numbers of the rest of the notebook left as they are."""
     device = device_of(model)
     on_cpu = device.type == "cpu"
     with torch.random.fork_rng(
@@ -292,83 +257,62 @@ def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
         yield
 
 
-def _save(
-    checkpoint: str | Path, snapshot: Snapshot, history: History
-) -> None:
+def _save(path: str | Path, snapshot: Snapshot, history: History) -> None:
     """Keep the state in a file; a full disk must not end a training."""
     history = replace(history, fingerprint=snapshot.fingerprint())
     try:
-        save_checkpoint(checkpoint, snapshot, history)
+        save_checkpoint(path, snapshot, history)
     except OSError as error:
-        warnings.warn(
-            _(f"The state after epoch {history.num_epochs} was not saved "
-              f"({error}). The training goes on; the file before it, if there "
-              "was one, is unharmed."),
-            stacklevel=3,
-        )
+        warnings.warn(_(
+            f"The state after epoch {history.num_epochs} was not saved "
+            f"({error}). The training goes on; the file before it, if there "
+            "was one, is unharmed."), stacklevel=3)
 
 
 def _optimizer(
-    optimizer: torch.optim.Optimizer | None, lr: float | None,
-    model: LanguageModel,
-) -> torch.optim.Optimizer:
+    optimizer: Optimizer | None, lr: float | None, model: LanguageModel
+) -> Optimizer:
     """The one that was given, if it is this model's, or plain SGD."""
     parameters = list(model.parameters())
     if optimizer is None:
         if lr is None:
             raise ValueError(_(
-                "lr is None and there is no optimizer: expected one of them."
-            ))
+                "lr is None and there is no optimizer: expected one of them."))
         return torch.optim.SGD(parameters, settings.above_zero("lr", lr))
     own = {id(p) for p in parameters}
     trained = [p for group in optimizer.param_groups for p in group["params"]]
-    foreign = sum(id(p) not in own for p in trained)
-    if foreign:
+    if foreign := sum(id(p) not in own for p in trained):
         raise ValueError(_(
             f"{foreign} of the optimizer's {len(trained)} parameters are not "
             "this model's, and training would leave the model as it is. Make "
-            "the optimizer anew from model.parameters()."
-        ))
+            "the optimizer anew from model.parameters()."))
     used = optimizer.param_groups[0]["lr"]
     if lr is not None and float(lr) != float(used):
-        warnings.warn(
-            _(f"lr={float(lr):g} is not used: the optimizer has its own "
-              f"learning rate, {float(used):g}. Pass None in its place."),
-            stacklevel=3,
-        )
+        warnings.warn(_(
+            f"lr={float(lr):g} is not used: the optimizer has its own "
+            f"learning rate, {float(used):g}. Pass None in its place."),
+            stacklevel=3)
     return optimizer
 
 
-def _rates(
-    schedule: Callable[[int], float] | None, num_epochs: int,
-    optimizer: torch.optim.Optimizer,
-) -> list[float]:
-    """What each epoch multiplies the learning rate by; empty for nothing."""
-    if schedule is None:
-        return []
-    for group in optimizer.param_groups:
-        # Under torch's own name, which is kept where a training goes on.
-        group.setdefault("initial_lr", group["lr"])
-    last = settings.whole_number("num_epochs", num_epochs)
-    return [
-        settings.above_zero(f"schedule({epoch})", schedule(epoch))
-        for epoch in range(1, last + 1)
-    ]
-
-
 def _settings(
-    model: LanguageModel, train_iter: SeqDataLoader,
-    optimizer: torch.optim.Optimizer, rates: list[float], num_epochs: int,
+    model: LanguageModel, train_iter: SeqDataLoader, optimizer: Optimizer,
+    schedule: Callable[[int], float] | None, num_epochs: int,
     grad_clip: float, max_seconds: float | None,
 ) -> dict[str, Any]:
     """All that a training was asked to do, for its history."""
-    first = optimizer.param_groups[0]
+    first, rates = optimizer.param_groups[0], []
+    if schedule is not None:
+        for group in optimizer.param_groups:
+            # Under torch's own name, which is kept where a training goes on.
+            group.setdefault("initial_lr", group["lr"])
+        rates = [settings.above_zero(f"schedule({epoch})", schedule(epoch))
+                 for epoch in range(1, num_epochs + 1)]
     if max_seconds is not None:
         max_seconds = settings.above_zero(
-            "max_seconds", max_seconds, ", or None for no limit"
-        )
+            "max_seconds", max_seconds, ", or None for no limit")
     return {
-        "num_epochs": settings.whole_number("num_epochs", num_epochs),
+        "num_epochs": num_epochs,
         "epochs_cap": settings.epochs_cap(),
         "max_seconds": None if max_seconds == math.inf else max_seconds,
         "seconds_cap": settings.seconds_cap(),

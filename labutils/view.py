@@ -16,7 +16,6 @@ from typing import Any
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from PIL import Image
 
 from labutils import plots
@@ -51,15 +50,11 @@ def new_view(verbose: bool = True) -> View:
     if kernel is None:
         return Lines()
     plots.set_style()
-    return Live() if _somebody_watches(kernel) else Still()
-
-
-def _somebody_watches(kernel: Any) -> bool:
-    """Programs that run notebooks say that nobody can answer a question."""
     if os.environ.get("CI") or "PYTEST_VERSION" in os.environ:
-        return False
+        return Still()
+    # Programs that run notebooks say that nobody can answer a question.
     content = kernel.get_parent().get("content", {})
-    return bool(content.get("allow_stdin", False))
+    return Live() if content.get("allow_stdin", False) else Still()
 
 
 class Unfailing(View):
@@ -79,22 +74,19 @@ class Unfailing(View):
             show(*what)
         except Exception as error:
             self.view = View()
-            warnings.warn(
-                _("The training goes on, but cannot be shown any more "
-                  f"({type(error).__name__}: {error})."), stacklevel=4,
-            )
+            warnings.warn(_(
+                "The training goes on, but cannot be shown any more "
+                f"({type(error).__name__}: {error})."), stacklevel=4)
 
 
 class Lines(View):
     """About ten lines of text."""
 
     def update(self, history: History) -> None:
-        every = max(1, history.last_epoch // LINES)
         epoch, last = history.num_epochs, history.last_epoch
-        if epoch % every and epoch != last:
-            return
-        say(history.line(), as_it_is=True)
-        say(f"  {history.sample}", as_it_is=True)
+        if epoch % max(1, last // LINES) == 0 or epoch == last:
+            say(history.line(), as_it_is=True)
+            say(f"  {history.sample}", as_it_is=True)
 
 
 class Still(View):
@@ -144,24 +136,19 @@ class Live(View):
 
 
 class Curve:
-    """Perplexity over epochs, drawn quickly.
-
-    Axes, labels and baselines are drawn once and kept as pixels; a frame adds
-    the two curves alone, in milliseconds.
-    """
+    """Perplexity over epochs, drawn in milliseconds: all but the two curves is
+    drawn once and kept as pixels."""
 
     def __init__(self, history: History) -> None:
-        inches = SIZE[0] / DPI, SIZE[1] / DPI
-        self.figure = Figure(inches, dpi=DPI, layout="constrained")
+        self.figure = Figure(
+            (SIZE[0] / DPI, SIZE[1] / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         self.ax = self.figure.add_subplot()
-        self.top = 1.4 * max(_values(history), default=20.0)
-        self.curves = [
-            self.ax.semilogy(
-                [], [], color=plots.COLOURS[0], linestyle=style, label=label
-            )[0]
-            for label, style in (("training", "-"), ("held out", "-."))
-        ]
+        self.top = 1.4 * _largest(history, 20.0)
+        blue = plots.COLOURS[0]
+        self.training, self.held_out = (
+            self.ax.semilogy([], [], style, color=blue, label=label)[0]
+            for label, style in (("training", "-"), ("held out", "-.")))
         plots.label_perplexity(self.ax, "epoch")
         self.ax.set(xlim=(0, history.last_epoch), ylim=(0.95, self.top))
         plots.draw_baselines(self.ax, history.baselines)
@@ -169,7 +156,7 @@ class Curve:
 
     def holds(self, history: History) -> bool:
         """Whether all the values lie within the axes."""
-        return max(_values(history), default=0.0) < self.top
+        return _largest(history, 0.0) < self.top
 
     def frame(self, history: History) -> bytes:
         """A PNG of the training so far."""
@@ -178,11 +165,11 @@ class Curve:
             self.background = self.canvas.copy_from_bbox(self.figure.bbox)
         self.canvas.restore_region(self.background)
         self._set(history)
-        for curve in self.curves:
-            self.ax.draw_artist(curve)
+        self.ax.draw_artist(self.training)
+        self.ax.draw_artist(self.held_out)
         buffer = io.BytesIO()
-        pixels = numpy.asarray(self.canvas.buffer_rgba())
-        imsave(buffer, pixels, format="png", pil_kwargs={"compress_level": 1})
+        picture = Image.fromarray(numpy.asarray(self.canvas.buffer_rgba()))
+        picture.save(buffer, "png", compress_level=1)
         return buffer.getvalue()
 
     def final(self, history: History, status: str) -> bytes:
@@ -194,19 +181,17 @@ class Curve:
         return quantize(buffer.getvalue())
 
     def _set(self, history: History) -> None:
-        training, held_out = self.curves
         epochs = range(1, history.num_epochs + 1)
-        training.set_data(epochs, history.train_perplexity)
-        held_out.set_data(history.held_out_epochs, history.held_out_perplexity)
+        self.training.set_data(epochs, history.train_perplexity)
+        self.held_out.set_data(
+            history.held_out_epochs, history.held_out_perplexity)
 
 
-def _values(history: History) -> list[float]:
-    """Everything that has a place on the vertical axis."""
-    values = [
-        *history.train_perplexity, *history.held_out_perplexity,
-        *history.baselines.values(),
-    ]
-    return [value for value in values if value < float("inf")]
+def _largest(history: History, default: float) -> float:
+    """The highest of the numbers that have a place on the vertical axis."""
+    values = (*history.train_perplexity, *history.held_out_perplexity,
+              *history.baselines.values())
+    return max((x for x in values if x < float("inf")), default=default)
 
 
 def quantize(png: bytes) -> bytes:
@@ -227,8 +212,7 @@ def show_picture(png: bytes, handle: Any = None) -> Any:
     """Display a picture, or replace the handle's; returns the handle."""
     return display_in_place(
         {"image/png": png, "text/plain": "<perplexity by epoch>"},
-        {"image/png": {"width": SIZE[0], "height": SIZE[1]}}, handle,
-    )
+        {"image/png": {"width": SIZE[0], "height": SIZE[1]}}, handle)
 
 
 def display_in_place(data: dict, metadata: dict, handle: Any) -> Any:
