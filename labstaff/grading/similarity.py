@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import combinations
 
 from labkit.course import python
@@ -44,10 +44,8 @@ def pairs(graded: Iterable[Graded], stubs: Mapping[str, str]) -> list[Pair]:
         for exercise, source in one.sources.items():
             prints[exercise][one.student] = fingerprints(
                 source) - fingerprints(stubs.get(exercise, ""))
-    found = [pair for exercise, of_students in prints.items()
-             for pair in _alike(exercise, of_students)]
-    return sorted(
-        found, key=lambda p: (-p.likeness, p.exercise, p.one, p.other))
+    found = [pair for some in prints.items() for pair in _alike(*some)]
+    return sorted(found, key=lambda p: (-p.likeness, *astuple(p)))
 
 
 def _alike(exercise: str, prints: Mapping[str, set[str]]) -> Iterable[Pair]:
@@ -89,10 +87,8 @@ def fingerprints(source: str) -> set[str]:
         words = TOKEN.findall(ast.unparse(nodes[0]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
-    runs = [
-        hashlib.blake2b(" ".join(words[i:i + RUN]).encode("utf-8", "replace"),
-                        digest_size=8).hexdigest()
-        for i in range(len(words) - RUN + 1)
-    ]
-    return {min(runs[i:i + WINDOW])
-            for i in range(max(1, len(runs) - WINDOW + 1)) if runs}
+    runs = [" ".join(words[i:i + RUN]).encode("utf-8", "replace")
+            for i in range(len(words) - RUN + 1)]
+    prints = [hashlib.blake2b(r, digest_size=8).hexdigest() for r in runs]
+    return {min(prints[i:i + WINDOW])
+            for i in range(max(1, len(prints) - WINDOW + 1)) if prints}
