@@ -241,22 +241,22 @@ def walk(args):
         if id(value) in seen:
             return
         seen.add(id(value))
+        parts: collections.abc.Iterable = ()
         if isinstance(value, torch.Tensor):
             tensors.append(value)
         elif isinstance(value, (list, tuple)):
+            parts = value
             if isinstance(value, list):
                 lists.append(value)
-            for item in value:
-                visit(item)
         elif isinstance(value, dict):
-            for item in [*value.values()]:
-                visit(item)
+            parts = [*value.values()]
         elif isinstance(value, nn.Module):
-            for item in [*value.parameters(), *value.buffers()]:
-                visit(item)
+            parts = [*value.parameters(), *value.buffers()]
         elif type(value).__module__.startswith(("labutils", "labkit")):
-            for name in sorted(getattr(value, "__dict__", {})):
-                visit(getattr(value, name))
+            kept = getattr(value, "__dict__", {})
+            parts = [kept[name] for name in sorted(kept)]
+        for part in parts:
+            visit(part)
 
     visit(args)
     return tensors, lists

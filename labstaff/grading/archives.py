@@ -26,6 +26,7 @@ import psutil
 from nbformat import NotebookNode
 
 from labkit.course import NotebookError, parse_notebook
+from labstaff.grading import sandbox
 
 LARGEST = {"notebook": 20 * 2**20, "archive": 200 * 2**20}  # bytes of a file
 MOST_FILES = 5_000  # of one student
@@ -90,15 +91,8 @@ def limited(context: Any, function: Call, *args: Any) -> Any:
 def _bounded(seconds: int, memory: int, function: Call,
              args: Sequence[Any]) -> Any:
     """Call it; the system ends the process that computes for longer."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource  # not on Windows
-
-        held = psutil.Process().memory_info().vms
-        spent = int(sum(os.times()[:2]))
-        for what, most in ((resource.RLIMIT_AS, held + memory),
-                           (resource.RLIMIT_CPU, spent + seconds),
-                           (resource.RLIMIT_CORE, 0)):
-            resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+    sandbox.bound(RLIMIT_AS=psutil.Process().memory_info().vms + memory,
+                  RLIMIT_CPU=int(sum(os.times()[:2])) + seconds, RLIMIT_CORE=0)
     return function(*args)
 
 

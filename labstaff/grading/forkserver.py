@@ -70,6 +70,10 @@ def become_kernel(wanted: dict, sandbox: int, agent: int, judge: int) -> None:
         os.write(judge, str(pid).encode())
         os.waitpid(pid, 0)
         return
+    import tempfile
+
+    from ipykernel import kernelapp
+
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
@@ -77,7 +81,12 @@ def become_kernel(wanted: dict, sandbox: int, agent: int, judge: int) -> None:
     os.dup2(agent, AGENT, inheritable=False)
     os.closerange(AGENT + 1, 2**20)
     give_up_rights(wanted)
-    begin(wanted)
+    os.environ.clear()
+    os.environ |= wanted["environment"]
+    os.chdir(os.environ["HOME"])
+    sys.argv = ["ipykernel_launcher", *wanted["arguments"]]
+    tempfile.tempdir = None
+    kernelapp.launch_new_instance()
 
 
 def give_up_rights(wanted: dict) -> None:
@@ -100,20 +109,6 @@ def give_up_rights(wanted: dict) -> None:
 
         program = Program(len(calls) // 8, calls)
         system("prctl", SECCOMP, 2, ctypes.byref(program), 0, 0)
-
-
-def begin(wanted: dict) -> None:
-    """Be a kernel."""
-    os.environ.clear()
-    os.environ |= wanted["environment"]
-    os.chdir(os.environ["HOME"])
-    sys.argv = ["ipykernel_launcher", *wanted["arguments"]]
-    import tempfile
-
-    from ipykernel import kernelapp
-
-    tempfile.tempdir = None
-    kernelapp.launch_new_instance()
 
 
 def system(call: str, *arguments: object) -> None:

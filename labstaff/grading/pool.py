@@ -30,6 +30,7 @@ from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
 SPARE = 90.0  # seconds beyond a notebook's own limit, to begin and to end
+MEMORY = 3 * 2**30  # bytes of the process that grades
 RETRIES = 5  # of a notebook, on other workers when its own dies
 SCHEDULER = 30  # seconds for the scheduler to answer
 
@@ -248,7 +249,8 @@ def _grade(job: Job, grader: Connection, forks: socket.socket | None) -> None:
 
         from labstaff.grading.notebook import grade
 
-        sandbox.bound_judge()
+        # Whatever a kernel answers.
+        sandbox.bound(RLIMIT_DATA=MEMORY)
         torch.set_num_threads(1)  # the others need the cores
         found: Any = grade(job, forks)
     except Exception as error:

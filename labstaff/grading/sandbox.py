@@ -1,5 +1,6 @@
 """Where a student's kernel runs: what it may see, and how much it may use."""
 
+import contextlib
 import errno
 import os
 import platform
@@ -21,7 +22,6 @@ from labutils import settings
 # Home, temporary files and the course's results, all of them in memory.
 HOME = "/home/student"
 SCRATCH = 256 * 2**20  # bytes of such files
-JUDGE = 3 * 2**30  # bytes of memory
 LARGEST_FILE = 64 * 2**20  # bytes
 FOLDER = "lg"  # how the names of kernels' folders begin
 # As root each sandbox gets a user of its own, who owns nothing.
@@ -122,13 +122,14 @@ def sweep() -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def bound_judge() -> None:
-    """Let what a kernel answers never take the judge more than some memory."""
-    if sys.platform == "linux":
-        import resource
+def bound(**limits: int) -> None:
+    """Limit what this process may use, by the system's names, where it can."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # not on Windows
 
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (JUDGE, most))
+        for name, most in limits.items():
+            kind = getattr(resource, name)
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
 
 
 def command(sockets: Path, text: Path | None) -> list[str]:
