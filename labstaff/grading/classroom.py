@@ -35,15 +35,10 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
     """Grade what is not graded yet, write the reports, return all results.
 
     Args:
-        submissions: folder, or a zip file, of what students handed in.
         out: folder of results; that of an earlier run, which goes on, needs
             the same settings.
-        processes: notebooks at the same time; None: as many as cores.
-        scheduler: address of a Dask scheduler; None: this machine alone.
-        again: students (key, number or name) to grade once more.
-        only: beginnings of the names of notebooks to grade; all for none.
-        deadline: what was saved later is marked as late.
-        roster: file with the class's numbers and names.
+        processes, only: the options --jobs and --notebook; the others have
+            their own names.
         say: shows a line of progress.
 
     Raises:

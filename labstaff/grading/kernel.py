@@ -57,8 +57,6 @@ class StudentKernel:
     which those are too slow: they go through a pipe that it is born with.
 
     Args:
-        notebook: whose cells it will run.
-        limits: that it has.
         text: of the corpus, which it may read.
         slot: a small number, another one for each sandbox of a time.
         forks: `pool.kernel_server`, for a kernel in a sandbox; None: it runs
@@ -81,7 +79,7 @@ class StudentKernel:
         self.user = sandbox.user(slot) if forks else 0
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._ready, self._made = os.pipe()
+        self._ready, self._made = socket.socketpair()
         # Its end of the agent's pipe.
         self._agent = AGENT if forks else self._theirs.fileno()
         self.manager = _Manager(
@@ -109,11 +107,10 @@ class StudentKernel:
         finally:
             self._over.set()
             self.manager.context.destroy(linger=0)
-            for end in (self._ours, self._theirs, self._pipe, self._forks):
+            for end in (self._ours, self._theirs, self._pipe, self._ready,
+                        self._made, self._forks):
                 if end:
                     end.close()
-            for number in (self._ready, self._made):
-                os.close(number)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def begun(self, pid: int, command: list[str]) -> None:

@@ -47,7 +47,6 @@ def write_reports(out: Path, students: Mapping[str, str],
         out: folder of the grading; `graded/` in it holds executed notebooks.
         students: shown name for each key.
         graded: every notebook of every student.
-        course: the notebooks, in order.
         warnings: what the grader should look at first.
     """
     lines = rows(students, graded, course)

@@ -123,11 +123,8 @@ def _lost(job: Job, error: Exception) -> Graded:
 @contextlib.contextmanager
 def workers(processes: int | None,
             scheduler: str | None) -> Iterator[Executor]:
-    """Threads that wait for a job each: this machine's, or a Dask cluster's.
-
-    Args:
-        processes: of this machine at the same time; None: as many as cores.
-        scheduler: address of the cluster's, such as tcp://10.0.0.1:8786.
+    """What waits for a job each: threads for so many processes of this machine
+    (None: as many as cores), or the Dask cluster with that scheduler.
 
     Raises:
         ClusterError: nobody answers there.
