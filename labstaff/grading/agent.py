@@ -70,9 +70,8 @@ class Agent:
         except BaseException as error:
             self.calling = False
             text = json.dumps({"error": describe(error)})
-        finally:
-            self.calling = False
-            torch.set_grad_enabled(recording)
+        self.calling = False
+        torch.set_grad_enabled(recording)
         return text.encode("ascii")
 
     def interrupt(self, *_):
@@ -102,24 +101,21 @@ class Agent:
         """
         function, own = self.find(*target)
         tensors, lists = walk((args, options))
-        sources = [
-            restore(tensor, *was)
-            for tensor, was in zip(tensors, arrived, strict=True)]
+        sources = [restore(*one) for one in zip(tensors, arrived, strict=True)]
         before = [list(some) for some in lists]
         copies = [tensor.detach().clone() for tensor in tensors]
         encoder = Encoder(self, tensors, copies)
         torch.set_grad_enabled(recording)
         result = function(*args, **options)
         leaves = [t for t in [*sources, *own] if t.requires_grad]
-        reply = {
-            "recording": torch.is_grad_enabled(),
-            "grads": numbers_of_all(t.grad for t in tensors),
-            "learns": [t.requires_grad for t in tensors],
-            "lists": [
-                [i, encoder.encode(list(some))] for i, (some, was)
-                in enumerate(zip(lists, before, strict=True))
-                if list(map(id, some)) != list(map(id, was))],
-            **encoder.reply(result)}
+        changed = [
+            [i, encoder.encode(list(now))] for i, (now, was)
+            in enumerate(zip(lists, before, strict=True))
+            if list(map(id, now)) != list(map(id, was))]
+        reply = {"recording": torch.is_grad_enabled(), "lists": changed,
+                 "grads": numbers_of_all(t.grad for t in tensors),
+                 "learns": [t.requires_grad for t in tensors],
+                 **encoder.reply(result)}
         if encoder.roots:
             reply["handle"] = self.keep((encoder.roots, leaves))
         return reply
@@ -207,8 +203,7 @@ class Encoder:
                 for k, v in value.items()]}
         if isinstance(value, type):
             return {"type": "class", "name": value.__name__[:100]}
-        if type(value).__module__ == "numpy" and not getattr(
-                value, "ndim", 1):
+        if type(value).__module__ == "numpy" and not getattr(value, "ndim", 1):
             return float(value)
         if isinstance(value, collections.abc.Iterator):
             kept = (value, self.arguments, self.old)
@@ -229,13 +224,13 @@ class Encoder:
                 "memory": value.data_ptr(), **numbers(value)}
 
     def module(self, value):
-        layers = [[m.nonlinearity, m.hidden_size] for m in value.modules()
-                  if isinstance(m, (nn.RNN, nn.RNNCell))]
-        return {"type": "module", "layers": layers,
-                "training": value.training,
-                "recurrent": isinstance(value, nn.RNNBase),
-                "parameters": [[name, self.tensor(p)]
-                               for name, p in value.named_parameters()]}
+        return {
+            "type": "module", "training": value.training,
+            "recurrent": isinstance(value, nn.RNNBase),
+            "layers": [[m.nonlinearity, m.hidden_size] for m in value.modules()
+                       if isinstance(m, (nn.RNN, nn.RNNCell))],
+            "parameters": [[name, self.tensor(p)]
+                           for name, p in value.named_parameters()]}
 
 
 def walk(args):
@@ -246,33 +241,34 @@ def walk(args):
         if id(value) in seen:
             return
         seen.add(id(value))
+        parts: collections.abc.Iterable = ()
         if isinstance(value, torch.Tensor):
             tensors.append(value)
         elif isinstance(value, (list, tuple)):
+            parts = value
             if isinstance(value, list):
                 lists.append(value)
-            for item in value:
-                visit(item)
         elif isinstance(value, dict):
-            for item in list(value.values()):
-                visit(item)
+            parts = [*value.values()]
         elif isinstance(value, nn.Module):
-            for item in [*value.parameters(), *value.buffers()]:
-                visit(item)
+            parts = [*value.parameters(), *value.buffers()]
         elif type(value).__module__.startswith(("labutils", "labkit")):
-            for name in sorted(getattr(value, "__dict__", {})):
-                visit(getattr(value, name))
+            kept = getattr(value, "__dict__", {})
+            parts = [kept[name] for name in sorted(kept)]
+        for part in parts:
+            visit(part)
 
     visit(args)
     return tensors, lists
 
 
-def restore(tensor, leaf, grad):
+def restore(tensor, arrived):
     """Make a tensor what it is where it came from; where gradients end.
 
     All that arrives is a leaf, which other operations change in place than
     what was computed.
     """
+    leaf, grad = arrived
     if leaf:
         tensor.grad = grad
         return tensor
@@ -287,15 +283,15 @@ def numbers(tensor):
     """What is in a tensor."""
     if tensor.dtype not in DTYPES:
         raise ValueError(f"a tensor of {tensor.dtype}")
-    if tensor.is_meta:  # a check asks for a device, where there are none
-        return {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),
-                "data": None}
-    if tensor.numel() * tensor.element_size() > MOST_BYTES // 2:
-        raise ValueError(LARGE)
-    tensor = tensor.detach().to("cpu").contiguous()
-    raw = tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
-    return {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),
-            "data": base64.b64encode(raw).decode("ascii")}
+    found = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),
+             "data": None}
+    if not tensor.is_meta:  # a check asks for a device, where there are none
+        if tensor.numel() * tensor.element_size() > MOST_BYTES // 2:
+            raise ValueError(LARGE)
+        tensor = tensor.detach().to("cpu").contiguous()
+        raw = tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+        found["data"] = base64.b64encode(raw).decode("ascii")
+    return found
 
 
 def numbers_of_all(tensors):

@@ -26,6 +26,7 @@ import psutil
 from nbformat import NotebookNode
 
 from labkit.course import NotebookError, parse_notebook
+from labstaff.grading import sandbox
 
 LARGEST = {"notebook": 20 * 2**20, "archive": 200 * 2**20}  # bytes of a file
 MOST_FILES = 5_000  # of one student
@@ -73,51 +74,25 @@ class _File:
     problem: str = ""
 
 
-class Limited:
-    """Calls functions in a process of their own, with bounded resources.
+def limited(context: Any, function: Call, *args: Any) -> Any:
+    """Call a function in a process of its own, with bounded resources.
 
     What needs more is refused, and costs nobody else anything.
     """
-
-    def __init__(self, context: Any = None) -> None:
-        self._context = context
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __call__(self, function: Call, *args: Any) -> Any:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, self._context)
-        try:
-            return self._pool.submit(
+    try:
+        with ProcessPoolExecutor(1, context) as pool:
+            return pool.submit(
                 _bounded, SECONDS, MEMORY, function, args).result()
-        except BrokenProcessPool:
-            self.close()
-            raise RefusedError(
-                f"reading it took more than {SECONDS} s or "
-                f"{MEMORY / 2**30:.0f} GB") from None
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+    except BrokenProcessPool:
+        raise RefusedError(f"reading it took more than {SECONDS} s or "
+                           f"{MEMORY / 2**30:.0f} GB") from None
 
 
-@functools.cache
-def _size() -> int:
-    """Bytes of this process before it has read anything."""
-    return psutil.Process().memory_info().vms
-
-
-def _bounded(
-    seconds: int, memory: int, function: Call, args: Sequence[Any]
-) -> Any:
+def _bounded(seconds: int, memory: int, function: Call,
+             args: Sequence[Any]) -> Any:
     """Call it; the system ends the process that computes for longer."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource  # not on Windows
-
-        for what, most in ((resource.RLIMIT_AS, _size() + memory),
-                           (resource.RLIMIT_CORE, 0), (
-                resource.RLIMIT_CPU, int(sum(os.times()[:2])) + seconds)):
-            resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+    sandbox.bound(RLIMIT_AS=psutil.Process().memory_info().vms + memory,
+                  RLIMIT_CPU=int(sum(os.times()[:2])) + seconds, RLIMIT_CORE=0)
     return function(*args)
 
 
@@ -125,26 +100,44 @@ def _bounded(
 
 
 def read(place: Path, inside: str = "") -> list[Found]:
-    """All that is in a folder, an archive or a file, and in archives in them.
-
-    Args:
-        place: on the disk.
-        inside: of an archive of the whole class, one student's file or folder.
-    """
+    """All that is in a folder, an archive or a file, and in archives in them;
+    `inside` an archive of the whole class, one student's file or folder."""
     found: list[Found] = []
-    name = readable(place.name)
+    reader = _Reader()
     try:
-        for one in _Reader().everything(place, inside):
-            found.append(one)
+        for file in _files(place, inside):
+            found += reader.notebooks(file, 0)
     except Exception as error:  # whatever it is, the others are graded
-        found.append(Found(inside or name, refused=_words(error)))
+        found.append(Found(inside or readable(place.name),
+                           refused=_words(error)))
     return found
 
 
 def names(place: Path) -> list[str]:
     """The paths of all the files in an archive."""
     with place.open("rb") as file:
-        return [one.path for one in _members(file, "")]
+        return [one.path for one in _members(file)]
+
+
+def _files(place: Path, inside: str) -> Iterator[_File]:
+    """The files of one student, those in archives not yet among them."""
+    if inside:
+        with place.open("rb") as file:
+            for one in _members(file):
+                if f"{one.path}/".startswith(f"{inside}/"):
+                    yield one
+        return
+    folder = place.is_dir() and not place.is_symlink()
+    for path in sorted(place.rglob("*")) if folder else [place]:
+        info = path.lstat()
+        if stat.S_ISDIR(info.st_mode):
+            continue
+        # A pipe would be waited for.
+        problem = LINK if stat.S_ISLNK(info.st_mode) else (
+            "" if stat.S_ISREG(info.st_mode) else "it is no ordinary file")
+        opened: Any = functools.partial(path.open, "rb")
+        yield _File(readable(path.relative_to(place.parent).as_posix()),
+                    [info.st_mtime], info.st_size, opened, problem)
 
 
 def _words(error: Exception) -> str:
@@ -162,21 +155,7 @@ class _Reader:
     def __init__(self) -> None:
         self.files, self.bytes = MOST_FILES, MOST_BYTES
 
-    def everything(self, place: Path, inside: str) -> Iterator[Found]:
-        if inside:
-            with place.open("rb") as file:
-                for one in _members(file, ""):
-                    if f"{one.path}/".startswith(f"{inside}/"):
-                        yield from self._file(one, 0)
-        elif place.is_symlink() or not place.is_dir():
-            yield from self._file(_on_disk(place, place.name), 0)
-        else:
-            for path in sorted(place.rglob("*")):
-                if path.is_symlink() or not path.is_dir():
-                    shown = path.relative_to(place.parent).as_posix()
-                    yield from self._file(_on_disk(path, shown), 0)
-
-    def _file(self, file: _File, depth: int) -> Iterator[Found]:
+    def notebooks(self, file: _File, depth: int) -> Iterator[Found]:
         """A notebook, or those in an archive and in the archives in it."""
         path = PurePosixPath(file.path)
         # What the student's own folder is called says nothing.
@@ -191,33 +170,21 @@ class _Reader:
                 raise RefusedError(f"more than {MOST_FILES} files, or a zip "
                                    "bomb: the rest is not read")
             if not notebook and not archive:
-                yield Found(file.path, file.times, other=True,
-                            refused=f"no notebook, but a {path.suffix or '?'} "
-                            "file")
+                yield Found(file.path, file.times, other=True, refused="no "
+                            f"notebook, but a {path.suffix or '?'} file")
                 return
             if file.problem:
                 raise RefusedError(file.problem)
             content = self._content(
                 file, LARGEST["notebook" if notebook else "archive"])
-            if archive:
-                if depth == DEEPEST:
-                    raise RefusedError(
-                        "an archive in an archive in an archive")
-                for one in _members(io.BytesIO(content), file.path):
-                    yield from self._file(replace(
-                        one, times=[*file.times, *one.times]), depth + 1)
+            if not archive:
+                yield _parsed(file, content)
                 return
-            read, notes = parse_notebook(content)
-            for cell in read.cells:  # of no use here, and it may be much
-                cell.metadata = NotebookNode(
-                    (name, value) for name, value in cell.metadata.items()
-                    if name == "nbgrader")
-                cell.pop("attachments", None)
-                if cell.cell_type == "code":
-                    cell.outputs = []
-            read.metadata = NotebookNode()
-            digest = hashlib.sha256(content).hexdigest()
-            yield Found(file.path, file.times, "", digest, read, notes)
+            if depth == DEEPEST:
+                raise RefusedError("an archive in an archive in an archive")
+            for one in _members(io.BytesIO(content), f"{file.path}/"):
+                yield from self.notebooks(replace(
+                    one, times=[*file.times, *one.times]), depth + 1)
         except Exception as error:  # archives fail in many ways
             yield Found(file.path, file.times, _words(error))
 
@@ -236,19 +203,25 @@ class _Reader:
             "or too much")
 
 
-def _on_disk(path: Path, shown: str) -> _File:
-    info = path.lstat()
-    # A pipe would be waited for.
-    problem = LINK if stat.S_ISLNK(info.st_mode) else (
-        "" if stat.S_ISREG(info.st_mode) else "it is no ordinary file")
-    return _File(readable(shown), [info.st_mtime], info.st_size,
-                 lambda: path.open("rb"), problem)
+def _parsed(file: _File, content: bytes) -> Found:
+    """A notebook, without what is of no use here and may be much."""
+    read, notes = parse_notebook(content)
+    for cell in read.cells:
+        cell.metadata = NotebookNode(
+            (name, value) for name, value in cell.metadata.items()
+            if name == "nbgrader")
+        cell.pop("attachments", None)
+        if cell.cell_type == "code":
+            cell.outputs = []
+    read.metadata = NotebookNode()
+    digest = hashlib.sha256(content).hexdigest()
+    return Found(file.path, file.times, "", digest, read, notes)
 
 
 # ---- archives
 
 
-def _members(file: IO[bytes], path: str) -> Iterator[_File]:
+def _members(file: IO[bytes], place: str = "") -> Iterator[_File]:
     """The files in an archive, whose kind its first bytes tell."""
     first = file.read(6)
     file.seek(0)
@@ -258,13 +231,12 @@ def _members(file: IO[bytes], path: str) -> Iterator[_File]:
     try:
         kind = {b"7z": _in_7z, b"PK": _in_zip}.get(first[:2], _in_tar)
         for one in kind(file):
-            parts = PurePosixPath(one.path.replace("\\", "/"))
+            path = PurePosixPath(one.path.replace("\\", "/"))
             problem = one.problem
-            if parts.is_absolute() or ".." in parts.parts or (
-                    parts.parts and parts.parts[0][1:2] == ":"):
+            if path.is_absolute() or ".." in path.parts or (
+                    path.parts and path.parts[0][1:2] == ":"):
                 problem = "its path climbs out of the archive"
-            yield _File(f"{path}/{parts}" if path else str(parts), one.times,
-                        one.size, one.open, problem)
+            yield replace(one, path=f"{place}{path}", problem=problem)
     except (RefusedError, MemoryError):
         raise
     except Exception as error:
@@ -290,19 +262,14 @@ def _in_zip(file: IO[bytes]) -> Iterator[_File]:
 def _in_tar(file: IO[bytes]) -> Iterator[_File]:
     with tarfile.open(fileobj=file) as archive:
         for info in archive:
-            if info.isdir():
-                continue
             opened: Any = functools.partial(archive.extractfile, info)
-            yield _File(readable(info.name), [float(info.mtime)], info.size,
-                        opened, "" if info.isfile() else LINK)
+            if not info.isdir():
+                yield _File(readable(info.name), [float(info.mtime)],
+                            info.size, opened, "" if info.isfile() else LINK)
 
 
 def _in_7z(file: IO[bytes]) -> Iterator[_File]:
     import py7zr
-
-    with py7zr.SevenZipFile(file) as archive:
-        problem = "it is encrypted" if archive.needs_password() else ""
-        infos = [one for one in archive.list() if not one.is_directory]
 
     def opened(name: str) -> IO[bytes]:
         file.seek(0)
@@ -312,12 +279,14 @@ def _in_7z(file: IO[bytes]) -> Iterator[_File]:
         factory.products[name].seek(0)
         return io.BytesIO(factory.products[name].read())
 
+    with py7zr.SevenZipFile(file) as archive:
+        problem = "it is encrypted" if archive.needs_password() else ""
+        infos = [one for one in archive.list() if not one.is_directory]
     for one in infos:
         when = one.creationtime.timestamp() if one.creationtime else 0.0
-        yield _File(
-            one.filename, [when], one.uncompressed,
-            functools.partial(opened, one.filename),
-            problem or (LINK if one.is_symlink else ""))
+        yield _File(one.filename, [when], one.uncompressed,
+                    functools.partial(opened, one.filename),
+                    problem or (LINK if one.is_symlink else ""))
 
 
 # ---- names

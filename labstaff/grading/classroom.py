@@ -3,19 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from labkit.course import matching
-from labstaff.grading import pool, sandbox, written
-from labstaff.grading.archives import Limited
+from labstaff.grading import pages, pool, sandbox
+from labstaff.grading.archives import limited
 from labstaff.grading.intake import Submission, find, read_roster
 from labstaff.grading.matching import CourseNotebook, course
-from labstaff.grading.pages import write_reports
 from labstaff.grading.results import Graded, Job, Settings, Status
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
@@ -28,25 +27,18 @@ class GradeError(RuntimeError):
     """The class cannot be graded so; the message says why and what to do."""
 
 
-def grade_class(
-    submissions: Path, out: Path, settings: Settings, *,
-    processes: int | None = None, scheduler: str | None = None,
-    again: Sequence[str] = (), only: Sequence[str] = (),
-    deadline: datetime | None = None, roster: Path | None = None,
-    say: Callable[[str], None] = print,
-) -> list[Graded]:
+def grade_class(submissions: Path, out: Path, settings: Settings, *,
+                processes: int | None = None, scheduler: str | None = None,
+                again: Sequence[str] = (), only: Sequence[str] = (),
+                deadline: datetime | None = None, roster: Path | None = None,
+                say: Callable[[str], None] = print) -> list[Graded]:
     """Grade what is not graded yet, write the reports, return all results.
 
     Args:
-        submissions: folder, or a zip file, of what students handed in.
         out: folder of results; that of an earlier run, which goes on, needs
             the same settings.
-        processes: notebooks at the same time; None: as many as cores.
-        scheduler: address of a Dask scheduler; None: this machine alone.
-        again: students (key, number or name) to grade once more.
-        only: beginnings of the names of notebooks to grade; all for none.
-        deadline: what was saved later is marked as late.
-        roster: file with the class's numbers and names.
+        processes, only: the options --jobs and --notebook; the others have
+            their own names.
         say: shows a line of progress.
 
     Raises:
@@ -70,7 +62,8 @@ def grade_class(
         wanted = {file for name in only for file in matching(
             name, [notebook.stem for notebook in every])}
         notebooks = [n for n in every if not only or n.stem in wanted]
-        students = _find(submissions, every, roster)
+        students = find(submissions, read_roster(roster) if roster else {},
+                        partial(limited, pool.CONTEXT))
         said = [doubt for student in students for doubt in student.doubts]
         _forget(out, students, again)
         # On a cluster, it is the workers that need one.
@@ -88,37 +81,32 @@ def grade_class(
         jobs, others = _jobs(students, notebooks, settings, text)
         graded = [*pool.run(jobs, out, executor, say), *others]
         names = {student.key: student.name for student in students}
-        graded, problems = written.enter(out, names, graded)
+        graded, problems = pages.enter(out, names, graded)
         for line in problems:
             say(f"LOOK: {line}")
-        write_reports(out, names, _told(graded, students, deadline),
-                      notebooks, [*said, *problems])
+        pages.write_reports(out, names, _told(graded, students, deadline),
+                            notebooks, [*said, *problems])
     return graded
 
 
 def _keep_settings(out: Path, settings: Settings) -> None:
     """Results of different settings must not stand in one table."""
-    path, own = out / SETTINGS, asdict(settings)
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if any(p.name not in (LOCK, SETTINGS) for p in out.iterdir()):
+    path, own = out / SETTINGS, json.dumps(asdict(settings), indent=1) + "\n"
+    if not path.exists():
+        if any(p.name != LOCK for p in out.iterdir()):
             raise GradeError(f"{out} is not empty and no folder of an earlier "
-                             "grading. Name a new folder.") from None
-        text = json.dumps(own, indent=1) + "\n"
-        write_atomically(path, text.encode("utf-8"))
-        return
-    except ValueError as error:
-        raise GradeError(f"{path} cannot be read: {error}.") from None
-    if before != own:
+                             "grading. Name a new folder.")
+        write_atomically(path, own.encode("utf-8"))
+    before = path.read_text(encoding="utf-8", errors="replace")
+    if before.split() != own.split():
+        before, own = (" ".join(text.split()) for text in (before, own))
         raise GradeError(f"{out} was begun with other settings ({before}); "
                          f"these are {own}. Take the same ones, or a new "
                          "folder.")
 
 
-def _forget(
-    out: Path, students: list[Submission], again: Sequence[str]
-) -> None:
+def _forget(out: Path, students: list[Submission],
+            again: Sequence[str]) -> None:
     """Remove the results of the students to be graded once more."""
     for wanted in again:
         found = [s for s in students if wanted in (s.key, s.name)
@@ -129,16 +117,6 @@ def _forget(
                 f"--again {wanted}: {len(found) or 'no'} students match; "
                 f"expected one, such as {keys}.")
         shutil.rmtree(out / "graded" / found[0].key, ignore_errors=True)
-
-
-def _find(
-    submissions: Path, notebooks: Sequence[CourseNotebook],
-    roster: Path | None,
-) -> list[Submission]:
-    """Read what was handed in, in a process that can use only so much."""
-    with closing(Limited(pool.CONTEXT)) as reader:
-        return find(submissions, [notebook.stem for notebook in notebooks],
-                    read_roster(roster) if roster else None, call=reader)
 
 
 def _jobs(
@@ -153,21 +131,18 @@ def _jobs(
             if found := student.files.get(notebook.stem):
                 jobs.append(Job(
                     student.key, notebook, found.notebook, found.digest,
-                    settings, text, slot=len(jobs), notes=tuple(found.notes)))
-                continue
-            # Not handed in, or not in a form to be read.
-            refused = student.why_not(notebook.stem)
-            others.append(Graded.without_points(
-                student.key, notebook, Status.NOT_ATTEMPTED,
-                refused or "It was not handed in.", [],
-                "refused" if refused else "missing"))
+                    settings, text, len(jobs), tuple(found.notes)))
+            else:
+                refused = student.why_not(notebook.stem)
+                others.append(Graded.without_points(
+                    student.key, notebook, Status.NOT_ATTEMPTED,
+                    refused or "It was not handed in.",
+                    "refused" if refused else "missing"))
     return jobs, others
 
 
-def _told(
-    graded: Sequence[Graded], students: Sequence[Submission],
-    deadline: datetime | None,
-) -> list[Graded]:
+def _told(graded: Sequence[Graded], students: Sequence[Submission],
+          deadline: datetime | None) -> list[Graded]:
     """The results with what is known of the files by now."""
     own = {student.key: student for student in students}
     found = []
@@ -176,8 +151,8 @@ def _told(
         late, file = "", student.files.get(one.notebook)
         if deadline and file and file.times and (
                 after := file.times[-1] - deadline.timestamp()) > 0:
-            late = f"{after / 86400:.1f} days" if after > 86400 else (
-                f"{after / 3600:.1f} hours")
+            late = (f"{after / 86400:.1f} days" if after > 86400
+                    else f"{after / 3600:.1f} hours")
         found.append(replace(
             one, file=student.chosen.get(one.notebook, ""), late=late,
             notes=[*student.notes, *student.doubts, *one.notes]))

@@ -23,21 +23,21 @@ DUMPABLE, SECCOMP, NO_NEW_RIGHTS, CAPABILITIES = 4, 22, 38, 0x20080522
 
 
 def main() -> None:
-    """Serve whoever sends a connection through the standard input."""
+    """Serve whoever sends a request through the standard input."""
     grader = socket.socket(fileno=0)
     # Where the grader's own caches are; gone before a kernel begins.
     os.environ |= json.loads(grader.recv(LONGEST))
     load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while (asked := socket.recv_fds(grader, 1, 1)) and asked[0]:
-        if os.fork():
-            os.close(asked[1][0])
-            continue
-        try:
-            grader.close()
-            become_kernel(socket.socket(fileno=asked[1][0]))
-        finally:
-            os._exit(0)
+    while (asked := socket.recv_fds(grader, LONGEST, 3)) and asked[0]:
+        if not os.fork():
+            try:
+                grader.close()
+                become_kernel(json.loads(asked[0]), *asked[1])
+            finally:
+                os._exit(0)
+        for descriptor in asked[1]:
+            os.close(descriptor)
 
 
 def load() -> None:
@@ -54,13 +54,8 @@ def load() -> None:
     gc.freeze()  # so that the forks share it
 
 
-def become_kernel(judge: socket.socket) -> None:
-    """Begin the kernel that is asked for, and wait for its end."""
-    request, files, *_ = socket.recv_fds(judge, LONGEST, 2)
-    if not files:
-        return
-    sandbox, agent = files
-    wanted = json.loads(request)
+def become_kernel(wanted: dict, sandbox: int, agent: int, judge: int) -> None:
+    """Begin the kernel that is asked for, say its number, wait for its end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         # Of the namespace of processes, its children alone become a part.
@@ -68,13 +63,17 @@ def become_kernel(judge: socket.socket) -> None:
             0 if os.geteuid() == 0 else USER_NAMESPACE))
         pid = os.fork()
     except OSError as error:
-        judge.send(f"{error}".encode())
+        os.write(judge, f"{error}".encode())
         return
     if pid:
         os.close(agent)
-        judge.send(str(pid).encode())
+        os.write(judge, str(pid).encode())
         os.waitpid(pid, 0)
         return
+    import tempfile
+
+    from ipykernel import kernelapp
+
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
@@ -82,12 +81,17 @@ def become_kernel(judge: socket.socket) -> None:
     os.dup2(agent, AGENT, inheritable=False)
     os.closerange(AGENT + 1, 2**20)
     give_up_rights(wanted)
-    begin(wanted)
+    os.environ.clear()
+    os.environ |= wanted["environment"]
+    os.chdir(os.environ["HOME"])
+    sys.argv = ["ipykernel_launcher", *wanted["arguments"]]
+    tempfile.tempdir = None
+    kernelapp.launch_new_instance()
 
 
 def give_up_rights(wanted: dict) -> None:
     """Set limits, become the user, refuse system calls."""
-    import resource
+    import resource  # not on Windows
 
     for name, value in wanted["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
@@ -107,26 +111,11 @@ def give_up_rights(wanted: dict) -> None:
         system("prctl", SECCOMP, 2, ctypes.byref(program), 0, 0)
 
 
-def begin(wanted: dict) -> None:
-    """Be a kernel."""
-    os.environ.clear()
-    os.environ |= wanted["environment"]
-    os.chdir(os.environ["HOME"])
-    sys.argv = ["ipykernel_launcher", *wanted["arguments"]]
-    import tempfile
-
-    from ipykernel import kernelapp
-
-    tempfile.tempdir = None
-    kernelapp.launch_new_instance()
-
-
 def system(call: str, *arguments: object) -> None:
     """Call the C library's function of that name."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, call)(*(
-            ctypes.c_long(a) if isinstance(a, int) else a
-            for a in arguments)):
+    if getattr(libc, call)(*(ctypes.c_long(a) if isinstance(a, int) else a
+                             for a in arguments)):
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}")
 

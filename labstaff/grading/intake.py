@@ -12,18 +12,9 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nbformat import NotebookNode
-
-from labkit.course import language_of, title
+from labkit.course import LESSONS, language_of, title
 from labstaff.grading import archives
-from labstaff.grading.archives import (
-    ARCHIVE,
-    IGNORED,
-    NOTEBOOK,
-    Call,
-    Found,
-    readable,
-)
+from labstaff.grading.archives import ARCHIVE, NOTEBOOK, Call, Found, readable
 
 MOST_PATHS = 500_000  # of a class
 
@@ -34,49 +25,24 @@ NUMBER = re.compile(
 DATE = re.compile(r"20[0-3]\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$")
 # What follows a name in the files that learning platforms export.
 TAIL = re.compile(
-    r"(?<![a-z])(lab|hw|homework|assign\w*|attempt|submission|report|final|"
-    r"copy|new|last|实验|作业|提交|最终|报告)(?![a-z]).*$",
-    re.IGNORECASE | re.DOTALL)
+    r"(?is)(?<![a-z])(lab|hw|homework|assign\w*|attempt|submission|report|"
+    r"final|copy|new|last|实验|作业|提交|最终|报告)(?![a-z]).*$")
 EDGES = " -_.,;()[]【】—、"
 CHINESE = re.compile(r"[\u3400-\u9fff·]+")
+WORD = re.compile(r"[^\W\d_]+")
 LONGEST = 60  # characters of a key
 
 # ---- which notebook it is
 CELL = re.compile(r"nb(\d\d)-\d\d$")
 SHARED = 3  # of the cells known: so many make a notebook the course's
 SAME = 120  # seconds: what was downloaded together has dates so close
+COURSE = tuple(lesson.stem for lesson in LESSONS)
 
 Tree = dict[str, Any]  # what is below each name: trees again
 
 
 class IntakeError(RuntimeError):
     """There is nothing to grade; the message says what was found."""
-
-
-@dataclass
-class Submission:
-    """What one student has handed in."""
-
-    key: str  # safe as a folder's name, another one for each student
-    name: str  # as it is shown
-    # For each notebook of the course the newest version.
-    files: dict[str, Found] = field(default_factory=dict)
-    # For each of these which file it is and why it counts, in words.
-    chosen: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    # Why a file, or a notebook of the course, was not taken.
-    refused: dict[str, str] = field(default_factory=dict)
-    # What a person should look at before the grading.
-    doubts: list[str] = field(default_factory=list)
-
-    def why_not(self, stem: str) -> str:
-        """Why a notebook is refused; empty where none was handed in."""
-        if stem in self.refused:
-            return self.refused[stem]
-        # It may be in one of these.
-        return "; ".join(f"{path}: {reason}" for path, reason in
-                         sorted(self.refused.items()) if "/" in path
-                         or "." in path)[:500]
 
 
 @dataclass(frozen=True)
@@ -88,9 +54,34 @@ class _Entry:
     inside: str = ""
 
 
+@dataclass
+class Submission:
+    """What one student has handed in."""
+
+    key: str  # safe as a folder's name, another one for each student
+    name: str  # as it is shown
+    entries: list[_Entry]
+    doubts: list[str]  # what a person should look at before the grading
+    # For each notebook of the course the newest version.
+    files: dict[str, Found] = field(default_factory=dict)
+    # For each of these which file it is and why it counts, in words.
+    chosen: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    # Why a file, or a notebook of the course, was not taken.
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def why_not(self, stem: str) -> str:
+        """Why a notebook is refused; empty where none was handed in."""
+        if stem in self.refused:
+            return self.refused[stem]
+        # It may be in one of these.
+        return "; ".join(f"{path}: {reason}" for path, reason in
+                         sorted(self.refused.items()) if "/" in path
+                         or "." in path)[:500]
+
+
 def find(
-    submissions: Path, course: Sequence[str],
-    roster: Mapping[str, str] | None = None, *,
+    submissions: Path, roster: Mapping[str, str] | None = None,
     call: Call = lambda function, *args: function(*args),
 ) -> list[Submission]:
     """Read a folder, or an archive, of submissions, and change nothing in it.
@@ -98,9 +89,8 @@ def find(
     Args:
         submissions: holds a folder, an archive or loose notebooks for each
             student; these may stand in folders of classes.
-        course: the stems of the course's notebooks.
         roster: the class's names by their numbers.
-        call: calls what reads archives, as `archives.Limited` does.
+        call: calls what reads archives, as `archives.limited` does.
 
     Raises:
         IntakeError: it is not there, or empty.
@@ -110,7 +100,7 @@ def find(
             f"There is no {submissions}. Name the folder, or the zip file, "
             "with what the students have handed in.")
     try:
-        paths = (_on_disk(submissions) if submissions.is_dir()
+        paths = (_below(submissions) if submissions.is_dir()
                  else call(archives.names, submissions))
     except Exception as error:  # archives fail in many ways
         raise IntakeError(f"{submissions} is no folder, and no zip file that "
@@ -119,16 +109,16 @@ def find(
     if not entries:
         raise IntakeError(f"{submissions} holds no folder, zip file or "
                           "notebook. Expected one for each student.")
-    students = _students(entries, course, roster or {})
-    for student, own in students:
+    students = _students(entries, roster or {})
+    for student in students:
         found: list[Found] = []
-        for entry in own:
+        for entry in student.entries:
             try:
                 found += call(archives.read, entry.place, entry.inside)
             except Exception as error:  # and the others are graded
                 found.append(Found(entry.name, refused=str(error)))
-        _take(student, found, course)
-    return [student for student, _ in students]
+        _take(student, found)
+    return students
 
 
 def read_roster(path: Path) -> dict[str, str]:
@@ -159,13 +149,12 @@ def read_roster(path: Path) -> dict[str, str]:
 # ---- entries
 
 
-def _on_disk(place: Path) -> list[str]:
+def _below(place: Path) -> list[str]:
     """All the paths below a folder, where links are not followed."""
-    found = [path.relative_to(place).as_posix()
-             for path in islice(place.rglob("*"), MOST_PATHS + 1)]
+    found = [*islice(place.rglob("*"), MOST_PATHS + 1)]
     if len(found) > MOST_PATHS:
         raise IntakeError(f"{place} holds more than {MOST_PATHS} files.")
-    return found
+    return [path.relative_to(place).as_posix() for path in found]
 
 
 def _tree(paths: Iterable[str]) -> Tree:
@@ -173,22 +162,21 @@ def _tree(paths: Iterable[str]) -> Tree:
     for path in paths:
         below = root
         for part in path.split("/"):
-            if not part or part.startswith(".") or part in IGNORED:
+            if not part or part.startswith(".") or part in archives.IGNORED:
                 break
             below = below.setdefault(part, {})
     return root
 
 
-def _entries(
-    place: Path, tree: Tree, call: Call, inside: str = ""
-) -> Iterator[_Entry]:
+def _entries(place: Path, tree: Tree, call: Call,
+             inside: str = "") -> Iterator[_Entry]:
     """Each student's; folders and archives of a class are looked into."""
     alone, on_disk = len(tree) == 1, place.is_dir()
     for name, below in sorted(tree.items()):
         path = place / inside / name if on_disk else place
         shown, members = readable(name), {}
         if on_disk and path.is_file() and ARCHIVE.search(name) and (
-                not _number(shown) or alone):
+                alone or not _number(shown)):
             with contextlib.suppress(Exception):  # refused when it is read
                 members = _tree(call(archives.names, path))
         if _is_class(shown, members, alone):
@@ -209,9 +197,9 @@ def _is_class(name: str, tree: Tree, alone: bool) -> bool:
             _is_class(readable(child), below, inner)
             for child, below in tree.items()):
         return True
-    holders = [child for child, below in tree.items()
-               if (below or ARCHIVE.search(child)) and child.lower() not in (
-                   "notebooks", "data", "results")]
+    parts = "notebooks", "data", "results"
+    holders = [child for child, below in tree.items() if child.lower()
+               not in parts and (below or ARCHIVE.search(child))]
     return alone and not own and (
         bool(numbers) or 1 < len(holders) == len(tree))
 
@@ -227,16 +215,15 @@ def _number(text: str) -> str:
 
 
 def _stem(name: str) -> str:
-    for ending in (NOTEBOOK, ARCHIVE):
-        name = ending.sub("", name)
-    return name
+    """A name without its ending, to be shown."""
+    name = ARCHIVE.sub("", NOTEBOOK.sub("", name))
+    return "".join(c if c.isprintable() else " " for c in name)
 
 
-def _shown(name: str, course: Sequence[str] = ()) -> str:
+def _shown(name: str) -> str:
     """What in a name is neither number nor notebook nor assignment."""
     text = unicodedata.normalize("NFKC", _stem(name))
-    text = "".join(c if c.isprintable() else " " for c in text)
-    for stem in course:
+    for stem in COURSE:
         text = text.replace(stem, "")
     match = re.search(re.escape(_number(text)), text, re.I)
     parts = [text[:match.start()], text[match.end():]] if match else [text]
@@ -244,13 +231,12 @@ def _shown(name: str, course: Sequence[str] = ()) -> str:
     return " ".join(part for part in cut if part)
 
 
-def _student(name: str, course: Sequence[str] = ()) -> tuple[str, str]:
+def _student(name: str) -> tuple[str, str]:
     """Key and shown name, from the name of a folder or file."""
-    rest = _shown(name, course)
-    if number := _number(_stem(name)):
+    rest, whole = _shown(name), _stem(name)
+    if number := _number(whole):
         return number, f"{number} {rest}".strip()
-    clean = "".join(c if c.isprintable() else " " for c in _stem(name))
-    return _key(rest or clean, clean), rest or clean.strip() or "nameless"
+    return _key(rest or whole, whole), rest or whole.strip() or "nameless"
 
 
 def _key(shown: str, name: str) -> str:
@@ -263,47 +249,44 @@ def _key(shown: str, name: str) -> str:
 
 def _differ(one: str, other: str) -> bool:
     """Whether two names are surely not the same person's."""
-    chinese = [{*CHINESE.findall(name)} for name in (one, other)]
+    chinese = [CHINESE.findall(name) for name in (one, other)]
     if any(chinese):  # one may be in Pinyin
         return all(chinese) and not any(
             a in b or b in a for a in chinese[0] for b in chinese[1])
-    words = [{*re.findall(r"[^\W\d_]+", name.casefold())}
-             for name in (one, other)]
-    return all(words) and not words[0] & words[1]
+    words = [WORD.findall(name.casefold()) for name in (one, other)]
+    return all(words) and not {*words[0]} & {*words[1]}
 
 
 def _students(
-    entries: Iterable[_Entry], course: Sequence[str], roster: Mapping[str, str]
-) -> list[tuple[Submission, list[_Entry]]]:
+    entries: Iterable[_Entry], roster: Mapping[str, str]
+) -> list[Submission]:
     """Whose each entry is; those of the roster who have none come, too."""
     groups: dict[str, list[_Entry]] = {number: [] for number in roster}
     doubts: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
-        key, said = _whose(entry.name, course, roster)
+        key, said = _whose(entry.name, roster)
         groups.setdefault(key, []).append(entry)
         doubts[key] += [f"{entry.name}: {doubt}" for doubt in said]
     found = []
     for key, some in sorted(groups.items()):
         known = roster.get(key, "")
-        for own, theirs in _people(known, some, course).items():
+        for own, theirs in _people(known, some).items():
             number, said = key, doubts[key]
             shown = f"{key} {own}" if own else min(
-                (_student(entry.name, course)[1] for entry in theirs),
+                (_student(entry.name)[1] for entry in theirs),
                 key=lambda name: (name == key, len(name), name))
             if own != known:
                 number = _key(f"{key}-{own}", f"{key}-{own}")
                 said = [*said, f"{shown}: another name has the number {key}, "
                         "too: each has a row. If they are one person, say so "
                         "with --roster."]
-            found.append((Submission(number, shown, doubts=said), theirs))
+            found.append(Submission(number, shown, theirs, said))
     return found
 
 
-def _whose(
-    name: str, course: Sequence[str], roster: Mapping[str, str]
-) -> tuple[str, list[str]]:
+def _whose(name: str, roster: Mapping[str, str]) -> tuple[str, list[str]]:
     """A student's key, and what is to be looked at."""
-    key, said = _student(name, course)[0], []
+    key, said = _student(name)[0], []
     others = {*NUMBER.findall(_stem(name))} - {key}
     known = [n.upper() for n in (key, *others) if n.upper() in roster]
     if known:
@@ -322,16 +305,13 @@ def _whose(
     return named, said
 
 
-def _people(
-    known: str, some: list[_Entry], course: Sequence[str]
-) -> dict[str, list[_Entry]]:
+def _people(known: str, some: list[_Entry]) -> dict[str, list[_Entry]]:
     """Those with one number, by name; several where names surely differ."""
     people: dict[str, list[_Entry]] = {known: []}
-    names = [(_shown(entry.name, course), entry) for entry in some]
-    for shown, entry in sorted(names, key=lambda one: (
-            len(one[0]), one[0])):
-        own = next((name for name in people if name
-                    and not _differ(name, shown)), shown)
+    names = [(_shown(entry.name), entry) for entry in some]
+    for shown, entry in sorted(names, key=lambda x: (len(x[0]), x[0])):
+        own = next((name for name in people
+                    if name and not _differ(name, shown)), shown)
         people.setdefault(own, []).append(entry)
     if not known and len(people) == 2:
         return {"": [entry for own in people.values() for entry in own]}
@@ -341,48 +321,43 @@ def _people(
 # ---- notebooks
 
 
-def _take(
-    student: Submission, found: Sequence[Found], course: Sequence[str]
-) -> None:
+def _take(student: Submission, found: Sequence[Found]) -> None:
     """Take the newest version of each notebook."""
-    versions: dict[str, list[Found]] = {}
-    others: list[Found] = []
-    strange: list[tuple[str, str]] = []
+    versions: dict[str, list[Found]] = defaultdict(list)
+    others = [one for one in found if one.other]
+    strange: dict[str, str] = {}
     for one in found:
-        if one.other:
-            others.append(one)
-        elif one.refused:
-            name = _named(one.path, course) or one.path
-            student.refused[name] = one.refused
-        elif stem := _which(one.notebook, one.path, course):
-            versions.setdefault(stem, []).append(one)
+        if one.refused:
+            if not one.other:
+                student.refused[_named(one.path) or one.path] = one.refused
+        elif stem := _which(one):
+            versions[stem].append(one)
         elif not PurePosixPath(one.path).name.startswith("extra_"):
-            strange.append(
-                (one.path, "not recognised as a notebook of the course"))
+            strange[one.path] = "not recognised as a notebook of the course"
     for stem, some in sorted(versions.items()):
-        # `labutils run` writes copies among the results.
-        own = [one for one in some
-               if "results" not in PurePosixPath(one.path).parts]
-        _choose(student, stem, _worked(own or some))
+        _choose(student, stem, _worked(some))
         student.refused.pop(stem, None)
     for one in others:
-        stem = _named(one.path, course)
+        stem = _named(one.path)
         if stem and stem not in versions and not one.path.endswith(
                 (".html", ".pdf", ".png")):
             student.refused.setdefault(stem, f"{one.path}: {one.refused}")
     if not student.files:
-        if not student.refused:
-            student.refused |= dict(strange)
-            student.refused |= {one.path: one.refused for one in others[:5]}
         student.notes.append("No notebook of the course was found.")
-    else:
-        student.notes += [f"{path}: {reason}." for path, reason in strange]
-    student.notes += [f"{path}: {reason}." for path, reason in
-                      sorted(student.refused.items()) if path not in course]
+        if not student.refused:
+            student.refused |= strange | {
+                one.path: one.refused for one in others[:5]}
+        strange = {}
+    told = [*strange.items(), *sorted(student.refused.items())]
+    student.notes += [
+        f"{path}: {why}." for path, why in told if path not in COURSE]
 
 
 def _worked(versions: list[Found]) -> list[Found]:
-    """Without those of the other language, which came along untouched."""
+    """Without copies that `labutils run` has written among the results, and
+    without those of the other language, which came along untouched."""
+    versions = [one for one in versions if "results" not in
+                PurePosixPath(one.path).parts] or versions
     executed = [one for one in versions if any(
         cell.get("execution_count") for cell in one.notebook.cells)]
     languages = {language_of(one.notebook) for one in versions}
@@ -406,8 +381,8 @@ def _choose(student: Submission, stem: str, some: list[Found]) -> None:
         why = "by its name: the dates are equal" if same else "the newest"
         when = f"{datetime.fromtimestamp(newest.times[0]):%Y-%m-%d %H:%M}"
         words += f" ({why} of {len(some)} versions, {when})"
-        student.notes.append(f"{stem}: {len(some)} versions; {path}, "
-                             f"{why}, counts.")
+        student.notes.append(
+            f"{stem}: {len(some)} versions; {path}, {why}, counts.")
         if same:
             student.doubts.append(
                 f"{student.name}, {stem}: {len(some)} versions with the same "
@@ -419,20 +394,20 @@ def _choose(student: Submission, stem: str, some: list[Found]) -> None:
     student.files[stem], student.chosen[stem] = newest, words
 
 
-def _which(book: NotebookNode, path: str, course: Sequence[str]) -> str:
+def _which(file: Found) -> str:
     """The course's notebook that this is, by its cells, name or title."""
-    counts = Counter(match[1] for cell in book.cells
+    counts = Counter(match[1] for cell in file.notebook.cells
                      if (match := CELL.fullmatch(cell.id)))
     for number, count in counts.most_common():
-        for stem in course:
+        for stem in COURSE:
             if count >= SHARED and stem.startswith(number):
                 return stem
-    heading = title(book)
-    return _named(path, course) or next(
-        (s for s in course if heading.startswith(f"{int(s[:2])}. ")), "")
+    heading = title(file.notebook)
+    return _named(file.path) or next(
+        (s for s in COURSE if heading.startswith(f"{int(s[:2])}. ")), "")
 
 
-def _named(path: str, course: Sequence[str]) -> str:
+def _named(path: str) -> str:
     """The course's notebook whose name is in that of a file."""
     name = PurePosixPath(path).name
-    return next((stem for stem in course if stem in name), "")
+    return next((stem for stem in COURSE if stem in name), "")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,9 @@ class KernelLostError(RuntimeError):
     """The kernel is gone; `reason` is one of `notebook.LOST`, or else no
     fault of the notebook's."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    @property
+    def reason(self) -> str:
+        return str(self)
 
 
 class StudentKernel:
@@ -57,51 +57,47 @@ class StudentKernel:
     which those are too slow: they go through a pipe that it is born with.
 
     Args:
-        notebook: whose cells it will run.
-        limits: that it has.
         text: of the corpus, which it may read.
         slot: a small number, another one for each sandbox of a time.
-        forks: a connection of `forks.connect`, for a kernel in a sandbox;
-            None: it runs as the grader, on all files.
+        forks: `pool.kernel_server`, for a kernel in a sandbox; None: it runs
+            as the grader, on all files.
     """
 
-    def __init__(
-        self, notebook: NotebookNode, limits: Limits, text: Path | None,
-        slot: int, forks: socket.socket | None,
-    ) -> None:
+    def __init__(self, notebook: NotebookNode, limits: Limits,
+                 text: Path | None, slot: int,
+                 forks: socket.socket | None) -> None:
         self.limits, self.text, self._forks = limits, text, forks
         self.lost = ""  # why it is gone; empty while it is there
         self.end = time.monotonic() + limits.notebook
         self._due = math.inf  # when the present request has to be over
-        self._shown = 0  # bytes of outputs so far
         self._serving = ""  # Jupyter's request that the agent runs in
         self.folder = sandbox.folder()
         self.folder.chmod(0o711)
         self._ours, self._theirs = socket.socketpair()
         self._pipe = Connection(os.dup(self._ours.fileno()))
         self._killed = memory_kills()
-        self._user = sandbox.user(slot) if forks else 0
+        self.user = sandbox.user(slot) if forks else 0
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._ready, self._made = os.pipe()
-        self._descriptor = self._theirs.fileno()
+        self._ready, self._made = socket.socketpair()
+        # Its end of the agent's pipe.
+        self._agent = AGENT if forks else self._theirs.fileno()
         self.manager = _Manager(
-            self.folder, self._user, sandbox.command(self.folder, text)
-            if forks else sandbox.without(limits, LAUNCHER), self._begun)
+            self, sandbox.command(self.folder, text) if forks
+            else sandbox.without(limits, LAUNCHER))
         self.client: Any = _Client(self, notebook)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["StudentKernel"]:
         """Start it; at the end nothing of it is left."""
+        # What is written past the notebook would be the grader's.
+        ends = ({"stdout": self._made, "pass_fds": []} if self._forks else
+                {"stdout": subprocess.DEVNULL, "pass_fds": [self._agent]})
         try:
-            with self.client.setup_kernel(
-                cleanup_kc=True, cwd=str(self.folder),
-                env=sandbox.environment(self.text),
-                # What is written past the notebook would be the grader's.
-                stdout=self._made if self._forks else subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[] if self._forks else [self._descriptor],
-            ):
+            with self.client.setup_kernel(cleanup_kc=True,
+                                          cwd=str(self.folder),
+                                          env=sandbox.environment(self.text),
+                                          stderr=subprocess.DEVNULL, **ends):
                 try:
                     yield self
                 finally:
@@ -111,14 +107,13 @@ class StudentKernel:
         finally:
             self._over.set()
             self.manager.context.destroy(linger=0)
-            for end in (self._ours, self._theirs, self._pipe, self._forks):
+            for end in (self._ours, self._theirs, self._pipe, self._ready,
+                        self._made, self._forks):
                 if end:
                     end.close()
-            for number in (self._ready, self._made):
-                os.close(number)
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _begun(self, pid: int, command: list[str]) -> None:
+    def begun(self, pid: int, command: list[str]) -> None:
         """Watch the kernel; where a sandbox has begun, first have it begin."""
         self.process = self._first = psutil.Process(pid)
         if self._forks:
@@ -131,17 +126,17 @@ class StudentKernel:
             if _has_ended(self._first):
                 raise RuntimeError("bubblewrap could not make a sandbox")
         inside = os.pidfd_open(self._first.children(True)[-1].pid)
-        request = {
-            "arguments": arguments, "user": self._user,
-            "limits": sandbox.limits(self.limits, True),
-            "calls": sandbox.system_calls().hex(),
-            "environment": sandbox.environment(self.text)}
-        try:
-            socket.send_fds(forks, [json.dumps(request).encode()],
-                            [inside, self._theirs.fileno()])
-        finally:
+        request = {"arguments": arguments, "user": self.user,
+                   "limits": sandbox.limits(self.limits, True),
+                   "calls": sandbox.system_calls().hex(),
+                   "environment": sandbox.environment(self.text)}
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                socket.send_fds(forks, [json.dumps(request).encode()], [
+                    inside, self._theirs.fileno(), theirs.fileno()])
             os.close(inside)
-        answer = forks.recv(1000).decode()
+            answer = ours.recv(1000).decode()
         if not answer.isdigit():
             raise RuntimeError(f"no kernel could begin in a sandbox: {answer}")
         self.process = psutil.Process(int(answer))
@@ -169,8 +164,7 @@ class StudentKernel:
     @contextlib.contextmanager
     def probing(self) -> Iterator[None]:
         """Meanwhile the kernel answers requests, and runs no cell."""
-        self._serving = self._evaluate(start_agent(
-            AGENT if self._forks else self._descriptor))
+        self._serving = self._evaluate(start_agent(self._agent))
         try:
             yield
         finally:
@@ -208,39 +202,29 @@ class StudentKernel:
             raise TimeoutError
         return answer
 
-    def _lose(self, reason: str) -> None:
+    def lose(self, reason: str) -> None:
         """Kill the kernel and remember why."""
         if reason == "kernel died" and memory_kills() != self._killed:
             reason = "killed by the system, which was out of memory"
         self.lost = self.lost or reason
         self._kill()
 
-    def keeps(self, message: dict[str, Any]) -> bool:
-        """Count an output; False from the limit on, when it is not kept."""
-        self._shown += len(json.dumps(
-            message.get("content"), ensure_ascii=False, default=str))
-        if self._shown > self.limits.output:
-            self._lose("output")
-        return not self.lost
-
     def _watch(self) -> None:
         """End the kernel when it uses more than it may."""
         while not self._over.wait(WATCH):
             if reason := self._excess():
-                self._lose(reason)
+                self.lose(reason)
 
     def _excess(self) -> str:
         """Why it has to end; empty where all is well."""
         found = self._processes()
-        held = 0
         written = disk_use(self.folder)
         files: dict[tuple[int, int], int] = {}  # that no folder shows any more
         for process in found:
-            with contextlib.suppress(psutil.Error):
-                held += process.memory_info().rss
             files |= unlinked(process.pid)
+        held = sum(memory(process, "rss") for process in found)
         if held > self.limits.memory:  # most of it may be the same memory
-            held = sum(map(own_memory, found))
+            held = sum(memory(process, "pss") for process in found)
         if _has_ended(self.process):
             return "kernel died"
         if len(found) > self.limits.processes:
@@ -275,7 +259,7 @@ class StudentKernel:
     def _gone(self) -> KernelLostError:
         """Why it is gone; the watcher may be about to say so."""
         time.sleep(2 * WATCH)
-        self._lose("kernel died")
+        self.lose("kernel died")
         return KernelLostError(self.lost)
 
     def _settle(self) -> None:
@@ -287,7 +271,7 @@ class StudentKernel:
             while time.monotonic() < end:
                 if self._has_replied(number, 0.5):
                     return
-        self._lose("timed out")
+        self.lose("timed out")
 
     def _agent_has_ended(self) -> bool:
         if self._serving and self._has_replied(self._serving, 0):
@@ -312,11 +296,10 @@ class StudentKernel:
 class _Manager(AsyncKernelManager):
     """Starts a kernel in the sandbox, and talks to it through files."""
 
-    def __init__(self, folder: Path, user: int, command: list[str],
-                 begun: Callable[[int, list[str]], None]) -> None:
-        super().__init__(transport="ipc", ip=str(folder / "k"),
-                         connection_file=str(folder / "k.json"))
-        self.user, self.command, self.begun = user, command, begun
+    def __init__(self, kernel: StudentKernel, command: list[str]) -> None:
+        super().__init__(transport="ipc", ip=str(kernel.folder / "k"),
+                         connection_file=str(kernel.folder / "k.json"))
+        self.kernel, self.command = kernel, command
         # A larger message ends the connection, and with it the cell.
         self.context = zmq.asyncio.Context()
         self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
@@ -328,11 +311,11 @@ class _Manager(AsyncKernelManager):
             argv=self.command + ARGUMENTS, display_name="Python 3",
             language="python", interrupt_mode="message")
 
-    async def _async_launch_kernel(
-        self, kernel_cmd: list[str], **kwargs: Any
-    ) -> None:
+    async def _async_launch_kernel(self, kernel_cmd: list[str],
+                                   **kwargs: Any) -> None:
         await super()._async_launch_kernel(kernel_cmd, **kwargs)
-        self.begun(self.provisioner.pid, kernel_cmd)  # type: ignore[union-attr]
+        process: Any = self.provisioner
+        self.kernel.begun(process.pid, kernel_cmd)
 
     def client(self, **kwargs: Any) -> Any:
         # One context, so that all its sockets have the same limits.
@@ -340,9 +323,9 @@ class _Manager(AsyncKernelManager):
 
     def write_connection_file(self, **kwargs: Any) -> None:
         super().write_connection_file(**kwargs)
-        if self.user:
-            for path in (self.connection_file, Path(self.ip).parent):
-                os.chown(path, self.user, self.user)
+        if user := self.kernel.user:
+            for path in (self.connection_file, self.kernel.folder):
+                os.chown(path, user, user)
 
 
 class _Client(NotebookClient):
@@ -354,11 +337,16 @@ class _Client(NotebookClient):
             startup_timeout=int(START), allow_errors=True,
             interrupt_on_timeout=False, record_timing=False,
             coalesce_streams=True)
-        self.kernel = kernel
+        self.kernel, self.shown = kernel, 0  # bytes of outputs so far
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        if msg["msg_type"] != "status" and not self.kernel.keeps(msg):
-            return None
+        if msg["msg_type"] != "status":
+            self.shown += len(json.dumps(
+                msg.get("content"), ensure_ascii=False, default=str))
+            if self.shown > self.kernel.limits.output:
+                self.kernel.lose("output")
+            if self.kernel.lost:
+                return None
         return super().process_message(msg, cell, cell_index)
 
 
@@ -375,13 +363,15 @@ def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
     return True
 
 
-def own_memory(process: psutil.Process) -> int:
-    """What a process holds, and its share of what several hold together."""
-    try:
-        full = process.memory_full_info()
-        return int(getattr(full, "pss", full.rss))
-    except psutil.Error:
-        return 0
+def memory(process: psutil.Process, kind: str) -> int:
+    """Bytes that a process holds ("rss"); of what several hold together its
+    share alone ("pss", which takes longer to find out)."""
+    with contextlib.suppress(psutil.Error):
+        if kind == "pss":
+            full = process.memory_full_info()
+            return getattr(full, "pss", full.rss)
+        return process.memory_info().rss
+    return 0
 
 
 def unlinked(pid: int) -> dict[tuple[int, int], int]:

@@ -7,24 +7,17 @@ import symtable
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from nbformat import NotebookNode
 
-from labkit.course import (
-    FOLDERS,
-    NO_ANSWER,
-    grader,
-    notebook_paths,
-    python,
-    read_notebook,
-    title,
-)
+from labkit import course as notebooks
+from labkit.course import grader, python
 from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
 PACKAGES = ("labutils", "labkit", "labstaff")
 # Whoever names one of these can reach any value without naming it.
+STUB = "# (the stub, not run: it is solved above or below)"
 ANY = {"exec", "eval", "globals", "locals", "vars", "get_ipython"}
 
 # ---- the course
@@ -64,52 +57,47 @@ def course() -> list[CourseNotebook]:
         NotebookError: a notebook cannot be read.
     """
     found = []
-    for path in notebook_paths():
+    for path in notebooks.notebook_paths():
         sources = {
-            language: read_notebook(place)
-            for language, folder in FOLDERS.items()
+            language: notebooks.read_notebook(place)
+            for language, folder in notebooks.FOLDERS.items()
             if (place := path.parent / folder / path.name).is_file()}
-        source = sources["en"]
-        exercises(source, path.name)
-        solutions = {grader(cell).get("grade_id"): cell.source
-                     for cell in source.cells}
-        found.append(_asked(path.stem, sources, solutions))
+        exercises(sources["en"], path.name)
+        found.append(_asked(path.stem, sources))
     return found
 
 
-def _asked(
-    stem: str, sources: dict[str, NotebookNode], solutions: dict[Any, str]
-) -> CourseNotebook:
+def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
     """What the student edition of a notebook asks for, in any language."""
     released = student_notebook(sources["en"])
-    named = {meta["grade_id"]: cell for cell in released.cells
+    solutions = {cell.id: cell.source for cell in sources["en"].cells}
+    code = [c.source for c in released.cells if c.cell_type == "code"]
+    named = {meta["grade_id"]: (cell, meta) for cell in released.cells
              if (meta := grader(cell))}
-    others = [c.source for c in released.cells if c.cell_type == "code"]
     found, checks = [], {}
-    for name, cell in named.items():
-        meta = grader(cell)
+    for name, (cell, meta) in named.items():
         if meta["solution"]:
             written = meta["grade"]
-            graded = cell if written else named[f"check_{name}"]
+            graded = meta if written else named[f"check_{name}"][1]
             found.append(Exercise(
-                name, float(grader(graded)["points"]), written, cell.source,
-                "" if written else borrowed(name, solutions[name], others)))
+                name, float(graded["points"]), written, cell.source,
+                "" if written else borrowed(name, solutions[cell.id], code)))
         elif meta["grade"]:
             checks[name] = cell.source
     cells = {cell.id: grader(cell).get("grade_id", cell.id)
              for cell in released.cells}
-    all_ = [*released.cells, *(
-        cell for source in sources.values() for cell in source.cells
-        if cell.cell_type == "markdown" and not grader(cell))]
-    ids: dict[str, set[str]] = {}
-    for cell in all_:
-        ids.setdefault(_plain(cell.source), set()).add(cell.id)
+    texts: dict[str, set[str]] = {}  # by a text the ids of the cells with it
+    for cell in (*released.cells, *(
+            cell for source in sources.values() for cell in source.cells
+            if cell.cell_type == "markdown" and not grader(cell))):
+        texts.setdefault(_plain(cell.source), set()).add(cell.id)
+    for text in ("", *notebooks.NO_ANSWER.values()):
+        texts.pop(text, None)
+    titles = {name: notebooks.title(book) for name, book in sources.items()}
     return CourseNotebook(
-        stem, {name: title(source) for name, source in sources.items()},
-        tuple(found), checks, cells,
-        {text: cells[cell.id] for cell in all_
-         if len(ids[text := _plain(cell.source)]) == 1 and text
-         and text not in NO_ANSWER.values()})
+        stem, titles, tuple(found), checks, cells,
+        {text: cells[min(ids)] for text, ids in texts.items()
+         if len(ids) == 1})
 
 
 # ---- a submission
@@ -146,18 +134,17 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     names = [_name(cell, course) for cell in cells]
     found = Matched(notebook, {}, [])
     for exercise in course.exercises:
+        name = exercise.name
         find = _find_answer if exercise.written else _find_code
         find(exercise, course, names, found)
-        if len(attempts := found.attempts.get(exercise.name, [])) > 1:
-            found.notes.append(
-                f"{exercise.name}: written in cells "
-                f"{', '.join(str(i + 1) for i in attempts)}.")
-        if exercise.name not in found.places:
-            found.notes.append(f"{exercise.name}: "
-                               f"{found.lost[exercise.name]}")
-    found.notes += _put_checks(notebook, names, course)
+        if len(attempts := found.attempts.get(name, [])) > 1:
+            found.notes.append(f"{name}: written in cells "
+                               f"{', '.join(str(i + 1) for i in attempts)}.")
+        if name not in found.places:
+            found.notes.append(f"{name}: {found.lost[name]}")
+    found.notes += _put_checks(cells, names, course)
     expected = list(course.cells.values())
-    order = [expected.index(n) for n in dict.fromkeys(names) if n in expected]
+    order = [expected.index(n) for n in dict.fromkeys(names) if n]
     if order != sorted(order):
         found.notes.append("The course's cells stand in another order; they "
                            "were run in the student's.")
@@ -170,46 +157,40 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     return found
 
 
-def _find_code(
-    exercise: Exercise, course: CourseNotebook, names: list[str],
-    found: Matched,
-) -> None:
+def _find_code(exercise: Exercise, course: CourseNotebook, names: list[str],
+               found: Matched) -> None:
     """The cells in which an exercise is written, and where it is judged."""
     cells, name = found.notebook.cells, exercise.name
     marked = [i for i, own in enumerate(names) if own == name]
     code = [i for i in marked if cells[i].cell_type == "code"]
-    own = [(i, defined(cell.source)) for i, cell in enumerate(cells)
+    own = {i: defined(cell.source) for i, cell in enumerate(cells)
            if cell.cell_type == "code" and names[i] not in course.checks
-           and course.texts.get(_plain(cell.source)) in (None, name)]
+           and course.texts.get(_plain(cell.source)) in (None, name)}
     # A value of that name may be an experiment.
-    written = {i for i, found in own if found.get(name)
-               and _is_written(cells[i], exercise)}
-    defining = [i for i, found in own
-                if name in found and (found[name] or not written)]
+    solved = any(made.get(name) and _is_written(cells[i], exercise)
+                 for i, made in own.items())
+    defining = [i for i, made in own.items()
+                if name in made and (made[name] or not solved)]
     both = sorted({*code, *defining})
     attempts = [i for i in both if _is_written(cells[i], exercise)]
     # A half of a split cell may define nothing; it never counts alone.
-    if set(attempts) & set(defining):
-        counted = [i for i in attempts if i in defining]
-    else:
-        counted = attempts or both
+    counted = [i for i in attempts if i in defining] or attempts or both
     if not counted:
-        text = [i for i in marked if cells[i].cell_type != "code"]
-        found.lost[name] = (
-            f"Its cell, {text[0] + 1}, is a {cells[text[0]].cell_type} cell "
-            "and not code; it was not run." if text
-            else "Its cell is missing.")
-        if text:
-            found.sources[name] = cells[text[0]].source
+        found.lost[name] = "Its cell is missing."
+        if marked:
+            cell = cells[marked[0]]
+            found.lost[name] = (
+                f"Its cell, {marked[0] + 1}, is a {cell.cell_type} cell and "
+                "not code; it was not run.")
+            found.sources[name] = cell.source
         return
     if not code:
         found.notes.append(
             f"{name}: its cell has lost its mark; found by what it defines.")
-    if attempts:
-        for i in {i for i in both if cells[i].source.strip()} - {*attempts}:
+    for i in both if attempts else ():
+        if i not in attempts and cells[i].source.strip():
             # It would take the place of the solution.
-            cells[i].source = \
-                "# (the stub, not run: it is solved above or below)"
+            cells[i].source = STUB
             found.notes.append(f"{name}: cell {i + 1} is an untouched copy of "
                                "the stub and was not run.")
     checks = [i for i, own in enumerate(names) if own == f"check_{name}"]
@@ -218,8 +199,7 @@ def _find_code(
     ends = []
     if above:
         ends = [above[-1] + 1]
-        if any(cell.cell_type == "code"
-               for cell in cells[ends[0]:checks[-1]]):
+        if any(c.cell_type == "code" for c in cells[ends[0]:checks[-1]]):
             ends.append(checks[-1])
     if below:
         # With the helpers below it, up to the course's next cell.
@@ -234,10 +214,8 @@ def _find_code(
         cells[i].source for i in attempts or counted)
 
 
-def _find_answer(
-    exercise: Exercise, course: CourseNotebook, names: list[str],
-    found: Matched,
-) -> None:
+def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
+                 found: Matched) -> None:
     """All that was written where an answer belongs, or else anywhere."""
     cells, name = found.notebook.cells, exercise.name
     order = list(course.cells.values())
@@ -250,9 +228,10 @@ def _find_answer(
     end = next((i for i in range(start + 1, len(cells))
                 if names[i] not in ("", name)), len(cells))
     near = sorted({*marked, *(i for i in own if start <= i < end)})
-    written = [i for i in near if _is_written(cells[i], exercise)]
-    if not written and (elsewhere := [
-            i for i in own if _is_written(cells[i], exercise)]):
+    written, elsewhere = (
+        [i for i in some if _is_written(cells[i], exercise)]
+        for some in (near, own))
+    if elsewhere and not written:
         written = elsewhere
         found.notes.append(
             f"{name}: nothing stands at its place; all the student's own "
@@ -266,8 +245,13 @@ def _find_answer(
 
 
 def _is_written(cell: NotebookNode, exercise: Exercise) -> bool:
-    source = cell.source.strip()
-    return bool(source) and not _same(source, exercise.stub)
+    """Whether there is more in it than the stub, however that is laid out."""
+    if _plain(cell.source) in ("", _plain(exercise.stub)):
+        return False
+    one, other = _tree(cell.source), _tree(exercise.stub)
+    with contextlib.suppress(RecursionError):  # of very long expressions
+        return not one.body or ast.dump(one) != ast.dump(other)
+    return True
 
 
 def _name(cell: NotebookNode, course: CourseNotebook) -> str:
@@ -281,16 +265,6 @@ def _name(cell: NotebookNode, course: CourseNotebook) -> str:
 
 def _plain(source: str) -> str:
     return " ".join(source.split())
-
-
-def _same(source: str, stub: str) -> bool:
-    """Whether there is nothing in it but the stub, however it is laid out."""
-    if _plain(source) == _plain(stub):
-        return True
-    one, other = _tree(source), _tree(stub)
-    with contextlib.suppress(RecursionError):  # of very long expressions
-        return bool(one.body) and ast.dump(one) == ast.dump(other)
-    return False
 
 
 @lru_cache(1000)
@@ -382,42 +356,34 @@ def _names(source: str) -> tuple[set[str], set[str], set[str]]:
 
 
 def borrowed(name: str, source: str, others: Iterable[str]) -> str:
-    """The part of the package that a solution is made of; empty for none.
-
-    Args:
-        name: of the exercise.
-        source: of its cells.
-        others: sources of the student's other cells, where it may be imported.
-    """
-    packages: set[str] = set()
+    """The part of the package that a solution is made of; empty for none. In
+    `others`, the sources of the student's cells, it may be imported."""
+    taken: set[str] = set()  # names of packages, and of what is in them
     for node in (n for text in (*others, source)
                  for n in ast.walk(_tree(text))):
-        if not isinstance(node, (ast.Import, ast.ImportFrom)):
-            continue
-        origin = getattr(node, "module", None)
-        for alias in node.names:
-            if (origin or alias.name).split(".")[0] in PACKAGES:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            origin = getattr(node, "module", None)
+            for alias in node.names:
                 own = alias.asname or alias.name
-                if origin and own == name:
-                    return f"{origin}.{alias.name}"
-                packages.add(own.split(".")[0])
+                if (origin or alias.name).split(".")[0] in PACKAGES:
+                    if origin and own == name:
+                        return f"{origin}.{alias.name}"
+                    taken.add(own.split(".")[0])
     for node in ast.walk(_tree(source)):
         root = node
         while isinstance(root, ast.Attribute):
             root = root.value
-        if isinstance(root, ast.Name) and root.id in packages and (
-                isinstance(node, ast.Attribute) or name.lower()
-                in root.id.lower()):
+        if isinstance(root, ast.Name) and root.id in taken and (
+                root is not node or name.lower() in root.id.lower()):
             return ast.unparse(node)
     return ""
 
 
-def _put_checks(
-    notebook: NotebookNode, names: list[str], course: CourseNotebook
-) -> list[str]:
+def _put_checks(cells: list[NotebookNode], names: list[str],
+                course: CourseNotebook) -> list[str]:
     """Put the official checks in the place of the student's copies."""
     changed = []
-    for cell, name in zip(notebook.cells, names, strict=True):
+    for cell, name in zip(cells, names, strict=True):
         if source := course.checks.get(name):
             if (cell.cell_type, cell.source) != ("code", source):
                 changed.append(name)

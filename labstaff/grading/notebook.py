@@ -9,22 +9,16 @@ from socket import socket
 import nbformat
 
 from labkit.course import language_of
-from labstaff.grading import sandbox
+from labstaff.grading import matching, sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
-from labstaff.grading.matching import (
-    Exercise,
-    Matched,
-    borrowed,
-    match,
-    to_run,
-)
+from labstaff.grading.matching import Exercise, Matched
 from labstaff.grading.remote import judge
 from labstaff.grading.results import Graded, Job, Status, Verdict
 
 # What a lost kernel is to the exercises that were not judged before.
 LOST = {
-    "timed out": (Status.TIMED_OUT, "a cell ran too long and could not be "
-                  "stopped"),
+    "timed out": (
+        Status.TIMED_OUT, "a cell ran too long and could not be stopped"),
     "out of memory": (Status.OUT_OF_MEMORY, "more memory than allowed"),
     "processes": (Status.KERNEL_DIED, "more processes than allowed"),
     "output": (Status.KERNEL_DIED, "more output than allowed"),
@@ -41,30 +35,26 @@ def grade(job: Job, forks: socket | None) -> tuple[Graded, bytes]:
         raise RuntimeError("there is nothing to make a kernel in a sandbox")
     begin = time.monotonic()
     os.environ["LABUTILS_EPOCHS"] = str(job.settings.epochs)
-    found = match(job.notebook, job.course)
+    found = matching.match(job.notebook, job.course)
     verdicts, notes = _run(job, found, forks)
-    code, words = ({
-        x.name: found.sources[x.name] for x in job.course.exercises
-        if x.written is written and x.name in found.sources
-    } for written in (False, True))
-    sources = [c.source for c in found.notebook.cells if c.cell_type == "code"]
+    cells = [c.source for c in found.notebook.cells if c.cell_type == "code"]
     for x in job.course.exercises:
-        if verdicts[x.name].points and (
-                taken := borrowed(x.name, code[x.name], sources)) != x.borrows:
+        written = found.sources.get(x.name, "")
+        taken = matching.borrowed(x.name, written, cells)
+        if verdicts[x.name].points and taken != x.borrows:
             notes.append(f"{x.name}: LOOK AT IT, it is made of {taken}, which "
                          "the course's package holds.")
     graded = Graded(
         job.student, job.course.stem, job.digest, "graded",
         [verdicts[x.name] for x in job.course.exercises],
         [*job.notes, *found.notes, *notes], time.monotonic() - begin,
-        sandbox.describe(job.settings.sandbox), code, words,
+        sandbox.describe(job.settings.sandbox), found.sources,
         language_of(job.notebook))
     return graded, nbformat.writes(found.notebook).encode("utf-8", "replace")
 
 
-def _run(
-    job: Job, found: Matched, forks: socket | None
-) -> tuple[dict[str, Verdict], list[str]]:
+def _run(job: Job, found: Matched,
+         forks: socket | None) -> tuple[dict[str, Verdict], list[str]]:
     """Execute cell by cell; an exercise is judged when its check is due.
 
     What stands below the last of them can change no verdict, and is not run;
@@ -84,23 +74,19 @@ def _run(
         found.notebook, job.settings.limits, job.text, job.slot, forks)
     try:
         with kernel.running():
-            needed = to_run(found, job.course, max(due))
+            needed = matching.to_run(found, job.course, max(due))
             for index in range(max(due) + 1):
                 for exercise in due.get(index, ()):
                     before = verdicts.get(exercise.name)
                     if before is None or not before.points:
                         verdicts[exercise.name] = _judged(
                             job, kernel, exercise, found, index, late)
-                if index == max(due):
-                    break
-                cell = found.notebook.cells[index]
-                if cell.cell_type != "code" or index not in needed:
-                    continue
-                try:
-                    kernel.run(cell, index)
-                except TimeoutError as error:
-                    notes.append(f"Cell {index + 1}: {error}.")
-                    late.add(index)
+                if index in needed:
+                    try:
+                        kernel.run(found.notebook.cells[index], index)
+                    except TimeoutError as error:
+                        notes.append(f"Cell {index + 1}: {error}.")
+                        late.add(index)
     except KernelLostError as lost:
         if lost.reason not in LOST:  # the machine's fault
             raise
@@ -116,25 +102,22 @@ def _before(job: Job, found: Matched) -> dict[str, Verdict]:
     """Verdicts that need no run: written answers, and what is missing."""
     verdicts = {}
     for exercise in job.course.exercises:
+        attempts = found.attempts.get(exercise.name, [])
         if exercise.name not in found.places:
             end = Status.NOT_ATTEMPTED, found.lost[exercise.name]
-        elif not found.attempts[exercise.name]:
+        elif not attempts:
             end = Status.NOT_ATTEMPTED, "Nothing was written."
         elif exercise.written:
             end = Status.WRITTEN, "An answer in words, to be read."
         else:
             continue
-        cells = [i + 1 for i in found.attempts.get(exercise.name, [])]
-        verdicts[exercise.name] = replace(
-            Verdict.without_points(exercise, *end),
-            cell=", ".join(f"cell {i}" for i in cells))
+        verdicts[exercise.name] = Verdict.without_points(
+            exercise, *end, cell=", ".join(f"cell {i + 1}" for i in attempts))
     return verdicts
 
 
-def _judged(
-    job: Job, kernel: StudentKernel, exercise: Exercise, found: Matched,
-    index: int, late: set[int],
-) -> Verdict:
+def _judged(job: Job, kernel: StudentKernel, exercise: Exercise,
+            found: Matched, index: int, late: set[int]) -> Verdict:
     """The verdict on what the cells above have left for an exercise."""
     counted = max(i for i in found.attempts[exercise.name] if i < index)
     place = f"cell {counted + 1}"
@@ -143,18 +126,20 @@ def _judged(
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4])
     with kernel.probing():
         verdict = judge(exercise.name, kernel.request, seed, exercise.points)
-    if not verdict.points:  # its own end may say why
-        if counted in late:
-            verdict = Verdict.without_points(
-                exercise, Status.TIMED_OUT, "Its cell was stopped after "
-                f"{job.settings.limits.cell:.0f} s.")
-        for error in found.notebook.cells[counted].outputs:
-            if error.output_type == "error" and counted not in late:
-                name = error.get("ename")
-                verdict = Verdict.without_points(
-                    exercise, Status.OUT_OF_MEMORY if name == "MemoryError"
-                    else Status.ERROR, "Its cell ends with an error.",
-                    f"{name}: {error.get('evalue')}"[:500], place)
+    ends = [output for output in found.notebook.cells[counted].outputs
+            if output.output_type == "error"]
+    if verdict.points:
+        pass
+    elif counted in late:  # its cell's own end says why
+        verdict = Verdict.without_points(
+            exercise, Status.TIMED_OUT, "Its cell was stopped after "
+            f"{job.settings.limits.cell:.0f} s.")
+    elif ends:
+        name = ends[-1].get("ename")
+        verdict = Verdict.without_points(
+            exercise, Status.OUT_OF_MEMORY if name == "MemoryError"
+            else Status.ERROR, "Its cell ends with an error.",
+            got=f"{name}: {ends[-1].get('evalue')}"[:500], where=place)
     if verdict.where.startswith("line"):
         verdict = replace(verdict, where=f"{place}, {verdict.where}")
     return replace(verdict, cell=words)

@@ -1,4 +1,5 @@
-"""What a grading leaves to read: a table, and pages for students and graders.
+"""What a grading leaves to read: a table, and pages for students and graders;
+and the points for answers in words, which a person enters.
 
 Nothing of what students have handed in is run or loaded by the pages: text is
 escaped, of outputs only text and PNG images are kept, and the pages forbid
@@ -6,11 +7,12 @@ everything else (Content-Security-Policy).
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ import jinja2
 
 from labkit.course import NotebookError, grader, read_notebook
 from labkit.pages import Shown, short, shown
-from labstaff.grading.matching import CourseNotebook
-from labstaff.grading.results import Graded, Status
+from labstaff.grading.archives import decoded
+from labstaff.grading.matching import CourseNotebook, Exercise
+from labstaff.grading.results import Graded, Status, Verdict
 from labstaff.grading.similarity import pairs
 from labutils.files import language, translated, write_atomically
 
@@ -28,48 +31,51 @@ from labutils.files import language, translated, write_atomically
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # What the machine has ended is nothing that a student has got wrong.
 LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
-SLOWEST = 10
-GROUPS = 10  # of totals
 TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
 LONGEST = 2000  # characters of what is looked up in the catalogue
+WRITTEN = "written.csv"
+COLUMNS = ("answer", "student", "possible", "points", "comment")
+Row = dict[str, Any]  # a student's line
 
 
-def write_reports(
-    out: Path, students: Mapping[str, str], graded: Sequence[Graded],
-    course: Sequence[CourseNotebook], warnings: Sequence[str] = (),
-) -> None:
+def write_reports(out: Path, students: Mapping[str, str],
+                  graded: Sequence[Graded], course: Sequence[CourseNotebook],
+                  warnings: Sequence[str] = ()) -> None:
     """Write the table and all the pages, from the results alone.
 
     Args:
         out: folder of the grading; `graded/` in it holds executed notebooks.
         students: shown name for each key.
         graded: every notebook of every student.
-        course: the notebooks, in order.
         warnings: what the grader should look at first.
     """
     lines = rows(students, graded, course)
-    _write(out / "grades.csv", as_csv(lines, course))
-    _write(out / "grades.json", as_json(lines))
     titles = {notebook.stem: notebook.titles for notebook in course}
+    pages = {"grades.csv": as_csv(lines, course),
+             "grades.json": as_json(lines),
+             "index.html": _index(lines, course, students, warnings)}
     for one in graded:
-        executed = out / "graded" / one.student / f"{one.notebook}.ipynb"
         # In the notebook's language, or that of the student's others.
         own = [g.language for g in graded if g.student == one.student]
         spoken = one.language or next(filter(None, own), language())
-        page = _template("feedback.html", spoken).render(
-            graded=one, name=students[one.student],
-            title=titles[one.notebook].get(
-                spoken, titles[one.notebook]["en"]),
-            outputs=_outputs(executed))
-        _write(out / "feedback" / one.student / f"{one.notebook}.html", page)
-    _write(out / "index.html", _index(
-        lines, course, students, warnings))
+        named = titles[one.notebook]
+        file = f"{one.student}/{one.notebook}"
+        pages[f"feedback/{file}.html"] = _template(
+            "feedback.html", spoken).render(
+                graded=one, name=students[one.student],
+                title=named.get(spoken, named["en"]),
+                outputs=_outputs(out / "graded" / f"{file}.ipynb"))
+    for name, text in pages.items():
+        _write(out / name, text)
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, text.encode("utf-8", "replace"))
 
 
 @cache
 def _template(name: str, spoken: str) -> jinja2.Template:
-    """A template that speaks a language; its own texts are in the catalogue
-    too."""
+    """A template that speaks a language, by the catalogue of messages."""
     def said(text: str) -> str:
         return translated(text, spoken) if len(text) < LONGEST else text
 
@@ -85,31 +91,11 @@ def _template(name: str, spoken: str) -> jinja2.Template:
     return made.get_template(name)
 
 
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, text.encode("utf-8", "replace"))
-
-
 # ---- the table
 
 
-@dataclass(frozen=True)
-class Row:
-    """A student's line."""
-
-    key: str
-    name: str
-    # For each exercise; None for an answer that is to be read.
-    points: dict[str, float | None]
-    total: float
-    possible: float
-    state: str  # "complete", or what is not, in words
-    notebooks: list[Graded]  # in the course's order
-
-
-def rows(
-    students: Mapping[str, str], graded: Sequence[Graded],
-    course: Sequence[CourseNotebook],
-) -> list[Row]:
+def rows(students: Mapping[str, str], graded: Sequence[Graded],
+         course: Sequence[CourseNotebook]) -> list[Row]:
     """The lines, in the order of the students' keys; see `write_reports`."""
     found = {(g.student, g.notebook): g for g in graded}
     possible = {x.name: x.points for n in course for x in n.exercises}
@@ -118,21 +104,24 @@ def rows(
         own = [found[key, n.stem] for n in course]
         earned = {v.exercise: v.points for g in own for v in g.verdicts
                   if v.status is not Status.WRITTEN}
-        lines.append(Row(
-            key, name, {name: earned.get(name) for name in possible},
-            sum(g.points for g in own), sum(possible.values()), _state(own),
-            own))
+        lines.append({
+            "key": key, "name": name,
+            # None for an answer that is to be read.
+            "points": {name: earned.get(name) for name in possible},
+            "total": sum(g.points for g in own),
+            "possible": sum(possible.values()), "state": _state(own),
+            "notebooks": own})
     return lines
 
 
-def _state(graded: Iterable[Graded]) -> str:
+def _state(graded: Sequence[Graded]) -> str:
     """What a grader has to know about a student's line."""
-    graded = [*graded]
-    said = {state: [g.notebook[:2] for g in graded if g.state == state]
-            for state in ("missing", "refused", "interrupted")}
-    for end in LOST:
-        said[end] = [g.notebook[:2] for g in graded
-                     if any(v.status is end for v in g.verdicts)]
+    said: dict[str, list[str]] = {
+        state: [] for state in ("missing", "refused", "interrupted", *LOST)}
+    for one in graded:
+        for state in {one.state, *(v.status for v in one.verdicts)}:
+            if state in said:
+                said[state].append(one.notebook[:2])
     said["late"] = [f"{g.notebook[:2]} ({g.late})" for g in graded if g.late]
     words = [f"{state}: {', '.join(some)}"
              for state, some in said.items() if some]
@@ -144,21 +133,24 @@ def _state(graded: Iterable[Graded]) -> str:
 
 def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
     """The table for a spreadsheet: with a mark of UTF-8, CRLF, no formulas."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow([
+    table: list[list[Any]] = [[
         "key", "name",
         *(f"{n.stem[:2]} {x.name}" for n in course for x in n.exercises),
-        "total", "possible", "state", "files",
-    ])
+        "total", "possible", "state", "files"]]
     for line in lines:
-        writer.writerow([
-            harmless(line.key), harmless(line.name),
-            *("" if p is None else f"{p:g}" for p in line.points.values()),
-            f"{line.total:g}", f"{line.possible:g}", line.state,
-            harmless("; ".join(f"{g.notebook[:2]}: {g.file}"
-                               for g in line.notebooks if g.file)),
-        ])
+        files = [f"{g.notebook[:2]}: {g.file}" for g in line["notebooks"]
+                 if g.file]
+        table.append([
+            line["key"], line["name"], *line["points"].values(), line["total"],
+            line["possible"], line["state"], "; ".join(files)])
+    return _spreadsheet(table)
+
+
+def _spreadsheet(table: Iterable[Iterable[Any]]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows(
+        ["" if cell is None else harmless(cell) if isinstance(cell, str)
+         else f"{cell:g}" for cell in row] for row in table)
     return "\ufeff" + buffer.getvalue()
 
 
@@ -169,12 +161,11 @@ def harmless(text: str) -> str:
 
 def as_json(lines: Sequence[Row]) -> str:
     """The same, and every verdict."""
-    def kept(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-        left_out = ("sources", "student", "seconds")
-        return {name: v for name, v in fields if name not in left_out}
+    def kept(one: Graded) -> dict[str, Any]:
+        return {name: value for name, value in asdict(one).items()
+                if name not in ("student", "seconds")}
 
-    content = [asdict(line, dict_factory=kept) for line in lines]
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(lines, ensure_ascii=False, indent=1, default=kept) + "\n"
 
 
 # ---- the pages
@@ -195,58 +186,97 @@ def _outputs(executed: Path) -> dict[str, list[Shown]]:
     return found
 
 
-def _index(
-    lines: Sequence[Row], course: Sequence[CourseNotebook],
-    students: Mapping[str, str], warnings: Sequence[str],
-) -> str:
+def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
+           students: Mapping[str, str], warnings: Sequence[str]) -> str:
     """The grader's page."""
-    graded = [g for line in lines for g in line.notebooks]
+    graded = [g for line in lines for g in line["notebooks"]]
     run = [g for g in graded if g.state == "graded"]
-    slowest = enumerate(sorted(run, key=lambda g: -g.seconds))
-    stubs = {x.name: x.stub for n in course for x in n.exercises}
+    exercises = [(n.stem, x) for n in course for x in n.exercises]
+    answers = [(v.exercise, students[g.student], g) for g in run
+               for v in g.verdicts if v.status is Status.WRITTEN]
     return _template("index.html", language()).render(
         course=course, rows=lines, names=students, warnings=warnings,
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
-        exercises=_exercises(graded, course),
-        distribution=_distribution(lines),
-        slow=[g for rank, g in slowest if rank < SLOWEST
-              or any("ended early" in note for note in g.notes)],
+        exercises=[_exercise(x, graded) for _, x in exercises],
         notes=sorted({
             (students[g.student], note) for g in graded for note in g.notes}),
-        where={x.name: n.stem for n in course for x in n.exercises},
-        pairs=pairs(run, stubs),
-        answers=sorted((
-            (v.exercise, students[g.student], g) for g in run
-            for v in g.verdicts if v.status is Status.WRITTEN
-        ), key=lambda found: found[:2]),
-    )
+        where={x.name: stem for stem, x in exercises},
+        pairs=pairs(run, {x.name: x.stub for _, x in exercises}),
+        answers=sorted(answers, key=lambda found: found[:2]))
 
 
-def _exercises(
-    graded: Sequence[Graded], course: Sequence[CourseNotebook]
-) -> list[dict[str, Any]]:
-    """How the class did in each exercise."""
-    found = []
-    for exercise in (x for n in course for x in n.exercises):
-        all_ = [v for g in graded for v in g.verdicts
-                if v.exercise == exercise.name]
-        ends = Counter(v.status for v in all_)
-        likely = Counter(v.likely for v in all_ if v.likely)
-        passed = ends.pop(Status.PASSED, 0)
-        found.append({
-            "name": exercise.name, "possible": exercise.points,
-            "passed": passed, "all": len(all_),
+def _exercise(exercise: Exercise, graded: Sequence[Graded]) -> dict[str, Any]:
+    """How the class did in an exercise."""
+    every = [v for g in graded for v in g.verdicts
+             if v.exercise == exercise.name]
+    ends = Counter(v.status for v in every)
+    likely = Counter(v.likely for v in every if v.likely)
+    return {"name": exercise.name, "possible": exercise.points,
+            "passed": ends.pop(Status.PASSED, 0), "all": len(every),
             "others": sorted(ends.items()),
-            "slip": max(sorted(likely), key=likely.__getitem__, default=""),
-        })
-    return found
+            "slip": max(sorted(likely), key=likely.__getitem__, default="")}
 
 
-def _distribution(lines: Sequence[Row]) -> list[tuple[str, int]]:
-    """How many students have how many points."""
-    possible = max((line.possible for line in lines), default=0) or 1
-    counts = Counter(
-        min(GROUPS - 1, int(GROUPS * line.total / possible)) for line in lines)
-    ends = [f"{possible * k / GROUPS:g}" for k in range(GROUPS + 1)]
-    return [(f"{ends[k]} to {ends[k + 1]}", counts[k]) for k in range(GROUPS)]
+# ---- points for answers in words
+
+
+def enter(out: Path, names: Mapping[str, str],
+          graded: Sequence[Graded]) -> tuple[list[Graded], list[str]]:
+    """Take the points that were entered, and list what is still to be read.
+
+    A line belongs to one text: who hands in another answer gets a new line,
+    and no line is ever dropped. What cannot be used comes along, in words.
+    """
+    path, problems = out / WRITTEN, []
+    lines = _lines(path)
+    found = []
+    for one in graded:
+        verdicts = []
+        for verdict in one.verdicts:
+            if verdict.status is Status.WRITTEN:
+                text = one.sources.get(verdict.exercise, "")
+                mark = hashlib.sha256(text.encode("utf-8", "replace"))
+                answer = (f"{one.student}/{verdict.exercise}/"
+                          f"{mark.hexdigest()[:6]}")
+                line = lines.setdefault(answer, dict.fromkeys(COLUMNS, ""))
+                line.update(answer=answer, possible=f"{verdict.possible:g}",
+                            student=harmless(names[one.student]))
+                try:
+                    verdict = _read(verdict, line)
+                except ValueError as error:
+                    problems.append(f"{path.name}, {answer}: {error}")
+            verdicts.append(verdict)
+        found.append(replace(one, verdicts=verdicts))
+    if lines:
+        _write(path, _spreadsheet([COLUMNS, *(
+            lines[answer].values() for answer in sorted(lines))]))
+    return found, problems
+
+
+def _lines(path: Path) -> dict[str, dict[str, str]]:
+    """The lines of a file that a spreadsheet may have written, in GBK too."""
+    try:
+        text = decoded(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    mark = max(",;\t", key=text.partition("\n")[0].count)
+    return {
+        line["answer"]: {name: line.get(name) or "" for name in COLUMNS}
+        for line in csv.DictReader(io.StringIO(text), delimiter=mark)
+        if line.get("answer")}
+
+
+def _read(verdict: Verdict, line: dict[str, str]) -> Verdict:
+    entered = line["points"].strip(" '").replace(",", ".")
+    if not entered:
+        return verdict
+    try:
+        points = float(entered)
+    except ValueError:
+        points = -1.0
+    if not 0 <= points <= verdict.possible:
+        raise ValueError(f"{entered!r} are no points from 0 to "
+                         f"{verdict.possible:g}.")
+    return replace(verdict, status=Status.READ, points=points,
+                   reason=line["comment"].lstrip("'") or "Read by a person.")

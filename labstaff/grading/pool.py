@@ -2,9 +2,8 @@
 
 A job runs in a process of its own, on this machine or on a worker of a Dask
 cluster, and its kernel in another. Both are forked from servers that have
-imported all that they need: no notebook waits for that, and none shares a
-process with another. This process, which reads what students have written,
-imports none of it.
+imported all that they need. This process, which reads what students have
+written, imports none of it.
 """
 
 import contextlib
@@ -21,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +30,14 @@ from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
 SPARE = 90.0  # seconds beyond a notebook's own limit, to begin and to end
-TRIES = 2  # of a notebook whose process ends before it has a result
-INTERRUPTED = "interrupted"  # by the machine; the next run tries it again
+MEMORY = 3 * 2**30  # bytes of the process that grades
 RETRIES = 5  # of a notebook, on other workers when its own dies
 SCHEDULER = 30  # seconds for the scheduler to answer
 
-METHOD = "forkserver" if hasattr(os, "fork") else "spawn"
-CONTEXT: Any = multiprocessing.get_context(METHOD)
+# Variables that say where the caches of matplotlib and others are.
+CACHES = ("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+CONTEXT: Any = multiprocessing.get_context(
+    "forkserver" if hasattr(os, "fork") else "spawn")
 CONTEXT.set_forkserver_preload(["labstaff.grading.notebook", __name__])
 _lock = threading.Lock()
 # Of kernels, where one runs: what is asked of it, and the process.
@@ -52,15 +51,13 @@ class ClusterError(RuntimeError):
 # ---- all the jobs
 
 
-def place(out: Path, student: str, stem: str) -> Path:
+def place(out: Path, job: Job) -> Path:
     """Where the result of one notebook is kept."""
-    return out / "graded" / student / f"{stem}.json"
+    return out / "graded" / job.student / f"{job.course.stem}.json"
 
 
-def run(
-    jobs: Sequence[Job], out: Path, executor: Executor,
-    say: Callable[[str], None] = print,
-) -> list[Graded]:
+def run(jobs: Sequence[Job], out: Path, executor: Executor,
+        say: Callable[[str], None] = print) -> list[Graded]:
     """Grade what is not graded yet; each result is on disk at once.
 
     The results of all the jobs come in their order.
@@ -81,19 +78,18 @@ def run(
             raise
         except Exception as error:  # a worker or its machine is gone
             graded, executed = _lost(job, error), b""
-        path = place(out, job.student, job.course.stem)
+        path = place(out, job)
         if executed:
             write_atomically(path.with_suffix(".ipynb"), executed)
         graded.save(path)
         done[number] = graded
         spent = time.monotonic() - begin
         left = spent / (len(done) - before) * (len(jobs) - len(done))
+        about = f"{left / 60:.0f} min" if left >= 30 else f"{left:.0f} s"
         say(f"{len(done)}/{len(jobs)}  {graded.student} {graded.notebook}: "
             f"{graded.points:g} of {graded.possible:g} points, "
-            f"{graded.seconds:.0f} s; about "
-            + (f"{left / 60:.0f} min" if left >= 30 else f"{left:.0f} s")
-            + " left")
-    if lost := sum(one.state == INTERRUPTED for one in done.values()):
+            f"{graded.seconds:.0f} s; about {about} left")
+    if lost := sum(one.state == "interrupted" for one in done.values()):
         say(f"labutils: the machine interrupted {lost} notebooks. The same "
             "command tries them again.")
     return [done[number] for number in range(len(jobs))]
@@ -102,10 +98,10 @@ def run(
 def _finished(out: Path, job: Job) -> Graded | None:
     """The result of an earlier run, if it is of the same file."""
     try:
-        found = Graded.load(place(out, job.student, job.course.stem))
+        found = Graded.load(place(out, job))
     except (OSError, ValueError):
         return None
-    same = found.digest == job.digest and found.state != INTERRUPTED
+    same = found.digest == job.digest and found.state != "interrupted"
     return found if same else None
 
 
@@ -115,32 +111,25 @@ def _lost(job: Job, error: Exception) -> Graded:
         status, state = Status.TIMED_OUT, "graded"
         reason = "It was not finished within its time."
     else:  # no student's fault
-        status, state = Status.KERNEL_DIED, INTERRUPTED
+        status, state = Status.KERNEL_DIED, "interrupted"
         reason = f"Its process has ended ({type(error).__name__}: {error})."
-    return Graded.without_points(
-        job.student, job.course, status, reason, [*job.notes, reason],
-        state, job.digest)
+    return Graded.without_points(job.student, job.course, status, reason,
+                                 state, job.digest, [*job.notes, reason])
 
 
 # ---- where they run
 
 
 @contextlib.contextmanager
-def workers(
-    processes: int | None, scheduler: str | None
-) -> Iterator[Executor]:
-    """Threads that wait for a job each: this machine's, or a Dask cluster's.
-
-    Args:
-        processes: of this machine at the same time; None: as many as cores.
-        scheduler: address of the cluster's, such as tcp://10.0.0.1:8786.
+def workers(processes: int | None,
+            scheduler: str | None) -> Iterator[Executor]:
+    """What waits for a job each: threads for so many processes of this machine
+    (None: as many as cores), or the Dask cluster with that scheduler.
 
     Raises:
         ClusterError: nobody answers there.
     """
     if scheduler is None:
-        if METHOD == "forkserver":
-            ensure_running()  # its imports take seconds
         sandbox.sweep()
         executor = ThreadPoolExecutor(processes or os.cpu_count())
         try:
@@ -186,20 +175,16 @@ def in_process(job: Job) -> tuple[Graded, bytes]:
 
 def _tried(job: Job) -> tuple[Graded, bytes]:
     """Grade; a process that was killed from outside is begun once more."""
-    for left in reversed(range(TRIES)):
-        try:
-            return _once(job)
-        except RuntimeError:
-            if not left:
-                raise
-    raise AssertionError("it was not tried")
+    with contextlib.suppress(RuntimeError):
+        return _once(job)
+    return _once(job)
 
 
 def _once(job: Job) -> tuple[Graded, bytes]:
     # Dask begins its workers as daemons, which could begin no process.
     multiprocessing.current_process().daemon = False
     here, there = CONTEXT.Pipe()
-    forks = forks_for_one() if job.settings.sandbox else None
+    forks = kernel_server() if job.settings.sandbox else None
     process = CONTEXT.Process(target=_grade, args=(job, there, forks))
     process.start()
     there.close()
@@ -222,32 +207,22 @@ def _once(job: Job) -> tuple[Graded, bytes]:
         sandbox.sweep()
 
 
-def forks_for_one() -> socket.socket:
-    """A connection to a fork of the server, which is begun if need be."""
+def kernel_server() -> socket.socket:
+    """A connection to the server of kernels, which is begun if need be."""
     global _server
-    ours, theirs = socket.socketpair()
-    with theirs:
-        for _ in range(TRIES):
-            with _lock, contextlib.suppress(OSError):  # somebody has ended it
-                _server = _server or _begin_server()
-                socket.send_fds(_server[0], [b"1"], [theirs.fileno()])
-                return ours
-            end_server()
-    raise RuntimeError("the server of kernels has ended")
-
-
-def _begin_server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(forkserver.__file__)],
-            stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
-            env=sandbox.environment(None))
-    caches = ("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
-    ours.send(json.dumps({name: os.environ[name] for name in caches
-                          if name in os.environ}).encode())
-    return ours, process
+    with _lock:
+        if _server is None or _server[1].poll() is not None:
+            ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+            with theirs:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", str(forkserver.__file__)],
+                    stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, cwd="/",
+                    start_new_session=True, env=sandbox.environment(None))
+            ours.send(json.dumps({name: os.environ[name] for name in CACHES
+                                  if name in os.environ}).encode())
+            _server = ours, process
+        return _server[0].dup()
 
 
 def end_server() -> None:
@@ -261,9 +236,7 @@ def end_server() -> None:
         _server = None
 
 
-def _grade(
-    job: Job, grader: Connection, forks: socket.socket | None
-) -> None:
+def _grade(job: Job, grader: Connection, forks: socket.socket | None) -> None:
     """Grade, send the result or an error, and end; in the new process."""
     threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
     # Ctrl-C is for the grader's own process, which ends this one.
@@ -273,7 +246,8 @@ def _grade(
 
         from labstaff.grading.notebook import grade
 
-        sandbox.bound_judge()
+        # Whatever a kernel answers.
+        sandbox.bound(RLIMIT_DATA=MEMORY)
         torch.set_num_threads(1)  # the others need the cores
         found: Any = grade(job, forks)
     except Exception as error:

@@ -4,15 +4,13 @@ An installation that is not quite the expected one would give everybody none.
 """
 
 import hashlib
-import importlib.metadata
 import importlib.util
-import json
 import os
 import shutil
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +32,10 @@ class NotReadyError(RuntimeError):
     """This machine cannot grade; the message says why and what to do."""
 
 
-def prove(
-    settings: Settings, text: Path | None, run: Callable[[Job], Any]
-) -> None:
-    """Grade the worked exercises, once while nothing has changed.
-
-    Args:
-        text: of the corpus.
-        run: grades a job as those of students are graded.
+def prove(settings: Settings, text: Path | None,
+          run: Callable[[Job], Any]) -> None:
+    """Grade the worked exercises, once while nothing has changed, by what
+    `run`s the jobs of students.
 
     Raises:
         NotReadyError: they do not get all their points.
@@ -85,9 +79,8 @@ def _worked(settings: Settings, text: Path | None) -> Job:
                   and (name := grader(cell)["grade_id"])}
         cells += [every[i] for i in sorted(needed(every, {*solved}))]
         asked += [Exercise(name, 1, False, "") for name in solved.values()]
-    course = CourseNotebook(
-        "course", {"en": "The course's own"}, tuple(asked), {},
-        {x.name: x.name for x in asked})
+    course = CourseNotebook("course", {"en": "The course's own"}, tuple(asked),
+                            {}, {x.name: x.name for x in asked})
     # Not the user of a student's sandbox, which may be there beside it.
     return Job("course", course, v4.new_notebook(cells=cells), "",
                settings, text, slot=sandbox.USERS - 1 - os.getpid() % 100)
@@ -100,14 +93,11 @@ def _state(settings: Settings, text: Path | None) -> str:
     for package in ("labutils", "labkit", "labstaff/grading"):
         files += sorted((home / package).rglob("*.py"))
     torch = importlib.util.find_spec("torch")
-    large = [] if torch is None or torch.origin is None else sorted(
-        Path(torch.origin).parent.glob("**/*.so*"))
-    parts = [
-        sys.version, sys.prefix, str(home), shutil.which("bwrap"),
-        os.getuid() if hasattr(os, "getuid") else 0, asdict(settings),
-        sorted(f"{d.name} {d.version}"
-               for d in importlib.metadata.distributions()),
-        [[str(p), hashlib.sha256(p.read_bytes()).hexdigest()] for p in files],
-        [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in large],
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    large = sorted(Path(torch.origin).parent.glob("**/*.so*")) if (
+        torch and torch.origin) else []
+    parts = [sys.version, sys.prefix, home, shutil.which("bwrap"), settings,
+             os.getuid() if hasattr(os, "getuid") else 0,
+             sorted(f"{d.name} {d.version}" for d in metadata.distributions()),
+             [(p, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files],
+             [(p, p.stat().st_size, p.stat().st_mtime_ns) for p in large]]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

@@ -49,14 +49,13 @@ class UnreadableError(RuntimeError):
 class Ended(BaseException):
     """The probe cannot go on; no check may take it for a student's error."""
 
-    def __init__(self, reason: Exception) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    @property
+    def reason(self) -> Exception:
+        return self.args[0]
 
 
-def judge(
-    exercise: str, request: Request, seed: int, possible: float = 1.0
-) -> Verdict:
+def judge(exercise: str, request: Request, seed: int,
+          possible: float = 1.0) -> Verdict:
     """Judge the student's function by the course's own check.
 
     The same seed gives the same inputs, and the same verdict.
@@ -83,16 +82,15 @@ def judge(
         return verdict(
             Status.NOT_ATTEMPTED, f"{failed.got} is not written yet.")
     except CheckFailed as failed:
-        raised = failed.expected == "no error"
-        status = Status.ERROR if raised else Status.FAILED
+        status, reason = Status.FAILED, "Not right."
+        if failed.expected == "no error":
+            status, reason = Status.ERROR, "The function ends with an error."
         if failed.got.startswith("MemoryError"):
             status = Status.OUT_OF_MEMORY
         place = WHERE.search(failed.got)
-        return verdict(
-            status,
-            "The function ends with an error." if raised else "Not right.",
-            tried=failed.tried, got=failed.got, expected=failed.expected,
-            likely=failed.likely, where=f"line {place[1]}" if place else "")
+        return verdict(status, reason, tried=failed.tried, got=failed.got,
+                       expected=failed.expected, likely=failed.likely,
+                       where=f"line {place[1]}" if place else "")
     except Ended as ended:
         if isinstance(ended.reason, TimeoutError):
             return verdict(
@@ -105,8 +103,7 @@ def judge(
     except Exception as error:  # an object that is not what it seems to be
         return verdict(
             Status.FAILED, "What the function gives back is not what the "
-            "check can look at.",
-            got=f"{type(error).__name__}: {error}"[:500])
+            "check can look at.", got=f"{type(error).__name__}: {error}"[:500])
     finally:
         torch.set_grad_enabled(recording)
 
@@ -124,6 +121,8 @@ class Session:
         self._request = request
         self._end = time.monotonic() + PROBE
         self._left = MOST_BYTES
+        # Of the modules in the kernel, by their handles.
+        self.parameters: dict[Any, list[nn.Parameter]] = {}
 
     def ask(self, what: str, *arguments: Any) -> dict[str, Any]:
         """Have one of the agent's methods called.
@@ -156,15 +155,9 @@ class Session:
             raise raised
         return reply
 
-    def call(
-        self, target: Sequence[Any], args: tuple[Any, ...],
-        options: dict[str, Any], own: Sequence[torch.Tensor] = (),
-    ) -> Any:
-        """Call something in the kernel as if it were here.
-
-        `target` is what `agent.Agent.find` takes; a module that is called has
-        parameters of its own.
-        """
+    def call(self, target: Sequence[Any], args: Any, options: Any) -> Any:
+        """Call something in the kernel, a target of `agent.Agent.find`, as if
+        it were here."""
         tensors, lists = agent.walk((args, options))
         reply = self.ask(
             "call", target, args, options,
@@ -172,28 +165,26 @@ class Session:
             torch.is_grad_enabled())
         with _reading(), torch.no_grad():
             _change(reply, tensors)
-            for tensor, grad, learns in zip(
-                tensors, reply["grads"], reply["learns"], strict=True
-            ):
+            for tensor, grad, learns in zip(tensors, reply["grads"],
+                                            reply["learns"], strict=True):
                 tensor.grad = None if grad is None else _numbers(grad)
                 if tensor.is_leaf and tensor.is_floating_point():
                     tensor.requires_grad_(bool(learns))
         with _reading():
             # The judge puts it back.
             torch.set_grad_enabled(bool(reply["recording"]))
+            own = self.parameters.get(target[0], [])
             leaves = [t for t in [*tensors, *own] if t.requires_grad]
             decoder = Decoder(self, reply, tensors, leaves)
             for place, content in reply["lists"]:
                 lists[place][:] = decoder.decode(content)
             return decoder.decode(reply["value"])
 
-    def attribute(
-        self, handle: int, name: str, own: Sequence[torch.Tensor] = ()
-    ) -> Any:
+    def attribute(self, handle: int, name: str) -> Any:
         """An attribute of something in the kernel: data, or a method."""
         reply = self.ask("attribute", handle, name)
         if reply.get("method"):
-            return Function(self, name, (handle, name), own)
+            return Function(self, handle, name)
         with _reading():
             return Decoder(self, reply, []).decode(reply["value"])
 
@@ -215,16 +206,12 @@ class Session:
 class Function:
     """Something in the kernel that can be called like the thing itself."""
 
-    def __init__(
-        self, session: Session, name: str, target: Sequence[Any] = (),
-        own: Sequence[torch.Tensor] = (),
-    ) -> None:
-        self.__name__ = name
-        self._session, self._own = session, own
-        self._target = target or (name,)
+    def __init__(self, session: Session, *target: Any) -> None:
+        self.__name__ = target[-1]
+        self._session, self._target = session, target
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self._session.call(self._target, args, options, self._own)
+        return self._session.call(self._target, args, options)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -261,14 +248,13 @@ class Object:
 class Module(nn.Module):
     """A module in the kernel; its parameters have their like here."""
 
-    def __init__(
-        self, session: Session, value: dict[str, Any],
-        parameters: dict[str, nn.Parameter],
-    ) -> None:
+    def __init__(self, session: Session, value: dict[str, Any],
+                 parameters: dict[str, nn.Parameter]) -> None:
         nn.Module.__init__(self)  # of a layer it takes nothing but the name
         self.training = bool(value["training"])
         self._session, self._handle = session, int(value["handle"])
         self._named = parameters
+        session.parameters[self._handle] = [*parameters.values()]
         self._layers = [
             (kind, int(size)) for kind, size in value["layers"][:MOST_LAYERS]
             if kind in ("tanh", "relu")]
@@ -289,14 +275,12 @@ class Module(nn.Module):
         return self
 
     def forward(self, *args: Any) -> Any:
-        return self._session.call(
-            (self._handle,), args, {}, list(self.parameters()))
+        return self._session.call((self._handle,), args, {})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             return super().__getattr__(name)
-        return self._session.attribute(
-            self._handle, name, list(self.parameters()))
+        return self._session.attribute(self._handle, name)
 
 
 class Backward(torch.autograd.Function):
@@ -322,10 +306,9 @@ class Backward(torch.autograd.Function):
 class Decoder:
     """The values in the reply to a call with some tensors."""
 
-    def __init__(
-        self, session: Session, reply: dict[str, Any],
-        tensors: list[torch.Tensor], leaves: Sequence[torch.Tensor] = (),
-    ) -> None:
+    def __init__(self, session: Session, reply: dict[str, Any],
+                 tensors: list[torch.Tensor],
+                 leaves: Sequence[torch.Tensor] = ()) -> None:
         self.session, self.tensors = session, tensors
         self.known: dict[Any, torch.Tensor] = {}
         roots = [_numbers(root) for root in reply["roots"]]
@@ -373,12 +356,10 @@ class Decoder:
         return made
 
     def _module(self, value: dict[str, Any]) -> Module:
-        parameters: dict[str, Any] = {}
-        for name, content in value["parameters"]:
-            parameters[str(name)] = (
-                self.decode(content) if content["type"] == "argument"
-                else nn.Parameter(
-                    _numbers(content), bool(content["learns"])))
+        parameters = {
+            str(name): self.decode(content) if content["type"] == "argument"
+            else nn.Parameter(_numbers(content), bool(content["learns"]))
+            for name, content in value["parameters"]}
         bases = (Module, nn.RNNBase) if value["recurrent"] else (Module,)
         return type(str(value["name"]), bases, {})(
             self.session, value, parameters)
@@ -389,8 +370,7 @@ def _reading() -> Iterator[None]:
     """An answer that is none of the agent's ends the probe."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError,
-            ArithmeticError, MemoryError) as error:
+    except Exception as error:
         raise Ended(UnreadableError(str(error))) from None
 
 
@@ -421,9 +401,8 @@ def _raised(error: dict[str, Any]) -> Exception:
         found for kind in [*error["kinds"], "Exception"]
         if isinstance(found := getattr(builtins, str(kind), None), type)
         and issubclass(found, Exception)
-        and not issubclass(found, ExceptionGroup)  # it needs exceptions
-    )
+        and not issubclass(found, ExceptionGroup))  # it needs exceptions
     place = str(error["function"]), str(error["where"])
-    kind: Any = type(
-        name, (base,), {"__str__": lambda _: text, "place": place})
+    kind: Any = type(name, (base,), {
+        "__str__": lambda _: text, "place": place})
     return kind.__new__(kind)  # what it would be made of is not known here

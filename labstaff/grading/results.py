@@ -1,7 +1,6 @@
 """What is asked about a notebook, and what is found out: a job and its result.
 
-Jobs travel to other processes and machines; results are kept on disk, and the
-reports are made from them alone.
+Jobs travel to other processes and machines; results are kept on disk.
 """
 
 import json
@@ -9,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
 
@@ -76,13 +76,11 @@ class Verdict:
     cell: str = ""  # which cell counted, in words
 
     @classmethod
-    def without_points(
-        cls, exercise: Exercise, status: Status, reason: str, got: str = "",
-        where: str = "",
-    ) -> "Verdict":
+    def without_points(cls, exercise: Exercise, status: Status, reason: str,
+                       **words: Any) -> "Verdict":
         """One that was not judged by its check; the words as above."""
-        return cls(exercise.name, status, 0.0, exercise.points, reason,
-                   got=got, where=where)
+        return cls(
+            exercise.name, status, 0.0, exercise.points, reason, **words)
 
 
 @dataclass(frozen=True)
@@ -92,17 +90,15 @@ class Graded:
     student: str  # key of the submission
     notebook: str  # its stem in the course, such as "03_rnn_from_scratch"
     digest: str  # SHA-256 of the submitted file; empty where there is none
-    # "graded", "missing" (nothing was handed in) or "refused" (the file
-    # cannot be read).
+    # "graded", "missing" (nothing was handed in), "refused" (the file cannot
+    # be read) or "interrupted" (by the machine; the next run tries it again).
     state: str
     verdicts: list[Verdict]  # one for each exercise, in order
-    # What a grader should know: cells that were missing, a file that had
-    # another name, several versions, a limit that was reached.
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # for the grader
     seconds: float = 0.0  # that it took
     sandbox: str = "none"  # in which it ran, in words; "none" says so plainly
-    sources: dict[str, str] = field(default_factory=dict)  # of each exercise
-    answers: dict[str, str] = field(default_factory=dict)  # those in words
+    # For each exercise what was written, code or words.
+    sources: dict[str, str] = field(default_factory=dict)
     language: str = ""  # of the notebook's text, where there is one
     # Known when the table is made: which file counts, and why, in words; how
     # long after the deadline it was saved, empty for in time.
@@ -111,14 +107,12 @@ class Graded:
 
     @classmethod
     def without_points(
-        cls, student: str, course: CourseNotebook, status: Status,
-        reason: str, notes: Iterable[str], state: str, digest: str = "",
-    ) -> "Graded":
+        cls, student: str, course: CourseNotebook, status: Status, reason: str,
+        state: str, digest: str = "", notes: Iterable[str] = ()) -> "Graded":
         """A notebook that did not come to be judged, for one reason."""
-        verdicts = [Verdict.without_points(exercise, status, reason)
-                    for exercise in course.exercises]
-        return cls(
-            student, course.stem, digest, state, verdicts, list(notes))
+        return cls(student, course.stem, digest, state, [
+            Verdict.without_points(exercise, status, reason)
+            for exercise in course.exercises], [*notes])
 
     @property
     def points(self) -> float:
@@ -135,16 +129,11 @@ class Graded:
 
     @classmethod
     def load(cls, path: Path) -> "Graded":
-        """Read what `save` has written.
-
-        Raises:
-            ValueError: it is no such file.
-        """
+        """Read what `save` has written; a ValueError where that is not it."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             verdicts = [Verdict(**v | {"status": Status(v["status"])})
                         for v in content.pop("verdicts")]
             return cls(verdicts=verdicts, **content)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no grading result: {error}") from None
+            raise ValueError(f"{path} is no grading result: {error}") from None

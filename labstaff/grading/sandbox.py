@@ -1,5 +1,6 @@
 """Where a student's kernel runs: what it may see, and how much it may use."""
 
+import contextlib
 import errno
 import os
 import platform
@@ -21,7 +22,6 @@ from labutils import settings
 # Home, temporary files and the course's results, all of them in memory.
 HOME = "/home/student"
 SCRATCH = 256 * 2**20  # bytes of such files
-JUDGE = 3 * 2**30  # bytes of memory
 LARGEST_FILE = 64 * 2**20  # bytes
 FOLDER = "lg"  # how the names of kernels' folders begin
 # As root each sandbox gets a user of its own, who owns nothing.
@@ -54,12 +54,11 @@ def fault() -> str:
             [program, "--ro-bind", "/", "/", *_namespaces(), "true"],
             capture_output=True, timeout=30, encoding="utf-8",
             errors="replace")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)
-    else:
         if not tried.returncode:
             return ""
         said = tried.stderr.strip()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
     return (f"There is no sandbox: bubblewrap is installed ({program}) and "
             f"fails: {said}. Allow it to make namespaces; docs/grading.md "
             "says how in a container.")
@@ -81,8 +80,7 @@ def describe(confined: bool) -> str:
 # machine, after the system's number for it.
 REFUSED = {
     "x86_64": (0xC000003E, (29, 64, 68, 319, 447, 272, 308, 435), 56),
-    "aarch64": (0xC00000B7, (194, 190, 186, 279, 447, 97, 268, 435), 220),
-}
+    "aarch64": (0xC00000B7, (194, 190, 186, 279, 447, 97, 268, 435), 220)}
 NEW_USER = 0x10000000  # clone's flag
 
 
@@ -124,13 +122,14 @@ def sweep() -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def bound_judge() -> None:
-    """Let what a kernel answers never take the judge more than some memory."""
-    if sys.platform == "linux":
-        import resource
+def bound(**limits: int) -> None:
+    """Limit what this process may use, by the system's names, where it can."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # not on Windows
 
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (JUDGE, most))
+        for name, most in limits.items():
+            kind = getattr(resource, name)
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
 
 
 def command(sockets: Path, text: Path | None) -> list[str]:
@@ -144,7 +143,33 @@ def command(sockets: Path, text: Path | None) -> list[str]:
             with the grader and can be written.
         text: of the corpus, to be seen in the sandbox at the same place.
     """
-    return [*_wrap(sockets, text), "sh", "-c", "echo; exec sleep infinity"]
+    # First: a virtual environment or the course may lie below one of them.
+    found = ["bwrap", *_namespaces(), "--clearenv", "--dev", "/dev"]
+    for place in (HOME, "/tmp", "/dev/shm"):
+        found += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
+    found += ["--remount-ro", "/dev"]
+    # What Python and the course are made of; parents before children.
+    home = settings.home()
+    readable = sorted({path for path in map(Path, (  # type: ignore[arg-type]
+        "/usr", "/etc/ld.so.cache", "/etc/fonts", sys.base_prefix, sys.prefix,
+        *site.getsitepackages(), sysconfig.get_path("stdlib"),
+        home / "labutils", home / "labkit", home / "pyproject.toml",
+        *([text] if text else []))) if path.exists()}, key=str)
+    # Made without --dir, parents could be read by root alone.
+    for folder in sorted({str(f) for path in readable for f in path.parents}):
+        found += ["--perms", "0755", "--dir", folder]
+    for path in readable:
+        found += ["--ro-bind", str(path), str(path)]
+    found += ["--proc", "/proc", "--bind", str(sockets), str(sockets),
+              "--chdir", HOME]
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        if (path := Path("/", name)).is_symlink():
+            found += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            found += ["--ro-bind", str(path), str(path)]
+    # Of whoever grades, it could be filled.
+    return [*found, "--remount-ro", "/", "--", "sh", "-c",
+            "echo; exec sleep infinity"]
 
 
 def limits(limit: Limits, confined: bool) -> dict[str, int]:
@@ -187,39 +212,6 @@ def _namespaces() -> list[str]:
     if b"--disable-userns" in known.stdout + known.stderr:  # from 0.8 on
         own.append("--disable-userns")
     return ["--unshare-user", *own]
-
-
-def _wrap(sockets: Path, text: Path | None) -> list[str]:
-    """bubblewrap's part of the command line."""
-    found = ["bwrap", *_namespaces(), "--clearenv"]
-    # First: a virtual environment or the course may lie below one of them.
-    found += ["--dev", "/dev"]
-    for place in (HOME, "/tmp", "/dev/shm"):
-        found += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
-    found += ["--remount-ro", "/dev"]
-    # What Python and the course are made of; parents before children.
-    readable = sorted({path for path in (
-        *map(Path, ("/usr", "/etc/ld.so.cache", "/etc/fonts")),
-        *map(Path, (sys.base_prefix, sys.prefix, *site.getsitepackages())),
-        Path(sysconfig.get_path("stdlib")),
-        *(settings.home() / name
-          for name in ("labutils", "labkit", "pyproject.toml")),
-        *([text] if text else []),
-    ) if path.exists()}, key=str)
-    # Made without --dir, parents could be read by root alone.
-    for folder in sorted({str(f) for path in readable for f in path.parents}):
-        found += ["--perms", "0755", "--dir", folder]
-    for path in readable:
-        found += ["--ro-bind", str(path), str(path)]
-    found += ["--proc", "/proc"]
-    found += ["--bind", str(sockets), str(sockets), "--chdir", HOME]
-    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
-        if (path := Path("/", name)).is_symlink():
-            found += ["--symlink", str(path.readlink()), str(path)]
-        elif path.is_dir():
-            found += ["--ro-bind", str(path), str(path)]
-    # Of whoever grades, it could be filled.
-    return [*found, "--remount-ro", "/", "--"]
 
 
 def environment(text: Path | None) -> dict[str, str]:

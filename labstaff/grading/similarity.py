@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import combinations
 
 from labkit.course import python
@@ -44,28 +44,24 @@ def pairs(graded: Iterable[Graded], stubs: Mapping[str, str]) -> list[Pair]:
         for exercise, source in one.sources.items():
             prints[exercise][one.student] = fingerprints(
                 source) - fingerprints(stubs.get(exercise, ""))
-    found = [pair for exercise, of_students in prints.items()
-             for pair in _alike(exercise, of_students)]
-    return sorted(
-        found, key=lambda p: (-p.likeness, p.exercise, p.one, p.other))
-
-
-def _alike(exercise: str, prints: Mapping[str, set[str]]) -> Iterable[Pair]:
-    """Compare only students who share a rare run."""
-    holders: dict[str, list[str]] = defaultdict(list)
-    for student in sorted(prints):
-        for one in prints[student]:
-            holders[one].append(student)
-    most = max(2, int(COMMON * len(prints)))
-    shared = Counter(
-        pair for some in holders.values() if len(some) <= most
-        for pair in combinations(some, 2))
-    for (one, other), common in shared.items():
-        smaller = min(len(prints[one]), len(prints[other]))
-        # All of their code counts, and only what is rare speaks for it.
-        whole = len(prints[one] & prints[other])
-        if smaller >= FEWEST and common >= 2 and whole / smaller >= LEAST:
-            yield Pair(exercise, one, other, round(whole / smaller, 2))
+    found = []
+    for exercise, own in prints.items():
+        holders: dict[str, list[str]] = defaultdict(list)
+        for student in sorted(own):
+            for run in own[student]:
+                holders[run].append(student)
+        most = max(2, int(COMMON * len(own)))
+        # Only students who share a rare run are compared.
+        shared = Counter(
+            pair for some in holders.values() if len(some) <= most
+            for pair in combinations(some, 2))
+        for (first, second), common in shared.items():
+            smaller = min(len(own[first]), len(own[second]))
+            # All of their code counts, and only what is rare speaks for it.
+            alike = len(own[first] & own[second]) / smaller
+            if smaller >= FEWEST and common >= 2 and alike >= LEAST:
+                found.append(Pair(exercise, first, second, round(alike, 2)))
+    return sorted(found, key=lambda p: (-p.likeness, *astuple(p)))
 
 
 def fingerprints(source: str) -> set[str]:
@@ -89,10 +85,8 @@ def fingerprints(source: str) -> set[str]:
         words = TOKEN.findall(ast.unparse(nodes[0]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
-    runs = [
-        hashlib.blake2b(" ".join(words[i:i + RUN]).encode("utf-8", "replace"),
-                        digest_size=8).hexdigest()
-        for i in range(len(words) - RUN + 1)
-    ]
-    return {min(runs[i:i + WINDOW])
-            for i in range(max(1, len(runs) - WINDOW + 1)) if runs}
+    runs = [" ".join(words[i:i + RUN]).encode("utf-8", "replace")
+            for i in range(len(words) - RUN + 1)]
+    prints = [hashlib.blake2b(r, digest_size=8).hexdigest() for r in runs]
+    return {min(prints[i:i + WINDOW])
+            for i in range(max(1, len(prints) - WINDOW + 1)) if prints}

@@ -112,8 +112,7 @@ def test_the_command_writes_all_that_is_asked_for(main, complete, tmp_path):
             f"notebooks/{lesson.stem}.ipynb" for lesson in LESSONS]
         # Says that its names are UTF-8; others would take another alphabet.
         assert archive.getinfo(f"{STEM}.html").flag_bits & 0x800
-    [student] = intake.find(
-        out, [lesson.stem for lesson in LESSONS])
+    [student] = intake.find(out)
     assert student.key.startswith("20231234") and "张三" in student.name
     assert len(student.files) == 6 and not student.refused
 

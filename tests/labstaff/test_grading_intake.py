@@ -9,6 +9,7 @@ import pickle
 import random
 import zipfile
 from datetime import datetime
+from functools import partial
 from pathlib import PurePosixPath
 
 import classroom
@@ -29,7 +30,7 @@ BOOK = nbformat.writes(classroom.Editions().released["en"]).encode("utf-8")
 
 
 def found(folder):
-    return intake.find(folder, COURSE)
+    return intake.find(folder)
 
 
 def one(folder):
@@ -289,7 +290,7 @@ def test_two_names_that_look_alike_stay_two():
     (f"20230001_{NAME}.ipynb", "20230001", "20230001"),
 ])
 def test_the_number_stands_anywhere_in_a_name(name, key, shown):
-    assert intake._student(name, COURSE) == (key, shown)
+    assert intake._student(name) == (key, shown)
 
 
 def layout(tmp_path, *names):
@@ -340,7 +341,7 @@ def test_two_students_with_one_number_stay_two(tmp_path):
     roster = write(tmp_path / "roster.csv",
                    "学号,姓名\n20230001,李雷\n20230003,韩梅梅\n"
                    "20230009,王五\n".encode("gbk"))
-    students = intake.find(place, COURSE, intake.read_roster(roster))
+    students = intake.find(place, intake.read_roster(roster))
     assert [(s.name, len(s.files)) for s in students] == [
         ("20230001 李雷", 1), ("20230002 Li Lei", 1), ("20230003 韩梅梅", 1),
         ("20230009 王五", 0)]
@@ -424,16 +425,13 @@ def test_nothing_at_all_is_missing_and_not_refused(tmp_path):
 
 @pytest.mark.slow
 def test_what_takes_too_much_is_refused_alone(monkeypatch):
-    reader = archives.Limited(multiprocessing.get_context("spawn"))
     monkeypatch.setattr(archives, "SECONDS", 2)
-    try:
-        with pytest.raises(archives.RefusedError, match="more than 2 s"):
-            reader(exec, "while True:\n    pass")
-        with pytest.raises(MemoryError):
-            reader(bytearray, 2 * archives.MEMORY)
-        assert reader(len, "abc") == 3
-    finally:
-        reader.close()
+    reader = partial(archives.limited, multiprocessing.get_context("spawn"))
+    with pytest.raises(archives.RefusedError, match="more than 2 s"):
+        reader(exec, "while True:\n    pass")
+    with pytest.raises(MemoryError):
+        reader(bytearray, 2 * archives.MEMORY)
+    assert reader(len, "abc") == 3
 
 
 # ---- many spoilt ones

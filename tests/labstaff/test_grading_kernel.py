@@ -42,7 +42,7 @@ class Run:
         self.notebook = nbformat.v4.new_notebook(cells=cells)
         self.kernel = StudentKernel(
             self.notebook, limits, find_corpus(download=False).path, SLOT,
-            None if sandbox.fault() else pool.forks_for_one())
+            None if sandbox.fault() else pool.kernel_server())
         self.ends, self.lost = [], ""
         with self.kernel.running():
             self.first = self.kernel.process

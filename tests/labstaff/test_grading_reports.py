@@ -10,9 +10,8 @@ from dataclasses import replace
 import nbformat
 import pytest
 
-from labstaff.grading import written
 from labstaff.grading.matching import CourseNotebook, Exercise
-from labstaff.grading.pages import write_reports
+from labstaff.grading.pages import WRITTEN, enter, write_reports
 from labstaff.grading.results import Graded, Status, Verdict
 from labstaff.grading.similarity import fingerprints, pairs
 
@@ -41,13 +40,12 @@ def graded():
     none = Verdict("rows", Status.NOT_ATTEMPTED, 0, 3, "Not handed in.")
     return [
         Graded("20230001", "01_words", "d", "graded", [right, words], [], 3,
-               "a box", {"tokenize": "def tokenize(): ..."},
-               {"why": HOSTILE},
+               "a box", {"tokenize": "def tokenize(): ...", "why": HOSTILE},
                file="a.zip/01.ipynb (the newest of 2 versions)"),
         Graded("20230001", "02_rows", "d", "graded", [rows], [], 4, "a box",
                late="3 hours"),
         Graded("20230002", "01_words", "d", "graded", [wrong, words],
-               [HOSTILE], 9, "none", {"tokenize": HOSTILE}, {"why": "x"}),
+               [HOSTILE], 9, "none", {"tokenize": HOSTILE, "why": "x"}),
         Graded("20230002", "02_rows", "d", "graded", [lost],
                ["The run ended early: the kernel died."], 60, "a box"),
         Graded("20230003", "01_words", "", "missing", []),
@@ -175,9 +173,9 @@ def test_the_graders_page(out):
 
 
 def test_points_for_answers_are_kept(tmp_path):
-    found, problems = written.enter(tmp_path, NAMES, graded())
+    found, problems = enter(tmp_path, NAMES, graded())
     assert found == graded() and not problems
-    path = tmp_path / written.NAME
+    path = tmp_path / WRITTEN
     data = path.read_bytes()
     assert data.startswith(b"\xef\xbb\xbf") and b"'=1+1" in data
     text = data.decode("utf-8-sig")
@@ -187,14 +185,14 @@ def test_points_for_answers_are_kept(tmp_path):
         "4,,", "4,9,")
     path.write_bytes(entered.encode("gbk"))
     for _ in range(2):
-        found, [problem] = written.enter(tmp_path, NAMES, graded())
+        found, [problem] = enter(tmp_path, NAMES, graded())
         assert found[0].points == 5.5 and found[2].points == 0
         [verdict] = [v for v in found[0].verdicts if v.exercise == "why"]
         assert (verdict.status, verdict.reason) == (Status.READ, "好")
         assert "20230002/why/" in problem and "'9' are no points" in problem
     # Another answer is read anew; the points of the old one stay.
-    other = [replace(one, answers={"why": "new"}) for one in graded()]
-    assert written.enter(tmp_path, NAMES, other)[0] == other
+    other = [replace(one, sources={"why": "new"}) for one in graded()]
+    assert enter(tmp_path, NAMES, other)[0] == other
     assert len(path.read_text("utf-8-sig").splitlines()) == 5
 
 

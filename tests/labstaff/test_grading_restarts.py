@@ -81,7 +81,7 @@ def test_ended_after_any_result_it_goes_on_with_the_others(tmp_path, results):
 
 def test_another_file_and_a_damaged_result_are_graded_again(tmp_path):
     run(tmp_path, Workers())
-    pool.place(tmp_path, "s1", "01_words").write_text("{")
+    pool.place(tmp_path, JOBS[1]).write_text("{")
     other = Job("s2", NOTEBOOK, v4.new_notebook(), "another digest")
     again = Workers()
     run(tmp_path, again, [*JOBS[:2], other, JOBS[3]])
@@ -122,7 +122,7 @@ def test_a_process_that_is_killed_is_begun_once_more(monkeypatch):
 def test_a_machine_that_cannot_grade_ends_the_run(tmp_path):
     with pytest.raises(NotReadyError, match="no torch"):
         run(tmp_path, Workers({"s1": NotReadyError("no torch")}))
-    assert not pool.place(tmp_path, "s1", "01_words").exists()
+    assert not pool.place(tmp_path, JOBS[1]).exists()
 
 
 def test_the_course_s_own_solutions_come_first(tmp_path, monkeypatch):
