@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Settle the environment once; kernels and xdist's workers inherit it."""
     if hasattr(config, "workerinput"):
         return
-    os.environ.setdefault("LABUTILS_EPOCHS", "2")
+    os.environ.setdefault("LABUTILS_EPOCHS", "1")
     # Where it would stop depends on the machine.
     os.environ.pop("LABUTILS_SECONDS", None)
     # Messages are compared in English, whatever this machine speaks.
