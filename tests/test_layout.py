@@ -414,7 +414,7 @@ def test_all_the_tests_are_each_test_once(tmp_path, command):
     assert [
         line.partition(" -m ")[2] for line in lines if "-m pytest" in line
     ] == ['pytest --dist loadfile --no-loadscope-reorder -n 2 -m "not slow"',
-          "pytest --dist loadfile --no-loadscope-reorder -n 3 -m slow "
+          "pytest --dist loadfile --no-loadscope-reorder -n 4 -m slow "
           "--durations=25"]
 
 
