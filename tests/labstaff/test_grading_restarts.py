@@ -171,6 +171,7 @@ def test_a_folder_of_something_else(tmp_path):
         grade_class(tmp_path / "in", tmp_path / "out", SETTINGS)
 
 
+@pytest.mark.slow
 def test_other_settings(tmp_path, monkeypatch):
     monkeypatch.setattr(grading, "course", lambda: [NOTEBOOK])
     work = v4.new_notebook(cells=[v4.new_markdown_cell("# Mine")])
@@ -291,8 +292,9 @@ def test_two_dask_workers_one_of_them_killed(small, tmp_path):
             grade_class, submissions, tmp_path / "out", LASTING,
             scheduler=cluster.scheduler_address, say=lambda line: None)
         busy = wait_for(
-            lambda: [worker.pid for worker in cluster.workers.values()
+            lambda: [worker for worker in cluster.workers.values()
                      if kernels(worker.pid)])
-        os.kill(busy[0], signal.SIGKILL)
+        busy[0].close_gracefully()  # none takes its place: the other has to
+        os.kill(busy[0].pid, signal.SIGKILL)
         done.result(300)
     assert (tmp_path / "out" / "grades.csv").read_bytes() == table
