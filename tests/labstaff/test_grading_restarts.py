@@ -47,11 +47,13 @@ class Workers:
         if error := self.errors.get(job.student):
             future.set_exception(error)
         else:
-            verdict = Verdict("tokenize", Status.PASSED, 2, 2, "Fine.")
-            future.set_result((
-                Graded(job.student, "01_words", job.digest, "graded",
-                       [verdict]), b"executed"))
+            future.set_result(self.graded(job))
         return future
+
+    def graded(self, job):
+        verdict = Verdict("tokenize", Status.PASSED, 2, 2, "Fine.")
+        return Graded(job.student, "01_words", job.digest, "graded",
+                      [verdict]), b"executed"
 
 
 def run(out, workers, jobs=JOBS, say=lambda line: None):
@@ -265,13 +267,23 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
 
 
 @slow
-def test_one_student_again(small, tmp_path):
+def test_one_student_again(small, tmp_path, monkeypatch):
     submissions, table = small
-    out, said = tmp_path / "out", []
-    shutil.copytree(submissions.parent / "out", out)
+    first, out, said = submissions.parent / "out", tmp_path / "out", []
+    shutil.copytree(first, out)
     before = (out / "grades.json").read_bytes()
+
+    def graded(job):  # as the first time
+        path = pool.place(first, job.student, job.course.stem)
+        return Graded.load(path), path.with_suffix(".ipynb").read_bytes()
+
+    workers = Workers()
+    monkeypatch.setattr(workers, "graded", graded)
+    monkeypatch.setattr(
+        pool, "workers", lambda *_: contextlib.nullcontext(workers))
     grade_class(submissions, out, LASTING, again=["20230005"],
                 say=said.append)
+    assert workers.begun == ["20230005"]
     assert said[0] == "2 of 3 notebooks are graded already."
     assert said[1].startswith("3/3  20230005")
     assert (out / "grades.csv").read_bytes() == table
