@@ -169,7 +169,8 @@ def paced(monkeypatch, wanted, before=None):
     return PacedStep(training.train_step, 4, before or {})
 
 
-@pytest.mark.parametrize("kind", ["scratch", "concise", "dropout"])
+@pytest.mark.parametrize("kind", [
+    "scratch", pytest.param("concise", marks=pytest.mark.slow), "dropout"])
 def test_the_weights_do_not_depend_on_the_number_of_threads(
     monkeypatch, threads, kind
 ):
