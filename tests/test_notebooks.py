@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
+import polib
 import pytest
 from support import MACHINE_PATH
 
@@ -235,3 +236,28 @@ def test_every_training_says_how_it_was_run():
         assert "corpus: The Time Machine" in summary, name
         assert "held-out perplexity: " in summary, name
         assert len(re.findall("^prediction: ", summary, re.MULTILINE)) == 2
+
+
+# ---- Chinese
+
+# Shown as a space between letters that have none.
+BREAK = re.compile(
+    r"[\u3001-\u9fff\uff01-\uff5e][*_]*\n[ >]{0,3}[*_]*[\u4e00-\u9fff]"
+    r"|[，。；：、（）]\n[ >]{0,3}[A-Za-z`]")
+FENCED = re.compile(r"^```.*?^```|^\$\$.*?\$\$$", re.M | re.S)
+CHINESE = [
+    path for pattern in (
+        "notebooks/zh/*.po", "docs/zh/*.md", "README.zh.md",
+        "labstaff/publish/student/README.zh.md",
+    ) for path in FOLDER.parent.glob(pattern)
+]
+
+
+@pytest.mark.parametrize(
+    "path", CHINESE,
+    ids=lambda path: path.relative_to(FOLDER.parent).as_posix())
+def test_no_line_ends_within_a_chinese_sentence(path):
+    texts = [path.read_text("utf-8")] if path.suffix == ".md" else [
+        entry.msgstr for entry in polib.pofile(str(path))]
+    found = BREAK.findall(FENCED.sub("", "\n\n".join(texts)))
+    assert not found

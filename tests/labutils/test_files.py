@@ -147,11 +147,11 @@ def test_the_language_is_asked_for_or_the_notebooks_or_the_systems(
 
 
 @pytest.mark.parametrize(("text", "chinese"), [
-    ("no error", "不出错"),
+    ("no error", "正常运行，不报错"),
     ("full run, 3 of 5 epochs", "完整运行，5 个迭代周期中的 3 个"),
     ("not used: W_xh", "没有用上：W_xh"),
-    ("a missing bias; a gradient", "少了一个偏置；有梯度"),
-    ("no error\na gradient", "不出错\n有梯度"),
+    ("a missing bias; a gradient", "少了偏置；有梯度"),
+    ("no error\na gradient", "正常运行，不报错\n有梯度"),
     ("ValueError: it is {0}\nand of no use", "ValueError: it is {0}\nand of "
      "no use"),
     ("the string '{1} of 中文 {}'", "字符串 '{1} of 中文 {}'"),
@@ -189,4 +189,5 @@ def test_a_terminal_without_chinese_gets_escapes(monkeypatch):
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setenv("LABUTILS_LANG", "zh")
     files.say("no error")
-    assert stream.buffer.getvalue() == b"\\u4e0d\\u51fa\\u9519\n"
+    assert stream.buffer.getvalue() == (
+        b"\\u6b63\\u5e38\\u8fd0\\u884c\\uff0c\\u4e0d\\u62a5\\u9519\n")
