@@ -54,10 +54,10 @@ slides: $(VENV)/ready-teach
 test: $(VENV)/ready-test
 	$(PYTEST) -n 2 -m "not slow"
 
-# Then what `make test` leaves out. Three at a time, since many wait: for limits
+# Then what `make test` leaves out. Four at a time, since many wait: for limits
 # of time, for browsers, for kernels.
 test-all: $(VENV)/ready-dev test
-	$(PYTEST) -n 3 -m slow --durations=25
+	$(PYTEST) -n 4 -m slow --durations=25
 
 # With a GPU, run this first. The header says which device it is.
 test-device: $(VENV)/ready-test

@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Settle the environment once; kernels and xdist's workers inherit it."""
     if hasattr(config, "workerinput"):
         return
-    os.environ.setdefault("LABUTILS_EPOCHS", "2")
+    os.environ.setdefault("LABUTILS_EPOCHS", "1")
     # Where it would stop depends on the machine.
     os.environ.pop("LABUTILS_SECONDS", None)
     # Messages are compared in English, whatever this machine speaks.
@@ -113,14 +113,17 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 # What takes longest comes first, so that at the end no worker is left alone
-# with it: the notebooks, and of the slow tests those of minutes.
+# with it: the notebooks, of the slow tests those of minutes, of the quick ones
+# those that train.
 FIRST = (
     "06_deep_lstm_vs_gru.ipynb", "03_rnn_from_scratch.ipynb",
     "04_rnn_concise.ipynb", "05_lstm_from_scratch.ipynb",
     "01_text_preprocessing.ipynb", "02_long_sequence_sampling.ipynb",
     "test_grading.py", "test_browser_notebooks.py", "test_nbgrader.py",
-    "test_grading_restarts.py", "test_doctor.py", "test_grading_probes.py",
-    "test_browser_site.py", "test_browser_course.py", "test_bundle.py",
+    "test_grading_restarts.py", "test_doctor.py", "test_grading_kernel.py",
+    "test_grading_probes.py", "test_cli.py", "test_browser_site.py",
+    "test_browser_course.py", "test_bundle.py", "test_checks.py",
+    "test_checkpoint.py", "test_steps.py", "test_training.py",
     "test_report.py",
 )
 

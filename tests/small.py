@@ -12,6 +12,7 @@ CPU = torch.device("cpu")
 TEXT = "a time traveller travels as far as time allows and back again "
 VOCAB = Vocab(TEXT)
 V = len(VOCAB)
+BATCHES = 9  # in an epoch of `make_data`, of 4 rows of 10 tokens
 
 
 def make_model(kind, seed=0):
@@ -27,7 +28,7 @@ def make_model(kind, seed=0):
 
 def make_data(use_random_iter=False, seed=0):
     corpus = torch.tensor(VOCAB[list(TEXT * 20)])
-    loader = SeqDataLoader(corpus[:800], 4, 10, use_random_iter, seed)
+    loader = SeqDataLoader(corpus[:400], 4, 10, use_random_iter, seed)
     loader.held_out = SeqDataLoader(corpus[800:1100], 4, 10, offset=0)
     loader.record = {"name": "a sentence"}
     return loader

@@ -176,6 +176,12 @@ def test_a_requirement_has_an_exact_version_in_its_range(requirement):
     assert Version("9999") not in requirement.specifier
 
 
+def test_to_read_a_notebook_makes_no_grammar():
+    """What nbformat imports: from 4.25 on it makes a parser each time, which
+    takes every command, every kernel's client and JupyterLab two seconds."""
+    assert pinned()["jsonschema"] < Version("4.25")
+
+
 # ---- what an extra brings
 
 
@@ -408,7 +414,7 @@ def test_all_the_tests_are_each_test_once(tmp_path, command):
     assert [
         line.partition(" -m ")[2] for line in lines if "-m pytest" in line
     ] == ['pytest --dist loadfile --no-loadscope-reorder -n 2 -m "not slow"',
-          "pytest --dist loadfile --no-loadscope-reorder -n 3 -m slow "
+          "pytest --dist loadfile --no-loadscope-reorder -n 4 -m slow "
           "--durations=25"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from small import (
+    BATCHES,
     TEXT,
     VOCAB,
     V,
@@ -31,7 +32,6 @@ from labutils.checkpoint import (
 )
 
 EPOCHS = 4
-BATCHES = 19  # in an epoch
 every_optimizer = pytest.mark.parametrize(
     "name", ["sgd", "momentum", "adam"]
 )
@@ -507,7 +507,9 @@ def test_an_optimizer_over_other_groups(path):
 def written(tmp_path_factory):
     """The bytes of a checkpoint."""
     path = tmp_path_factory.mktemp("checkpoint") / "good.pt"
-    Part("scratch", "adam").train(2, checkpoint=path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LABUTILS_EPOCHS", raising=False)
+        Part("scratch", "adam").train(2, checkpoint=path)
     return path.read_bytes()
 
 

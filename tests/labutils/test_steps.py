@@ -15,7 +15,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small import VOCAB, V, make_data, make_model, make_optimizer, weights
+from small import (
+    BATCHES,
+    VOCAB,
+    V,
+    make_data,
+    make_model,
+    make_optimizer,
+    weights,
+)
 from support import finish, python
 from torch import nn
 
@@ -161,7 +169,8 @@ def paced(monkeypatch, wanted, before=None):
     return PacedStep(training.train_step, 4, before or {})
 
 
-@pytest.mark.parametrize("kind", ["scratch", "concise", "dropout"])
+@pytest.mark.parametrize("kind", [
+    "scratch", pytest.param("concise", marks=pytest.mark.slow), "dropout"])
 def test_the_weights_do_not_depend_on_the_number_of_threads(
     monkeypatch, threads, kind
 ):
@@ -191,7 +200,7 @@ def test_a_training_says_on_how_many_threads_its_steps_were_taken():
     history = train(make_model("scratch"), make_data(), VOCAB, 1.0, 3,
                     verbose=False)
     assert torch.get_num_threads() == before
-    assert sum(history.steps.values()) == 3 * 19
+    assert sum(history.steps.values()) == 3 * BATCHES
     assert all(name.startswith("threads: ") for name in history.steps)
 
 
@@ -368,7 +377,7 @@ def test_a_recorded_training_is_the_same(stand_in, kind, name,
     assert torch.equal(found[1], expected[1])
     alone = 0 if name == "sgd" else 1
     assert step.taken == Counter(
-        {"CUDA graph": 3 * 19 - alone, "one by one": alone})
+        {"CUDA graph": 3 * BATCHES - alone, "one by one": alone})
 
 
 class Ragged:
@@ -377,7 +386,7 @@ class Ragged:
     use_random_iter = False
 
     def __init__(self):
-        self.batches = [(X[:, :4], Y[:, :4]) if i == 18 else (X, Y)
+        self.batches = [(X[:, :4], Y[:, :4]) if i == BATCHES - 1 else (X, Y)
                         for i, (X, Y) in enumerate(make_data())]
 
     def __iter__(self):
@@ -433,7 +442,7 @@ def test_an_obstacle_is_said_once(stand_in, capsys, make, words):
     epochs(model, None, make_data(), step, optimizer=make(model))
     out = capsys.readouterr().out
     assert out.count("\n") == 1 and f"takes longer: {words}" in out
-    assert step.taken == Counter({"one by one": 3 * 19})
+    assert step.taken == Counter({"one by one": 3 * BATCHES})
 
 
 def test_what_cannot_be_recorded_is_trained_as_ever(stand_in, capsys):
@@ -495,7 +504,7 @@ def test_a_graph_trains_to_the_same_weights(kind, name, use_random_iter):
     kept = model(torch.zeros(1, 2, dtype=torch.int64, device=CUDA),
                  model.begin_state(1, CUDA))
     found = epochs(model, name, make_data(use_random_iter), step)
-    assert step.taken["CUDA graph"] >= 3 * 19 - 1, step.obstacle
+    assert step.taken["CUDA graph"] >= 3 * BATCHES - 1, step.obstacle
     torch.testing.assert_close(found[1], expected[1], rtol=1e-3, atol=1e-4)
     for a, b in zip(found[0], expected[0], strict=True):
         assert a == pytest.approx(b, rel=1e-3)
@@ -519,7 +528,7 @@ def test_a_graph_in_two_parts_ends_as_in_one(name, tmp_path):
     found, history = run(4, resume=path)
     expected, _ = run(4)
     assert torch.equal(found, expected)
-    assert history.steps["CUDA graph"] >= 4 * 19 - 2
+    assert history.steps["CUDA graph"] >= 4 * BATCHES - 2
 
 
 @pytest.mark.device
@@ -548,4 +557,4 @@ def test_a_model_that_waits_for_the_device_is_trained_as_ever(capsys):
     model = Waits(nn.GRU(V, 16, 2, dropout=0.5), V).to(CUDA)
     history = train(model, make_data(), VOCAB, 1.0, 2)
     assert "No CUDA graph" in capsys.readouterr().out
-    assert history.full and history.steps == {"one by one": 2 * 19}
+    assert history.full and history.steps == {"one by one": 2 * BATCHES}

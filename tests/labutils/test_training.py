@@ -12,7 +12,7 @@ import warnings
 import numpy
 import pytest
 import torch
-from small import CPU, VOCAB, V, make_data, make_model, weights
+from small import BATCHES, CPU, VOCAB, V, make_data, make_model, weights
 from support import consistent
 from torch import nn
 from torch.nn import functional as F
@@ -398,7 +398,7 @@ def test_the_history_of_a_full_run(kind, use_random_iter, capsys):
     assert all(
         text.startswith("time traveller") for _, text in history.samples
     )
-    assert history.tokens == 5 * 19 * 40
+    assert history.tokens == 5 * BATCHES * 40
     assert history.corpus == {"name": "a sentence"}
     assert history.baselines == baselines(data, V)
     assert list(history.baselines)[:3] == ["unigram", "bigram", "trigram"]
