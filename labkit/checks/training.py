@@ -4,12 +4,14 @@ The batches and the network that they have in common are small.
 """
 
 import math
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from statistics import stdev
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,12 +38,14 @@ from labkit.checks.harness import (
     trying,
 )
 from labutils import scratch, settings
+from labutils.scratch import RNNModelScratch as Model
 
 V, H = 5, 4
 EQUAL_ROWS = ((3, 4), (3, 4), (3, 2))
 FEWER_ROWS = ((3, 4), (3, 4), (1, 2))
 LONG = ((3, 150), (3, 150))
 Tensors = list[torch.Tensor]
+Losses = tuple[torch.Tensor, int]  # of a batch: of every token (nats); rows
 
 
 def _values(params: Tensors) -> Tensors:
@@ -59,24 +63,11 @@ class Batches:
                          torch.randint(V, size, generator=numbers))
                         for size in sizes]
 
-    def part(self, used: slice) -> "Batches":
-        """Some of them alone."""
-        some = Batches(self.use_random_iter)
-        some.batches = self.batches[used]
-        return some
-
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return iter([(X.clone(), Y.clone()) for X, Y in self.batches])
 
     def __len__(self) -> int:
         return len(self.batches)
-
-
-class Model(scratch.RNNModelScratch):
-    """As in notebook 3: its parameters are a list."""
-
-    def parameters(self) -> list[torch.Tensor]:
-        return self.params
 
 
 def tiny_model(device: torch.device, lstm=False, steep=False) -> Model:
@@ -85,24 +76,16 @@ def tiny_model(device: torch.device, lstm=False, steep=False) -> Model:
     Where it is `steep`, gradients are so large, in single numbers too, that
     they have to be clipped.
     """
-    model = Model(
-        V, H, device,
-        *((scratch.get_lstm_params, scratch.init_lstm_state, scratch.lstm)
-          if lstm else
-          (scratch.get_rnn_params, scratch.init_rnn_state, scratch.rnn)))
+    model = Model(V, H, device, *(
+        (scratch.get_lstm_params, scratch.init_lstm_state, scratch.lstm)
+        if lstm else
+        (scratch.get_rnn_params, scratch.init_rnn_state, scratch.rnn)))
     numbers, scale = generator(4), 1.0 if lstm else 0.7 if steep else 0.3
     with torch.no_grad():
         for p in model.params:
             p.copy_(scale * torch.randn(p.shape, generator=numbers))
         model.params[-2].mul_(7 if steep else 1)
     return model
-
-
-class Losses(NamedTuple):
-    """Of a batch: the loss of every token (nats), and the rows."""
-
-    nats: torch.Tensor
-    rows: int
 
 
 def token_losses(
@@ -152,51 +135,56 @@ CARRY: dict[bool, Slips] = {
 }
 
 
+# Of an LSTM's state; a random batch starts from none.
+LOST: Slips = {
+    slips.CELL_LOST: {"kept": (1, 0)},
+    "the LSTM's hidden state is lost: both H and C go on to the next batch":
+        {"kept": (0, 1)},
+}
+
+
 def forward(
-    model: Model, batches: Batches, *, carry: str = "", again: bool = False,
-    **changed: Any,
+    model: Model, batches: Batches, *, carry: str = "", kept=(1, 1),
+    used=slice(None), again: bool = False, **changed: Any,
 ) -> Iterator[Losses]:
     """The losses of one batch after the other, right or with a slip.
 
-    The slip is in the state (`carry` it, yes or no), in `token_losses`, or
-    each batch is read `again`, for its loss alone.
+    The slip is in the state (`carry` it, yes or no, or what is `kept` of H
+    and C), in the batches that are `used`, in `token_losses`, or each batch
+    is read `again`, for its loss alone.
     """
     carry = carry or ("no" if batches.use_random_iter else "yes")
     device, state = model.params[0].device, None
-    for X, Y in batches:
+    for X, Y in [*batches][used]:
         X, Y = X.to(device), Y.to(device)
         if state is None or carry == "no":
             state = model.begin_state(len(X), device)
-        elif carry == "hidden alone":
-            state = (state[0], torch.zeros_like(state[1]))
-        elif carry == "cell alone":
-            state = (torch.zeros_like(state[0]), state[1])
         if carry != "not detached":
             state = tuple(s.detach() for s in state)
+        state = tuple(k * s for k, s in zip(kept, state, strict=False))
         logits, after = model(X, state)
-        yield Losses(token_losses(logits, X, Y, **changed), len(X))
+        yield token_losses(logits, X, Y, **changed), len(X)
         if again:
-            logits, _ = model(X, state)
-            yield Losses(token_losses(logits, X, Y, **changed), len(X))
+            yield token_losses(model(X, state)[0], X, Y, **changed), len(X)
         state = after
 
 
 def perplexity(losses: list[Losses]) -> float:
     """exp of the mean over all tokens."""
-    return float(torch.cat([b.nats for b in losses]).double().mean().exp())
+    return float(torch.cat([nats for nats, _ in losses]).double().mean().exp())
 
 
 def perplexity_slip(got: float, losses: list[Losses]) -> str:
     """What a wrong perplexity was made of; may be empty."""
-    sums = [float(b.nats.double().sum()) for b in losses]
-    counts = [b.nats.numel() for b in losses]
+    nats, rows = map(list, zip(*losses, strict=True))
+    sums = [float(batch.double().sum()) for batch in nats]
+    counts, number = [batch.numel() for batch in nats], len(nats)
     means = [s / n for s, n in zip(sums, counts, strict=True)]
-    rows, number = [b.rows for b in losses], len(losses)
     steps = [n // r for n, r in zip(counts, rows, strict=True)]
     total, tokens = sum(sums), sum(counts)
 
     def weighted(values: list[float], weights: list[int]) -> float:
-        return sum(v * w for v, w in zip(values, weights, strict=True))
+        return sum(map(operator.mul, values, weights))
 
     def exp(nats: float) -> float:
         return math.exp(nats) if nats < 700 else math.inf
@@ -241,12 +229,10 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
             weighted([*map(exp, means)], counts) / tokens,
         "exp comes last: the mean is taken over the losses of the tokens, "
         "not over their perplexities":
-            float(torch.cat([b.nats for b in losses]).exp().mean()),
+            float(torch.cat(nats).exp().mean()),
         "exp comes last: divide by the number of tokens before exp":
             exp(total) / tokens,
         "2 to the power of nats: the loss is in nats, so take exp": 2 ** mean,
-        "10 to the power of nats: the loss is in nats, so take exp":
-            10 ** min(mean, 300),
         "bits, not a perplexity: take exp of the nats": mean / math.log(2),
         "upside down: exp of the mean loss, not of minus the mean loss":
             exp(-mean),
@@ -266,16 +252,15 @@ def evaluate_perplexity(function) -> str:
     device = names_of(function).get("device")
     if not isinstance(device, torch.device):
         device = settings.device()
-    for use_random_iter, sizes, size_words in (
-        (False, EQUAL_ROWS, ", the last one shorter"),
-        (True, EQUAL_ROWS, ", the last one shorter"),
-        (True, FEWER_ROWS, ", the last one with fewer rows"),
-        (False, LONG, " of 450 tokens each"),
+    for order, sizes, words in (
+        ("sequential", EQUAL_ROWS, ", the last one shorter"),
+        ("random", EQUAL_ROWS, ", the last one shorter"),
+        ("random", FEWER_ROWS, ", the last one with fewer rows"),
+        ("sequential", LONG, " of 450 tokens each"),
     ):
-        batches = Batches(use_random_iter, sizes)
         model = tiny_model(device, lstm=True)
-        kind_of = "random" if use_random_iter else "sequential"
-        with trying(f"{len(batches)} {kind_of} batches{size_words}"):
+        batches = Batches(order == "random", sizes)
+        with trying(f"{len(batches)} {order} batches{words}"):
             got = _measured(function, model, batches)
             expected = perplexity(_losses(model, batches))
             if not math.isclose(got, expected, rel_tol=1e-4):
@@ -317,14 +302,9 @@ def _slip(got: float, model: Model, batches: Batches) -> str:
     if not math.isfinite(got):
         return ("a number out of range: add up the losses of the tokens, "
                 "divide by their number, and take exp only then")
-    lost: Slips = {} if batches.use_random_iter else {
-        slips.CELL_LOST: {"carry": "hidden alone"},
-        "the LSTM's hidden state is lost: both H and C go on to the next "
-        "batch": {"carry": "cell alone"},
-    }
-    changes = {**CARRY[batches.use_random_iter], **lost, **SLIPS}
     made = {name: partial(_losses, model, batches, **change)
-            for name, change in changes.items()}
+            for name, change in {
+                **CARRY[batches.use_random_iter], **LOST, **SLIPS}.items()}
     likely = perplexity_slip(got, _losses(model, batches)) or named(
         made, lambda losses: math.isclose(
             got, perplexity(losses()), rel_tol=2e-5))
@@ -353,14 +333,8 @@ class _Net(nn.Module):
         self.weights = nn.ParameterList(params)
 
 
-class _Plain:
+class _Plain(SimpleNamespace):
     """The same without torch.nn, as our own networks are."""
-
-    def __init__(self, params: Tensors) -> None:
-        self.params = params
-
-    def parameters(self) -> Tensors:
-        return self.params
 
 
 @dataclass
@@ -384,12 +358,12 @@ def grad_clipping(function) -> str:
     for device in devices():
         by_hand = [torch.tensor([3.0]), torch.tensor([[4.0]])]
         more = [torch.randn(3, 4) * 5, torch.randn(2), torch.randn(4) / 10]
-        for make, grads, theta, part in product(
-                (_Plain, _Net), (by_hand, more), (1, 0.5, 2.5),
+        for module, grads, theta, part in product(
+                (False, True), (by_hand, more), (1, 0.5, 2.5),
                 (None, 1.2, 0.8)):
             factor = part * theta / _norm(grads) if part else 1
             given = [(g * factor).to(device) for g in grads]
-            cases.append(_clip(function, make, given, theta))
+            cases.append(_clip(function, module, given, theta))
     wrong = [c for c in cases if not all_alike(c.after, c.right)]
     if wrong:
         shown, likely = _clipping_slip(cases, wrong)
@@ -399,15 +373,15 @@ def grad_clipping(function) -> str:
             "and smaller gradients are left alone.")
 
 
-def _clip(function, make, given: Tensors, theta: float) -> _Clipped:
-    tried = f"gradients {_first_numbers(given)}, theta = {theta}"
-    if make is _Net:
-        tried = f"{tried}, of an nn.Module"
+def _clip(function, module: bool, given: Tensors, theta: float) -> _Clipped:
+    tried = (f"gradients {_first_numbers(given)}, theta = {theta}"
+             + (", of an nn.Module" if module else ""))
     weights = [torch.randn_like(g) for g in given]
     params = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
         p.grad = g.clone()
-    model = make(params)
+    model = _Net(params) if module else _Plain(
+        params=params, parameters=lambda: params)
     with trying(tried):
         call(function, model, theta)
         params = list(model.parameters())
@@ -446,7 +420,7 @@ def _clipping_slip(
     if likely:
         return wrong[0], likely
     # Without a name for it, the case that tells most.
-    most = max(wrong, key=lambda case: _strangeness(case)[0])
+    most = max(wrong, key=_strangeness)
     return most, _strangeness(most)[1]
 
 
@@ -707,38 +681,28 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
     if not all_alike(after, weights):
         likely = named(_epoch_slips(use_random_iter),
                        lambda slip: all_alike(after, by_hand(**slip)[0]))
-        old, new, right = _farthest(start, after, weights)
-        raise CheckFailed(
-            f"a weight goes from {old:.4g} to {new:.4g}", f"to {right:.4g}",
-            likely or _lr_slip(function, use_random_iter, device, steep)
-            or "a part of the step is missing or in another order: "
-            "forward, loss, backward, grad_clipping (to 1), sgd")
+        if not likely:  # with lr = 0 nothing moves, unless it is not used
+            model = tiny_model(device, steep=steep)
+            call(function, model, batches, 0.0, device, use_random_iter)
+            likely = ("a part of the step is missing or in another order: "
+                      "forward, loss, backward, grad_clipping (to 1), sgd"
+                      if all_alike(model.params, start)
+                      else "lr is not used: hand it on to sgd")
+        rows = torch.stack([*map(_flat, (start, after, weights))])
+        # The weight that differs most.
+        far = (rows[1] - rows[2]).abs().nan_to_num(torch.inf).argmax()
+        old, new, right = rows[:, far].tolist()
+        raise CheckFailed(f"a weight goes from {old:.4g} to {new:.4g}",
+                          f"to {right:.4g}", likely)
     expected = perplexity(losses)
     if not math.isclose(got, expected, rel_tol=1e-3):
+        afterwards = by_hand(again=True)[1][1::2]
         raise CheckFailed(
             f"the weights are right, the perplexity is {got:.4g}",
-            f"{expected:.4g}", perplexity_slip(got, losses) or named(
-                {"each batch is measured after the step that learns from it: "
-                 "take the loss from before": {"again": True}},
-                lambda slip: math.isclose(
-                    got, perplexity(by_hand(**slip)[1][1::2]), rel_tol=1e-4)))
-
-
-def _farthest(*tensors: Tensors) -> tuple[float, ...]:
-    """The weight that differs most: before, as it is, as it should be."""
-    flat = [_flat(some) for some in tensors]
-    place = (flat[1] - flat[2]).abs().nan_to_num(torch.inf).argmax()
-    return tuple(float(numbers[place]) for numbers in flat)
-
-
-def _lr_slip(function, use_random_iter, device, steep) -> str:
-    """With lr = 0 nothing moves, unless it is not used."""
-    model = tiny_model(device, steep=steep)
-    start = _values(model.params)
-    call(function, model, Batches(use_random_iter), 0.0, device,
-         use_random_iter)
-    still = all_alike(model.params, start)
-    return "" if still else "lr is not used: hand it on to sgd"
+            f"{expected:.4g}", perplexity_slip(got, losses) or (
+                "each batch is measured after the step that learns from it: "
+                "take the loss from before" if math.isclose(
+                    got, perplexity(afterwards), rel_tol=1e-4) else ""))
 
 
 def _epoch_slips(use_random_iter: bool) -> Slips:
@@ -758,11 +722,11 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         slips.CLIP_EACH: {"clip": "each"},
         slips.CLIP_VALUE: {"clip": "value"},
         slips.NOT_ZEROED: {"zero": False},
-        large.format(""): {"divide": "nothing"},
-        large.format(", by T"): {"divide": "rows"},
-        large.format(", by B"): {"divide": "steps"},
+        large.format(""): {"factor": lambda B, T: B * T},
+        large.format(", by T"): {"factor": lambda B, T: T},
+        large.format(", by B"): {"factor": lambda B, T: B},
         slips.WRONG_COUNT + " (here the mean is divided once more)":
-            {"divide": "twice"},
+            {"factor": lambda B, T: 1 / (B * T)},
         "one step for the whole epoch: every batch has its own": {
             "zero": False, "step": "end"},
         "one step for the whole epoch: every batch has its own (clipping "
@@ -782,25 +746,23 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
 
 
 def _by_hand(
-    device, steep, batches, lr, *, used=slice(None), clip=1.0, zero=True,
-    divide="tokens", step="batch", scale=1, again=False, **changed: Any,
+    device, steep, batches, lr, *, clip=1.0, zero=True, step="batch", scale=1,
+    factor=lambda B, T: 1, **changed: Any,
 ) -> tuple[Tensors, list[Losses]]:
     """An epoch, right or with a slip: the weights, and every batch's loss."""
     model, losses, kept = tiny_model(device, steep=steep), [], None
-    params, part = model.params, batches.part(used)
-    read = forward(model, part, again=again, **changed)
-    for i, (nats, rows) in enumerate(read):
-        losses.append(Losses(nats.detach(), rows))
-        if again and i % 2:
+    params, size = model.params, len(batches.batches[changed.get(
+        "used", slice(None))])
+    for nats, rows in forward(model, batches, **changed):
+        losses.append((nats.detach(), rows))
+        if "again" in changed and len(losses) % 2 == 0:
             continue
-        n = nats.numel()
-        factor = {"tokens": 1, "nothing": n, "rows": n / rows, "steps": rows,
-                  "twice": 1 / n}[divide]
         grads = list(torch.autograd.grad(
-            nats.mean() * factor, params, retain_graph="carry" in changed))
+            nats.mean() * factor(rows, len(nats) / rows), params,
+            retain_graph="carry" in changed))
         if kept and not zero:
             grads = [g + k for g, k in zip(grads, kept, strict=True)]
-        last = i == len(part) - 1
+        last = len(losses) == size
         kept = grads = _clipped_to(
             clip if clip != "end" else 1.0 if last else math.inf, grads)
         if step == "batch" or last:
@@ -848,8 +810,17 @@ def interval(function) -> str:
             if hasattr(got, "tolist"):  # two numbers in an array are two
                 got = got.tolist()
             mean, half = map(_number, pair("mean, half width", got))
-            _mean(values, mean)
-            _half_width(values, half)
+            center = sum(values) / len(values)
+            if not _near(mean, center, 1e-6):
+                raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}",
+                                  _mean_slip(mean, values))
+            width = STUDENT_T * stdev(values) / math.sqrt(len(values))
+            # Two or three digits are seen by their digits, not by the
+            # distance.
+            if not _near(half, width) or (
+                    half != width and _is_rounded(half, width)):
+                raise CheckFailed(f"half width {half:.4g}", f"{width:.4g}",
+                                  _width_slip(half, width, values))
             require(given == values, f"afterwards values is {given}",
                     f"{values}", slips.CHANGED)
     return ("Mean and half width agree with Student's t for three values, by "
@@ -868,50 +839,32 @@ def _near(a: float, b: float, tolerance: float = 1e-3) -> bool:
 
 
 def _is_rounded(number: float, exact: float) -> bool:
-    near = [round(exact, digits) for digits in range(4)]
-    return number in (*near, math.floor(exact), math.trunc(exact))
+    return number in (*(round(exact, digits) for digits in range(4)),
+                      math.floor(exact), math.trunc(exact))
 
 
-def _half(values: list[float]) -> float:
-    return STUDENT_T * stdev(values) / math.sqrt(len(values))
-
-
-def _mean(values: list[float], mean: float) -> None:
-    n, center = len(values), sum(values) / len(values)
-    if _near(mean, center, 1e-6):
-        return
-    likely = named({
+def _mean_slip(mean: float, values: list[float]) -> str:
+    n, total = len(values), sum(values)
+    half = STUDENT_T * stdev(values) / math.sqrt(n)
+    return named({
         "the two ends of the interval; expected its middle and half of its "
-        "width": center - _half(values),
-        "half width and mean are swapped": _half(values),
+        "width": total / n - half,
+        "half width and mean are swapped": half,
         "the median is not the mean": sorted(values)[1],
-        "the sum is not divided by the number of values": sum(values),
-        "divide by the number of values, 3": sum(values) / (n - 1),
-        "// rounds down; / does not": sum(values) // n,
+        "the sum is not divided by the number of values": total,
+        "divide by the number of values, 3": total / (n - 1),
+        "// rounds down; / does not": total // n,
         "absolute values: a mean, as a difference, may be negative":
             sum(map(abs, values)) / n,
         "absolute value: a mean, as a difference, may be negative":
-            abs(center),
-    }, lambda result: _near(mean, result, 1e-6))
-    if not likely and _is_rounded(mean, center):
-        likely = ROUNDED
-    raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}", likely)
+            abs(total / n),
+    }, lambda result: _near(mean, result, 1e-6)) or (
+        ROUNDED if _is_rounded(mean, total / n) else "")
 
 
-def _half_width(values: list[float], half: float) -> None:
-    expected = _half(values)
-    # Two or three digits are seen by their digits, not by the distance.
-    rounded = _is_rounded(half, expected) and half != expected
-    if _near(half, expected) and not rounded:
-        return
-    likely = ROUNDED if rounded else _width_slip(half, values)
-    if not likely and _near(half, (max(values) - min(values)) / 2):
-        likely = ("half of the distance between the largest and the smallest "
-                  "value in place of 4.303 standard errors")
-    raise CheckFailed(f"half width {half:.4g}", f"{expected:.4g}", likely)
-
-
-def _width_slip(half: float, values: list[float]) -> str:
+def _width_slip(half: float, width: float, values: list[float]) -> str:
+    if _is_rounded(half, width):
+        return ROUNDED
     n, s = len(values), stdev(values)
     population = s * math.sqrt((n - 1) / n)
     bessel = "the variance divides by n - 1 (Bessel's correction)"
@@ -938,4 +891,7 @@ def _width_slip(half: float, values: list[float]) -> str:
         "the root of n": math.sqrt(n - 1),
     }
     return named(combined(factors, spreads, divisors, most=3), lambda c: c[1]
-                 and _near(half, c[0] * c[1] / c[2]))
+                 and _near(half, c[0] * c[1] / c[2])) or (
+        "half of the distance between the largest and the smallest value in "
+        "place of 4.303 standard errors"
+        if _near(half, (max(values) - min(values)) / 2) else "")
