@@ -63,8 +63,6 @@ RNN: Slips = {
     _WHOLE + " (the bias too)": {"made": lambda x, h, b: (x + h).tanh() + b},
     _WHOLE + " (once, around all of it)":
         {"made": lambda x, h, b: x.tanh() + h.tanh() + b},
-    _WHOLE + " (and there is but one)":
-        {"made": lambda x, h, b: ((x + b).tanh() + h.tanh()).tanh()},
     "the new state takes the place of the old one, it is not added to it":
         {"added": True},
 }
@@ -105,8 +103,6 @@ LSTM: Slips = {
     slips.MISSING_BIAS + " in the gates, and b_q":
         {"bias": False, "output_bias": False},
     "no tanh where the cell is shown: H = O * tanh(C)": {"shown": same},
-    "a sigmoid where the cell is shown: H = O * tanh(C)":
-        {"shown": torch.sigmoid},
     "the candidate takes a tanh, the gates a sigmoid":
         {"candidate": torch.sigmoid},
     "the gates take a sigmoid, the candidate alone a tanh":
@@ -135,33 +131,29 @@ LSTM: Slips = {
 # What goes wrong around a step, whichever it is.
 AROUND: Slips = {
     slips.START_IGNORED: {"start": False},
-    slips.START_IGNORED + " (nor from ones)": {"start": False, "ones": 1},
     slips.MISSING_BIAS + ": b_q": {"output_bias": False},
     "the scores are read off the old state, before it is computed anew":
         {"late": True},
     "the scores are H W_hq + b_q as they are, with no tanh around them":
         {"scores": torch.tanh},
-    "the steps are read backwards, the scores put back in order":
-        {"backwards": True},
 }
 
 
 @torch.no_grad()
 def logits(
-    step, inputs, state, params, *, start=True, ones=0, output_bias=True,
-    late=False, read=0, scores=same, backwards=False, swapped=False,
-    **slip: Any,
+    step, inputs, state, params, *, start=True, output_bias=True, late=False,
+    read=0, scores=same, swapped=False, **slip: Any,
 ) -> torch.Tensor:
     """Scores of every step, right or with one slip, here or in `step`."""
     *blocks, W_hq, b_q = params
-    first = state if start else [torch.zeros_like(s) + ones for s in state]
+    first = state if start else [torch.zeros_like(s) for s in state]
     state = first = first[::-1] if swapped else first
     made = []
-    for X in inputs.flip(0) if backwards else inputs:
+    for X in inputs:
         old, state = state, step(X, state, first, blocks, **slip)
         shown = (old if late else state)[read]
         made.append(scores(shown @ W_hq + output_bias * b_q))
-    return torch.cat(made[::-1] if backwards else made)
+    return torch.cat(made)
 
 
 def of_logits(got, network: str, inputs, start, params, shape) -> str:
@@ -245,8 +237,6 @@ GRU: Slips = {
         {"reset": lambda x, h, R, b: R * x + h},
     _RESET + ", the bias b_hn as well":
         {"reset": lambda x, h, R, b: x + R * (h - b) + b},
-    _RESET + ", and not 1 - R":
-        {"reset": lambda x, h, R, b: x + (1 - R) * h},
     "the update gate is not used": {"update": lambda Z, N, H: N},
     "the new state is a mean, (1 - Z) N + Z H: the weights add up to 1":
         {"update": lambda Z, N, H: N + Z * H},
