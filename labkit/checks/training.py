@@ -493,6 +493,8 @@ SCALED: Slips = {
     "gradients are scaled, not set to zero": lambda g, n, m, t: 0 * g,
     slips.CLIP_EACH: lambda g, n, m, t: g * t / m,
     slips.CLIP_VALUE: lambda g, n, m, t: g.clamp(-t, t),
+    slips.CLIP_VALUE + " (and no number below -theta is kept)":
+        lambda g, n, m, t: g.clamp(max=t),
 }
 # When a gradient is scaled.
 WHEN: Slips = {
