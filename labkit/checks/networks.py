@@ -306,12 +306,13 @@ def _parity(function, layer_class: type, shape, device) -> None:
 
 
 def _two(result: Any, shape: tuple[int, int]) -> tuple[torch.Tensor, Any]:
+    """Logits, which need the shape, and state."""
     require(not (isinstance(result, tuple) and len(result) > 2),
             kind(result), "two things: logits, state",
             "the parts of the state belong together, in a tuple of their own")
     logits, after = pair("logits, state", result)
-    require(not (isinstance(logits, (tuple, list)) and torch.is_tensor(after)
-                 and tuple(after.shape) == shape), "(state, logits)",
+    require(tuple(getattr(after, "shape", ())) != shape
+            or tuple(getattr(logits, "shape", ())) == shape, "(state, logits)",
             "(logits, state)", "the two are returned the wrong way round")
     return tensor("logits", logits), after
 
@@ -506,13 +507,8 @@ def _model(model, layer, shape, device: torch.device) -> None:
     X = torch.randint(V - 1, (B, T), device=device)
     start = torch.randn(L, B, H, device=device)
     given = {"X": X.clone(), "state": start.clone()}
-    logits, after = pair("logits, state", sized(
-        model, *given.values(), T=T, B=B, V=V, H=H))
-    logits = tensor("logits", logits)
-    turned = (tuple(logits.shape), tuple(getattr(after, "shape", ()))) == (
-        (L, B, H), (T * B, V))
-    require(not turned, "(state, logits)", "(logits, state)",
-            "the two are returned the wrong way round")
+    logits, after = _two(
+        sized(model, *given.values(), T=T, B=B, V=V, H=H), (T * B, V))
     weight, bias = _output_layer(model, layer, V, H)
     inputs = F.one_hot(X.T, V).float()
     require(not probabilities(logits), "rows that are probabilities",
@@ -657,11 +653,16 @@ def _depth(model, V: int, H: int, L: int) -> None:
     device = weights[0].device if weights else torch.device("cpu")
     with trying("begin_state"):
         state = call(model.begin_state, B, device)
-        require(state is not None, "begin_state gives None", "zeros",
-                slips.NOTHING)
         numbers = sum(p.numel() for p in _parts(state))
-        require(numbers == L * B * H, f"a state of {numbers} numbers",
-                f"L * B * H = {L * B * H}", _state_slip(numbers, H, L))
+        require(
+            numbers == L * B * H, f"a state of {numbers} numbers",
+            f"L * B * H = {L * B * H}",
+            "num_layers is not used: this network has one layer"
+            if numbers == B * H else
+            "two states for each layer: an LSTM, or two directions"
+            if numbers == 2 * L * B * H else
+            "the hidden size is not num_hiddens" if numbers % (B * H)
+            else f"{numbers // (B * H)} layers in place of {L}")
     X = torch.randint(V, (B, T), device=device)
     with trying(f"B = {B} rows, T = {T} steps"):
         logits, _ = _forward(model, X, state, V)
@@ -685,16 +686,6 @@ def _depth(model, V: int, H: int, L: int) -> None:
             model.train()
 
 
-def _state_slip(numbers: int, H: int, L: int) -> str:
-    if numbers == B * H:
-        return "num_layers is not used: this network has one layer"
-    if numbers == 2 * L * B * H:
-        return "two states for each layer: an LSTM, or two directions"
-    if numbers % (B * H) == 0:
-        return f"{numbers // (B * H)} layers in place of {L}"
-    return "the hidden size is not num_hiddens"
-
-
 def _parts(state: Any) -> list[torch.Tensor]:
     parts = list(state) if isinstance(state, (tuple, list)) else [state]
     return [tensor("state", part) for part in parts]
@@ -702,8 +693,7 @@ def _parts(state: Any) -> list[torch.Tensor]:
 
 def _forward(model, X, state, V: int) -> tuple[torch.Tensor, Any]:
     """Logits and state, the logits in the right shape."""
-    logits, after = pair("logits, state", sized(model, X.clone(), state))
-    logits = tensor("logits", logits)
+    logits, after = _two(sized(model, X.clone(), state), (X.numel(), V))
     same_shape("logits of shape", logits, (X.numel(), V),
                "every step of every row has scores", "(T*B, V)")
     return logits, after
