@@ -230,29 +230,21 @@ def _wait(thread: threading.Thread) -> None:
     """Wait for a thread as long as a solution may take.
 
     Seconds for imports do not count: the first optimizer of a process alone
-    imports 800 modules, which can take longer than a check.
+    imports 800 modules, which can take longer than a check. Nor do those that
+    a busy machine gives to others.
     """
-    end = time.monotonic() + IMPORTING
-    while True:
-        loaded = len(sys.modules)
-        _join(thread, SECONDS)
-        while _importing(thread) and time.monotonic() < end:
-            thread.join(0.05)
-        if len(sys.modules) == loaded or time.monotonic() > end:
-            return
-
-
-def _join(thread: threading.Thread, seconds: float) -> None:
-    """Wait for a thread, but not for a machine that is busy elsewhere."""
-    begin, before = time.monotonic(), _computed(thread)
+    loaded, end = 0, time.monotonic() + IMPORTING
     while thread.is_alive():
-        passed, now = time.monotonic() - begin, _computed(thread)
-        used = passed if now is None or before is None else now - before
+        now, had = time.monotonic(), _computed(thread)
+        if now < end and (loaded != len(sys.modules) or _importing(thread)):
+            loaded, begin, before = len(sys.modules), now, had
+        passed = now - begin
+        used = passed if had is None or before is None else had - before
         # Even a busy machine gives a fiftieth: with less, it sleeps.
-        asleep = passed > seconds and used < passed / 50
-        if used >= seconds or asleep or passed > PATIENCE * seconds:
+        asleep = passed > SECONDS and used < passed / 50
+        if used >= SECONDS or asleep or passed > PATIENCE * SECONDS:
             return
-        thread.join(max(0.02, seconds - used))
+        thread.join(max(0.02, SECONDS - used))
 
 
 def _computed(thread: threading.Thread) -> float | None:

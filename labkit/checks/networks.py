@@ -523,8 +523,6 @@ def _model(model, layer, shape, device: torch.device) -> None:
             "the hidden states of all the steps are returned; expected the "
             "last state of each layer": lambda: hiddens,
             "only the last layer's state is returned": lambda: last[-1],
-            "only the last layer's state is returned, of all steps":
-                lambda: hiddens[-1],
         })
     untouched(given, (X, start))
     _all_learn(model, logits)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice, pairwise, product
 from typing import Any
@@ -409,20 +409,17 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
                "nothing")
     uncleaned = ("the lines are not cleaned: only small letters a to z, and "
                  "single spaces between words, are kept")
-    texts: list[tuple[str, Callable[[], Any]]] = [
-        ("", lambda: "".join(lines)),
-        ("words in place of characters", lambda: " ".join(lines).split()),
-        (between.format("space"), lambda: " ".join(lines)),
-        (between.format("newline"), lambda: "\n".join(lines)),
-        (counts_lines, lambda: "".join(lines[:most])),
-        (uncleaned, lambda: "".join(raw)),
-        (uncleaned, lambda: "".join(raw).lower()),
-        (uncleaned, lambda: "\n".join(raw)),
-    ]
+    joined, together = " ".join(lines), "".join(raw)
+    texts: tuple[tuple[str, Iterable[str]], ...] = (
+        ("", "".join(lines)), ("words in place of characters", joined.split()),
+        (between.format("space"), joined),
+        (between.format("newline"), "\n".join(lines)),
+        (counts_lines, "".join(lines[:most])), (uncleaned, together),
+        (uncleaned, together.lower()), (uncleaned, "\n".join(raw)))
     part = ("the vocabulary is made of the part that is kept; expected that "
             "of the whole text")
-    for name, make in texts:
-        tokens = list(make())
+    for name, text in texts:
+        tokens = list(text)
         for some, which in ((tokens, ""), (tokens[:most], part)):
             own = finished.Vocab(some)
             if length == len(own) and given in (
@@ -517,18 +514,16 @@ def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
             "the text holds so many only where rows are read twice")
     found = []
     for number, batch in enumerate(batches):
-        X, Y = _batch(batch, B, T)
-        where = f"in batch {number}"
+        (X, Y), where = _batch(batch, B, T), f"in batch {number}"
         places = _places(f"{where} X", X, position)
         _in_a_row(places, where, B)
         targets = _places(f"{where} Y", Y, position)
-        wanted = [[i + 1 for i in row] for row in places]
-        if targets != wanted:
-            row = next(i for i in range(B) if targets[i] != wanted[i])
-            raise CheckFailed(
-                f"{where} the inputs at positions {places[row]} have targets "
-                f"at {targets[row]}", f"targets at {wanted[row]}",
-                _of_targets(places, targets, N, *offset))
+        for row, got in zip(places, targets, strict=True):
+            if got != (wanted := [i + 1 for i in row]):
+                raise CheckFailed(
+                    f"{where} the inputs at positions {row} have targets at "
+                    f"{got}", f"targets at {wanted}",
+                    _of_targets(places, targets, N, *offset))
         found.append([row[0] for row in places])
     require(torch.equal(given, corpus), "afterwards the text is another one",
             "the text as it was", "the text handed in was changed")
@@ -686,8 +681,7 @@ def _of_order(epochs: list[Starts], T: int) -> str:
             return "the rows are not shuffled"
         return ("the order is the same in each epoch: the seed is set inside "
                 "the function, or the order made outside")
-    met = {frozenset(batch) for starts in epochs for batch in starts}
-    if len(met) == len(epochs[0]):
+    if len({frozenset(batch) for batch in _flat(epochs)}) == len(epochs[0]):
         return ("the same rows stand together in each epoch: whole batches "
                 "are shuffled, or rows inside their batch; shuffle the rows "
                 "before they are put into batches")
@@ -771,17 +765,17 @@ def _draws_offsets(function) -> None:
     def drawn(epochs: int, *offset: None) -> set[int]:
         # These sizes leave no row over: the first one shows the offset. So
         # few rows fit where the offset is far too large.
-        return {min(_flat(_rows(function, N, B, T, *offset)) or [N])
+        return {min(_flat(_rows(function, N, B, T, *offset)), default=N)
                 for _ in range(epochs)}
 
     with trying(_text_words(N, B, T)):
         without = drawn(60)
-        require(
-            len(without) > 1, f"offset {min(without)} in each of 60 epochs",
-            f"another one from 0 to {T - 1} each time",
-            "the offset is not drawn at random" if len(drawn(20, None)) == 1
-            else "by default an offset is drawn: offset=None in the first "
-            "line")
+        fixed = len(drawn(20, None)) == 1
+        require(len(without) > 1,
+                f"offset {min(without)} in each of 60 epochs",
+                f"another one from 0 to {T - 1} each time",
+                "the offset is not drawn at random" if fixed else
+                "by default an offset is drawn: offset=None in the first line")
         require(without == set(range(T)), f"offsets {sorted(without)} in 60 "
                 "epochs", f"{list(range(T))}", "the offset is drawn from the "
                 "wrong range: 0 to num_steps - 1, both included")

@@ -385,7 +385,7 @@ def _clip(function, module: bool, given: Tensors, theta: float) -> _Trial:
     tried = (f"gradients {_first_numbers(given)}, theta = {theta}"
              + (", of an nn.Module" if module else ""))
     weights = [torch.randn_like(g) for g in given]
-    params = [nn.Parameter(w.clone()) for w in weights]
+    params: Tensors = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
         p.grad = g.clone()
     model = _Net(params) if module else _Plain(
