@@ -58,10 +58,8 @@ class Batches:
     def __init__(self, use_random_iter: bool, sizes=EQUAL_ROWS) -> None:
         self.use_random_iter = use_random_iter
         self.batch_size, self.num_steps = sizes[0]
-        numbers = generator(3)
-        self.batches = [(torch.randint(V, size, generator=numbers),
-                         torch.randint(V, size, generator=numbers))
-                        for size in sizes]
+        draw = partial(torch.randint, V, generator=generator(3))
+        self.batches = [(draw(size), draw(size)) for size in sizes]
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return iter([(X.clone(), Y.clone()) for X, Y in self.batches])
@@ -182,6 +180,7 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
     means = [s / n for s, n in zip(sums, counts, strict=True)]
     steps = [n // r for n, r in zip(counts, rows, strict=True)]
     total, tokens = sum(sums), sum(counts)
+    mean = total / tokens
 
     def weighted(values: list[float], weights: list[int]) -> float:
         return sum(map(operator.mul, values, weights))
@@ -209,7 +208,6 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
     }
     # What stands in the place of the mean over tokens.
     means_of = {
-        "": total / tokens,
         slips.OVER_BATCHES: sum(means) / number,
         "only the last batch is measured": means[-1],
         "only the first batch is measured (a `return` inside the loop?)":
@@ -220,8 +218,7 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
            for by, count in divided.items() for what, some in added.items()
            if count != tokens or some != total},
     }
-    mean = means_of[""]
-    values = {name: exp(nats) for name, nats in means_of.items() if name} | {
+    values = {name: exp(nats) for name, nats in means_of.items()} | {
         slips.OVER_BATCHES + " (not after each batch)":
             sum(map(exp, means)) / number,
         "exp comes last: the mean is taken over the losses of the tokens, "
@@ -239,9 +236,9 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
         "exp is missing: this is the loss in nats": mean,
     } | {
         f"exp is missing, and {name}": nats
-        for name, nats in means_of.items() if name} | {
+        for name, nats in means_of.items()} | {
         f"2 to the power of nats in place of exp, and {name}":
-            2 ** min(nats, 1000) for name, nats in means_of.items() if name}
+            2 ** min(nats, 1000) for name, nats in means_of.items()}
     return named(values, partial(math.isclose, got, rel_tol=2e-5))
 
 
@@ -382,8 +379,8 @@ def grad_clipping(function) -> str:
 
 
 def _clip(function, module: bool, given: Tensors, theta: float) -> _Trial:
-    tried = (f"gradients {_first_numbers(given)}, theta = {theta}"
-             + (", of an nn.Module" if module else ""))
+    tried = f"gradients {_first_numbers(given)}, theta = {theta}"
+    tried = f"{tried}, of an nn.Module" if module else tried
     weights = [torch.randn_like(g) for g in given]
     params: Tensors = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
@@ -564,9 +561,9 @@ def sgd(function) -> str:
 def _two_steps(function, device: torch.device, lr: float) -> Iterator[_Trial]:
     params = [torch.randn(s, device=device).requires_grad_()
               for s in ((2, 3), (4,), (1, 1))]
-    for more in ("", ", the second step"):
-        grads = [torch.randn_like(p) for p in params]
-        old, tried = _values(params), f"three parameters, lr = {lr}{more}"
+    first = f"three parameters, lr = {lr}"
+    for tried in (first, f"{first}, the second step"):
+        old, grads = _values(params), [torch.randn_like(p) for p in params]
         for p, g in zip(params, grads, strict=True):
             p.grad = g.clone()
         with trying(tried):
@@ -716,14 +713,13 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
 
 
 def _by_hand(
-    device, steep, batches, lr, *, clip=1.0, zero=True, step="batch", scale=1,
-    factor=lambda B, T: 1, **changed: Any,
+    device, steep, batches, lr, *, used=slice(None), clip=1.0, zero=True,
+    factor=lambda B, T: 1, step="batch", scale=1, **changed: Any,
 ) -> tuple[Tensors, list[Losses]]:
     """An epoch, right or with a slip: the weights, and every batch's loss."""
     model, losses, kept = tiny_model(device, steep=steep), [], None
-    params, size = model.params, len(batches.batches[changed.get(
-        "used", slice(None))])
-    for nats, rows in forward(model, batches, **changed):
+    params, size = model.params, len(batches.batches[used])
+    for nats, rows in forward(model, batches, used=used, **changed):
         losses.append((nats.detach(), rows))
         if "again" in changed and len(losses) % 2 == 0:
             continue
