@@ -499,10 +499,20 @@ def RNNModel(model_class) -> str:  # noqa: N802, named after the exercise
 
 
 def _model(model, layer, shape, device: torch.device) -> None:
-    T, B, V = shape
-    L, H = layer.num_layers, layer.hidden_size
+    (T, B, V), L, H = shape, layer.num_layers, layer.hidden_size
     with trying("begin_state"):
-        _first_state(call(model.begin_state, B, device), L, B, H, V, device)
+        state = call(model.begin_state, B, device)
+        require(not isinstance(state, (tuple, list)),
+                f"begin_state: {kind(state)}", "one tensor",
+                "these layers take the state as it is, in no tuple")
+        zeros("begin_state", tensor("begin_state", state), (L, B, H), device, {
+            (B, H): "each layer has a state: the first axis is missing",
+            (1, B, H): "each layer has a state: the first axis is num_layers",
+            (B, L, H): "rows and layers are swapped: (L, B, H)",
+            (L, H): "each row has a state: the axis of batch_size is missing",
+            (L, B, V): "the last axis is the layer's hidden_size, no "
+            "vocabulary", (L, H, B): "rows and units are swapped: (L, B, H)",
+        }, "(L, B, H)")
     # A batch need not hold the last token.
     X = torch.randint(V - 1, (B, T), device=device)
     start = torch.randn(L, B, H, device=device)
@@ -528,28 +538,13 @@ def _model(model, layer, shape, device: torch.device) -> None:
     _all_learn(model, logits)
 
 
-def _first_state(state, L: int, B: int, H: int, V: int, device) -> None:
-    require(
-        not isinstance(state, (tuple, list)), f"begin_state: {kind(state)}",
-        "one tensor", "these layers take the state as it is, in no tuple")
-    zeros("begin_state", tensor("begin_state", state), (L, B, H), device, {
-        (B, H): "each layer has a state: the first axis is missing",
-        (1, B, H): "each layer has a state: the first axis is num_layers",
-        (B, L, H): "rows and layers are swapped: (L, B, H)",
-        (L, H): "each row has a state: the axis of batch_size is missing",
-        (L, B, V): "the last axis is the layer's hidden_size, no vocabulary",
-        (L, H, B): "rows and units are swapped: (L, B, H)",
-    }, "(L, B, H)")
-
-
 def _output_layer(model, layer, V: int, H: int):
     """Weight (V, H) and bias that are not the recurrent layer's."""
-    parameters = list(model.parameters())
-    inner = {id(p) for p in layer.parameters()}
-    require(inner <= {id(p) for p in parameters},
+    inner, found = set(layer.parameters()), list(model.parameters())
+    require(inner <= {*found},
             "the recurrent layer's weights are not among model.parameters()",
             "all of them", "keep the layer as self.rnn = rnn_layer")
-    outer = [p for p in parameters if id(p) not in inner]
+    outer = [p for p in found if p not in inner]
     shapes = sorted(tuple(p.shape) for p in outer)
     require(shapes in (sorted([(V, H), (V,)]), sorted([(H, V), (V,)])),
             f"further parameters of the shapes {shapes}" if shapes
@@ -558,8 +553,7 @@ def _output_layer(model, layer, V: int, H: int):
             slips.MISSING_BIAS if shapes in ([(V, H)], [(H, V)])
             else "nn.Linear is missing, or made outside __init__" if not shapes
             else "")
-    weight, = (p for p in outer if p.dim() == 2)
-    bias, = (p for p in outer if p.dim() == 1)
+    bias, weight = sorted(outer, key=torch.Tensor.dim)
     return weight if weight.shape[0] == V else weight.T, bias
 
 

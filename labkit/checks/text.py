@@ -154,16 +154,12 @@ def _words(tokens, min_freq: int, reserved: list[str]) -> str:
             f"reserved_tokens={reserved!r})")
 
 
-def _vocab_error(error: str) -> str:
-    return slips.matching((
-        (r"^AttributeError|has no len|not subscriptable",
-         "a method is missing, or misspelt: the class has __len__, "
-         "__getitem__ and to_tokens"),
-        (r"unhashable type: 'list'", "tokens is a list of lines, each a list "
-         "of tokens: count the tokens, not the lines"),
-    ), error)
-
-
+_vocab_error = partial(slips.matching, (
+    (r"^AttributeError|has no len|not subscriptable",
+     "a method is missing, or misspelt: the class has __len__, __getitem__ "
+     "and to_tokens"),
+    (r"unhashable type: 'list'", "tokens is a list of lines, each a list of "
+     "tokens: count the tokens, not the lines")))
 _asked = partial(call, explain=_vocab_error)
 
 
@@ -566,20 +562,17 @@ def _batch(batch: Any, B: int, T: int) -> tuple[Any, Any]:
         require(isinstance(value, torch.Tensor), f"{name} is {kind(value)}",
                 "a tensor", slips.NO_TENSOR
                 if isinstance(value, (list, tuple)) else "")
-        shape, likely = tuple(value.shape), ""
-        if shape == (T, B):
-            likely = slips.SWAPPED
-        elif name == "Y" and shape in ((B,), (B, 1)):
-            likely = ("a target for each token, not for each row: Y is X, "
-                      "shifted by one token")
-        elif value.dim() == 2 and shape[0] < B:
-            likely = "rows that fill no batch are left out, not yielded"
-        elif value.dim() == 2 and shape[1] < T:
-            likely = (
-                "a row at the end is cut short: keep one token back for the "
-                "last target, and leave columns that fill no batch out")
-        require(shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
-                likely)
+        shape = tuple(value.shape)
+        require(
+            shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
+            slips.SWAPPED if shape == (T, B) else
+            "a target for each token, not for each row: Y is X, shifted by "
+            "one token" if name == "Y" and shape in ((B,), (B, 1)) else
+            "rows that fill no batch are left out, not yielded"
+            if len(shape) == 2 and shape[0] < B else
+            "a row at the end is cut short: keep one token back for the last "
+            "target, and leave columns that fill no batch out"
+            if len(shape) == 2 and shape[1] < T else "")
         require(not value.is_floating_point(), f"{name} of {value.dtype}",
                 "torch.int64", slips.FLOATS)
     return X, Y
