@@ -72,7 +72,7 @@ def _one_hot(function, X: torch.Tensor, V: int) -> None:
     elif tuple(got.shape) == (B, T, V) or alike(
             got, expected.transpose(0, 1).reshape(T, B, V)):
         likely = slips.SWAPPED
-    elif alike(got, expected.roll(1, -1)) or alike(got, expected.roll(-1, -1)):
+    elif any(alike(got, expected.roll(places, -1)) for places in (1, -1)):
         likely = "the 1 stands one place beside the token's index"
     same_shape("shape", got, (T, B, V), likely, "(T, B, V)")
     same_tensor("the result", got, expected, likely)
@@ -346,19 +346,19 @@ def _same_state(after: Any, start, expected) -> list[torch.Tensor]:
     after = [tensor("state", a) for a in after]
     old = [alike(a, s) for a, s in zip(after, start, strict=True)]
     swapped = long and all(map(alike, after, expected[::-1]))
-    for k, (got, right) in enumerate(zip(after, expected, strict=True)):
-        likely = "expected the state after the last step"
-        if swapped:
-            likely = "H and C are swapped in the returned state"
-        elif all(old) or (old[k] and not k):
-            likely = slips.OLD_STATE
-        elif k and alike(got, right.tanh()):
-            likely = "C itself is carried on, not tanh(C)"
-        elif k and alike(got, expected[0]):
-            likely = slips.CELL_LOST + " (this is H)"
-        elif old[k] or (k and not got.any()):
-            likely = slips.CELL_LOST
-        same_tensor(f"state {'HC'[k]}", got, right, likely)
+    for name, got, right, unchanged in zip(
+            "HC", after, expected, old, strict=False):
+        cell = name == "C"
+        same_tensor(
+            f"state {name}", got, right,
+            "H and C are swapped in the returned state" if swapped else
+            slips.OLD_STATE if all(old) or (unchanged and not cell) else
+            "C itself is carried on, not tanh(C)"
+            if cell and alike(got, right.tanh()) else
+            slips.CELL_LOST + " (this is H)"
+            if cell and alike(got, expected[0]) else
+            slips.CELL_LOST if cell and (unchanged or not got.any()) else
+            "expected the state after the last step")
     return after
 
 

@@ -441,8 +441,7 @@ def _strangeness(case: _Trial) -> tuple[int, str]:
     if (1 < len(cut) < len(old) and torch.equal(old[~large], new[~large])
             and float(cut.max() - cut.min()) < 1e-4):
         return 3, slips.CLIP_VALUE
-    ratios = [_norm([a]) / _norm([g])
-              for a, g in zip(after, given, strict=True)]
+    ratios = [a.norm() / g.norm() for a, g in zip(after, given, strict=True)]
     if not all(torch.allclose(a, ratio * g, rtol=1e-2, atol=1e-4)
                for ratio, a, g in zip(ratios, after, given, strict=True)):
         return 2, ("the direction changes: one factor, from the norm over all "
