@@ -28,11 +28,9 @@ def require(truth: Any, got: str, expected: str, likely: str = "") -> None:
 
 def alike(a: Any, b: Any) -> bool:
     """Equal up to rounding in single precision, whatever the dtypes."""
-    a, b = torch.as_tensor(a).detach(), torch.as_tensor(b).detach()
-    if a.shape != b.shape:
-        return False
-    return torch.allclose(a.cpu().double(), b.cpu().double(), rtol=1e-3,
-                          atol=1e-4, equal_nan=True)
+    a, b = (torch.as_tensor(x).detach().cpu().double() for x in (a, b))
+    return a.shape == b.shape and torch.allclose(
+        a, b, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
 def all_alike(got: Iterable[Any], expected: Iterable[Any]) -> bool:
@@ -104,8 +102,8 @@ def same_shape(
 ) -> None:
     """Fail unless a tensor has a shape; slips are for some wrong shapes."""
     found, shape = tuple(got.shape), tuple(shape)
-    require(found == shape, f"{what} {found}".strip(), f"{axes} = {shape}"
-            if axes else f"{shape}", slips if isinstance(slips, str)
+    require(found == shape, f"{what} {found}", f"{axes} = {shape}" if axes
+            else f"{shape}", slips if isinstance(slips, str)
             else slips.get(found, ""))
 
 
@@ -122,7 +120,7 @@ def zeros(
 ) -> None:
     """Fail unless it is an empty memory; the arguments as of same_shape."""
     require(isinstance(got, torch.Tensor), kind(got), "a tensor")
-    same_shape(f"{what} of shape".strip(), got, shape, slips, axes)
+    same_shape(f"{what} of shape", got, shape, slips, axes)
     require(not got.any(), f"{what} with numbers up to {got.abs().max():.2g}",
             "zeros", "a text begins with an empty memory")
     require(got.is_floating_point(), f"{what} of dtype {got.dtype}",
@@ -133,11 +131,9 @@ def zeros(
 def probabilities(logits: torch.Tensor) -> bool:
     """Whether every row is a distribution, or the logarithm of one."""
     logits = logits.detach().double()
-    if logits.dim() < 2:
-        return False
-    ones = torch.ones(logits.shape[:-1], dtype=torch.float64)
-    return any(torch.allclose(p.sum(-1).cpu(), ones, atol=1e-4)
-               and bool((p >= 0).all()) for p in (logits, logits.exp()))
+    return logits.dim() > 1 and any(
+        bool(((p.sum(-1) - 1).abs() < 1e-4).all() and (p >= 0).all())
+        for p in (logits, logits.exp()))
 
 
 def untouched(
@@ -186,8 +182,7 @@ def same_gradients(
     """
     require(got[0].requires_grad, f"{what} without a gradient",
             f"{what} that backward() can start from", slips.NO_GRADIENT)
-    numbers = generator(1)
-    weights = torch.rand(expected[0].shape, generator=numbers)
+    weights = torch.rand(expected[0].shape, generator=generator(1))
     # The next batch may go on from the states; they are detached before
     # that, so it is no mistake to do it early.
     through = all(s.requires_grad for s in got[1:])
@@ -203,10 +198,9 @@ def same_gradients(
     for name, a, b in zip(mine, own, theirs, strict=True):
         require(a is not None, f"the gradient of {name}: none", "a gradient",
                 slips.NO_GRADIENT)
-        same_tensor(
-            f"the gradient of {name}", a, torch.as_tensor(b),
-            slips.NO_GRADIENT + ". Within a batch the gradient travels back "
-            "through all the steps")
+        same_tensor(f"the gradient of {name}", a, torch.as_tensor(b),
+                    slips.NO_GRADIENT + ". Within a batch the gradient "
+                    "travels back through all the steps")
 
 
 def clash(text: str, sizes: Mapping[str, int]) -> str:

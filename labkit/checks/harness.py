@@ -13,6 +13,7 @@ import tomllib
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,13 @@ OURS = tuple(
 _backends: Any = torch.backends  # in which mypy finds no attributes
 PRECISIONS = (_backends.cuda.matmul, _backends.cudnn.rnn,
               _backends.mkldnn.matmul, _backends.mkldnn.rnn)
+# What a solution, or a check, may set, with what sets it back.
+SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (random.getstate, random.setstate),
+    (numpy.random.get_state, numpy.random.set_state),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode))
 _seed = 0
 
 
@@ -54,16 +62,14 @@ class CheckFailed(AssertionError):  # noqa: N818, it reads like a sentence
 
     def __str__(self) -> str:
         lines = [_(f"{self.check}: not right yet.")]
-        for name, text in ((_("tried:"), self.tried), (_("got:"), self.got),
-                           (_("expected:"), self.expected),
-                           (_("likely:"), self.likely)):
+        for name, text in (
+                (_("tried:"), self.tried), (_("got:"), self.got),
+                (_("expected:"), self.expected), (_("likely:"), self.likely),
+                (_("hint:"), f"checks.{self.check}.hint()")):
             if text:
                 margin = f"  {name}".ljust(12 + len(name) - columns(name))
                 lines += wrapped(_(text), 75, margin, " " * 12,
                                  break_on_hyphens=False)
-        lines.append("  " + _("hint:").ljust(10 + len(_("hint:"))
-                                     - columns(_("hint:")))
-                     + f"checks.{self.check}.hint()")
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
@@ -194,13 +200,13 @@ class _OutOfTime(BaseException):
 
 def _in_time(function: Callable[[Any], str], solution: Any) -> str:
     """Run in a thread of its own, which can be given up on any system."""
-    outcome: list[Any] = []
+    outcome: Future[str] = Future()
 
     def work() -> None:
         try:
-            outcome.append(function(solution))
+            outcome.set_result(function(solution))
         except BaseException as error:
-            outcome.append(error)
+            outcome.set_exception(error)
 
     thread = threading.Thread(target=work, daemon=True, name="solution")
     thread.start()
@@ -208,46 +214,37 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
         _wait(thread)
     finally:  # also after the stop button
         _stop(thread)
-    if not outcome or isinstance(outcome[0], _OutOfTime):
+    error = outcome.exception() if outcome.done() else _OutOfTime()
+    if isinstance(error, _OutOfTime):
         raise CheckFailed(f"no end after {SECONDS} s", "a result in a "
                           "fraction of that", "a loop that never ends: look "
                           "for a `while`, or for a list that grows while it "
                           "is read (on a very busy machine, try again)")
-    if isinstance(outcome[0], (SystemExit, GeneratorExit)):
-        raise CheckFailed(f"{type(outcome[0]).__name__}", "a result",
+    if isinstance(error, (SystemExit, GeneratorExit)):
+        raise CheckFailed(type(error).__name__, "a result",
                           "exit() or quit() ends the program; use return")
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+    return outcome.result()
 
 
 def _wait(thread: threading.Thread) -> None:
     """Wait for a thread as long as a solution may take.
 
     Seconds for imports do not count: the first optimizer of a process alone
-    imports 800 modules, which can take longer than a check.
+    imports 800 modules, which can take longer than a check. Nor do those that
+    a busy machine gives to others.
     """
-    end = time.monotonic() + IMPORTING
-    while True:
-        loaded = len(sys.modules)
-        _join(thread, SECONDS)
-        while _importing(thread) and time.monotonic() < end:
-            thread.join(0.05)
-        if len(sys.modules) == loaded or time.monotonic() > end:
-            return
-
-
-def _join(thread: threading.Thread, seconds: float) -> None:
-    """Wait for a thread, but not for a machine that is busy elsewhere."""
-    begin, before = time.monotonic(), _computed(thread)
+    loaded, end = 0, time.monotonic() + IMPORTING
     while thread.is_alive():
-        passed, now = time.monotonic() - begin, _computed(thread)
-        used = passed if now is None or before is None else now - before
+        now, had = time.monotonic(), _computed(thread)
+        if now < end and (loaded != len(sys.modules) or _importing(thread)):
+            loaded, begin, before = len(sys.modules), now, had
+        passed = now - begin
+        used = passed if had is None or before is None else had - before
         # Even a busy machine gives a fiftieth: with less, it sleeps.
-        asleep = passed > seconds and used < passed / 50
-        if used >= seconds or asleep or passed > PATIENCE * seconds:
+        asleep = passed > SECONDS and used < passed / 50
+        if used >= SECONDS or asleep or passed > PATIENCE * SECONDS:
             return
-        thread.join(max(0.02, seconds - used))
+        thread.join(max(0.02, SECONDS - used))
 
 
 def _computed(thread: threading.Thread) -> float | None:
@@ -299,40 +296,37 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
     Inside, torch computes as it does in a new process, whatever the notebook
     has set, and without cuDNN's rounding to TF32.
     """
-    python, arrays = random.getstate(), numpy.random.get_state()
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    deterministic = torch.get_deterministic_debug_mode()
-    precisions = [products.fp32_precision for products in PRECISIONS]
-    kept = [(p, p.detach().clone(), None if p.grad is None else p.grad.clone())
-            for p in _parameters(names)]
-    cuda = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
-    try:
+    with contextlib.ExitStack() as after:
+        for read, put_back in SETTINGS:
+            after.callback(put_back, read())
+        for products in PRECISIONS:
+            after.callback(setattr, products, "fp32_precision",
+                           products.fp32_precision)
+        for p in _parameters(names):
+            after.callback(_put_back, p, p.detach().clone(),
+                           None if p.grad is None else p.grad.clone())
+        cuda = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
         # A check's thread has no default device; a grader's call may.
-        with (torch.device("cpu"), torch.random.fork_rng(devices=range(cuda)),
-              warnings.catch_warnings()):
-            # What PyTorch warns of is no judgement on a solution.
-            warnings.simplefilter("ignore")
-            torch.set_num_threads(1)  # several wait on a busy machine
-            torch.set_default_dtype(torch.float32)
-            torch.set_deterministic_debug_mode("default")
-            for products in PRECISIONS:
-                products.fp32_precision = "ieee"
-            # The same judgement whenever the same solution is checked.
-            random.seed(_seed)
-            numpy.random.seed(_seed)
-            seed_torch(_seed)
-            yield
-    finally:
-        random.setstate(python)
-        numpy.random.set_state(arrays)
-        torch.set_num_threads(threads)
-        torch.set_default_dtype(dtype)
-        torch.set_deterministic_debug_mode(deterministic)
-        for products, precision in zip(PRECISIONS, precisions, strict=True):
-            products.fp32_precision = precision
-        for parameter, value, grad in kept:
-            parameter.data.copy_(value)
-            parameter.grad = grad
+        after.enter_context(torch.device("cpu"))
+        after.enter_context(torch.random.fork_rng(devices=range(cuda)))
+        after.enter_context(warnings.catch_warnings())
+        # What PyTorch warns of is no judgement on a solution.
+        warnings.simplefilter("ignore")
+        torch.set_num_threads(1)  # several wait on a busy machine
+        torch.set_default_dtype(torch.float32)
+        torch.set_deterministic_debug_mode("default")
+        for products in PRECISIONS:
+            products.fp32_precision = "ieee"
+        # The same judgement whenever the same solution is checked.
+        random.seed(_seed)
+        numpy.random.seed(_seed)
+        seed_torch(_seed)
+        yield
+
+
+def _put_back(parameter: torch.Tensor, value: torch.Tensor, grad) -> None:
+    parameter.data.copy_(value)
+    parameter.grad = grad
 
 
 def seed_torch(seed: int) -> None:
@@ -366,18 +360,15 @@ def generator(number: int) -> torch.Generator:
 
 def _parameters(names: Mapping[str, Any]) -> list[torch.Tensor]:
     """Parameters of the models among some names."""
-    found: dict[int, torch.Tensor] = {}
+    found: list[Any] = []
     for value in list(names.values()):
-        tensors: list[Any] = []
         if isinstance(value, (list, tuple)):
             # A list of parameters, not one of a text's words.
-            tensors = list(value[:MOST])
+            found += value[:MOST]
         elif not isinstance(value, type) and callable(
                 getattr(value, "parameters", None)):
             # Anything may be called `parameters`.
             with contextlib.suppress(Exception):
-                tensors = list(value.parameters())
-        for tensor in tensors:
-            if isinstance(tensor, torch.Tensor) and tensor.is_leaf:
-                found[id(tensor)] = tensor
-    return list(found.values())
+                found += value.parameters()
+    return list({id(tensor): tensor for tensor in found if isinstance(
+        tensor, torch.Tensor) and tensor.is_leaf}.values())

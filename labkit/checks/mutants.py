@@ -18,48 +18,51 @@ def same(x: Any) -> Any:
     return x
 
 
-def _order(gates: str, order: tuple[int, ...], what: str) -> str:
-    """The slip in words, if gate k reads the place order[k]."""
-    read = ", ".join(gates[order.index(k)] for k in range(len(order)))
-    return f"{slips.GATE_ORDER}: {read} where {what} come as " + (
-        ", ".join(gates))
+def _orders(gates: str, what: str) -> Slips:
+    """Every wrong order, in which gate k reads the place order[k]."""
+    orders = list(permutations(range(len(gates))))[1:]
+    return {f"{slips.GATE_ORDER}: " + ", ".join(
+        gates[order.index(k)] for k in range(len(gates))
+    ) + f" where {what} come as " + ", ".join(gates): {"order": order}
+        for order in orders}
+
+
+def _bare(gates: str) -> Slips:
+    """One gate alone with something else in place of its sigmoid."""
+    return {f"no sigmoid around the gate {gate} (here {words})":
+            {"bare": gate, "odd": odd} for gate in gates for words, odd in (
+                ("it is taken as it is", same), ("a tanh", torch.tanh))}
 
 
 def plain_step(
-    X, state, first, params, *, carried=True, bias=True, activation=torch.tanh,
-    turned=False, inner="all", added=False,
+    X, state, first, params, *, carried=True, turned=False,
+    made=lambda x, h, b: torch.tanh(x + h + b), added=False,
 ) -> tuple[torch.Tensor, ...]:
-    """A step of the plain network, right or with one slip."""
+    """A step of the plain network: what is `made` of its three summands."""
     W_xh, W_hh, b_h = params
     H = state[0] if carried else first[0]
-    past, here = H @ (W_hh.T if turned else W_hh), X @ W_xh
-    new = {
-        "all": lambda a, b, c: activation(a + b + c),
-        "inputs": lambda a, b, c: activation(a) + b + c,
-        "no bias": lambda a, b, c: activation(a + b) + c,
-        "each": lambda a, b, c: activation(a) + activation(b) + c,
-        "twice": lambda a, b, c: activation(activation(a + c) + activation(b)),
-    }[inner](here, past, bias * b_h)
+    new = made(X @ W_xh, H @ (W_hh.T if turned else W_hh), b_h)
     return (new + (H if added else 0),)
 
 
 _WHOLE = "the tanh goes around the whole sum, X W_xh + H W_hh + b_h"
+_UNBIASED = {"made": lambda x, h, b: torch.tanh(x + h)}
 
 RNN: Slips = {
     slips.NOT_CARRIED: {"carried": False},
     slips.NOT_CARRIED + " (nor from the batch before)":
         {"carried": False, "start": False},
-    slips.MISSING_BIAS + ": b_h": {"bias": False},
-    slips.MISSING_BIAS + ": b_h and b_q":
-        {"bias": False, "output_bias": False},
-    "no tanh": {"activation": same},
-    "a sigmoid in place of tanh": {"activation": torch.sigmoid},
-    "a ReLU in place of tanh": {"activation": torch.relu},
+    slips.MISSING_BIAS + ": b_h": _UNBIASED,
+    slips.MISSING_BIAS + ": b_h and b_q": {**_UNBIASED, "output_bias": False},
+    "no tanh": {"made": lambda x, h, b: x + h + b},
+    "a sigmoid in place of tanh":
+        {"made": lambda x, h, b: (x + h + b).sigmoid()},
+    "a ReLU in place of tanh": {"made": lambda x, h, b: (x + h + b).relu()},
     "W_hh is transposed": {"turned": True},
-    _WHOLE: {"inner": "inputs"},
-    _WHOLE + " (the bias too)": {"inner": "no bias"},
-    _WHOLE + " (once, around all of it)": {"inner": "each"},
-    _WHOLE + " (and there is but one)": {"inner": "twice"},
+    _WHOLE: {"made": lambda x, h, b: x.tanh() + h + b},
+    _WHOLE + " (the bias too)": {"made": lambda x, h, b: (x + h).tanh() + b},
+    _WHOLE + " (once, around all of it)":
+        {"made": lambda x, h, b: x.tanh() + h.tanh() + b},
     "the new state takes the place of the old one, it is not added to it":
         {"added": True},
 }
@@ -100,8 +103,6 @@ LSTM: Slips = {
     slips.MISSING_BIAS + " in the gates, and b_q":
         {"bias": False, "output_bias": False},
     "no tanh where the cell is shown: H = O * tanh(C)": {"shown": same},
-    "a sigmoid where the cell is shown: H = O * tanh(C)":
-        {"shown": torch.sigmoid},
     "the candidate takes a tanh, the gates a sigmoid":
         {"candidate": torch.sigmoid},
     "the gates take a sigmoid, the candidate alone a tanh":
@@ -122,46 +123,37 @@ LSTM: Slips = {
         {"read": 2},
     "H and C are swapped where the state is taken apart: it is (H, C)":
         {"swapped": True},
-    **{f"no sigmoid around the gate {gate} (here {words})":
-       {"bare": gate, "odd": odd} for gate in "IFO" for words, odd in (
-        ("it is taken as it is", same), ("a tanh", torch.tanh))},
+    **_bare("IFO"),
     "the W_h are transposed": {"turned": True},
-    **{
-        _order("ifoc", order, "the parameters"): {"order": order}
-        for order in list(permutations(range(4)))[1:]
-    },
+    **_orders("ifoc", "the parameters"),
 }
 
 # What goes wrong around a step, whichever it is.
 AROUND: Slips = {
     slips.START_IGNORED: {"start": False},
-    slips.START_IGNORED + " (nor from ones)": {"start": False, "ones": 1},
     slips.MISSING_BIAS + ": b_q": {"output_bias": False},
     "the scores are read off the old state, before it is computed anew":
         {"late": True},
     "the scores are H W_hq + b_q as they are, with no tanh around them":
         {"scores": torch.tanh},
-    "the steps are read backwards, the scores put back in order":
-        {"backwards": True},
 }
 
 
 @torch.no_grad()
 def logits(
-    step, inputs, state, params, *, start=True, ones=0, output_bias=True,
-    late=False, read=0, scores=same, backwards=False, swapped=False,
-    **slip: Any,
+    step, inputs, state, params, *, start=True, output_bias=True, late=False,
+    read=0, scores=same, swapped=False, **slip: Any,
 ) -> torch.Tensor:
     """Scores of every step, right or with one slip, here or in `step`."""
     *blocks, W_hq, b_q = params
-    first = state if start else [torch.zeros_like(s) + ones for s in state]
+    first = state if start else [torch.zeros_like(s) for s in state]
     state = first = first[::-1] if swapped else first
     made = []
-    for X in inputs.flip(0) if backwards else inputs:
+    for X in inputs:
         old, state = state, step(X, state, first, blocks, **slip)
         shown = (old if late else state)[read]
         made.append(scores(shown @ W_hq + output_bias * b_q))
-    return torch.cat(made[::-1] if backwards else made)
+    return torch.cat(made)
 
 
 def of_logits(got, network: str, inputs, start, params, shape) -> str:
@@ -203,12 +195,16 @@ def of_logits(got, network: str, inputs, start, params, shape) -> str:
 
 
 def gru_step(
-    X, H, params, *, order=(0, 1, 2), reset="after", flipped=False,
-    input_bias=True, state_bias=True, candidate=torch.tanh,
-    gate=torch.sigmoid, bare="", odd=same, update="both", rows=False,
-    ends=False,
+    X, H, params, *, order=(0, 1, 2), reset=lambda x, h, R, b: x + R * h,
+    book=False, input_bias=True, state_bias=True, candidate=torch.tanh,
+    gate=torch.sigmoid, bare="", odd=same,
+    update=lambda Z, N, H: (1 - Z) * N + Z * H, rows=False, ends=False,
 ) -> torch.Tensor:
-    """The GRU's next state, right or with one slip."""
+    """The GRU's next state, right or with one slip.
+
+    `odd` and `bare` are as in `gated_step`. In the `book` the reset gate comes
+    before the product; here h holds H W_hn + b_hn, and b is b_hn.
+    """
     W_x, W_h, b_x, b_h = params
     if rows:  # taken apart as if the blocks stood one below the other
         W_x, W_h = (torch.cat([*W.reshape(3, -1, H.shape[1])], 1)
@@ -221,37 +217,29 @@ def gru_step(
     r, z, n = order
     R, Z = ((odd if name == bare else gate)(x[k] + h[k])
             for name, k in (("R", r), ("Z", z)))
-    W_n, b_n = W_h.chunk(3, 1)[n], b_h.chunk(3)[n]
-    sums = {
-        "after": lambda: x[n] + R * h[n],
-        "before": lambda: x[n] + (R * H) @ W_n + b_n,
-        "none": lambda: x[n] + h[n],
-        "all": lambda: R * (x[n] + h[n]),
-        "inputs": lambda: R * x[n] + h[n],
-        "flipped": lambda: x[n] + (1 - R) * h[n],
-        "no bias": lambda: x[n] + R * (H @ W_n) + b_n,
-    }
-    N = candidate(sums[reset]())
-    Z = 1 - Z if flipped else Z
-    return {
-        "both": (1 - Z) * N + Z * H, "candidate": N, "added": N + Z * H,
-    }[update].detach()
+    b_n = b_h.chunk(3)[n]
+    inner = (x[n] + (R * H) @ W_h.chunk(3, 1)[n] + b_n if book
+             else reset(x[n], h[n], R, b_n))
+    return update(Z, candidate(inner), H).detach()
 
 
 _RESET = "the reset gate multiplies the state's part, H W_hn + b_hn"
 
 GRU: Slips = {
     "reset before the product, as in the book: PyTorch's equation resets "
-    "after it, R * (H W_hn + b_hn)": {"reset": "before"},
-    "Z and 1 - Z are swapped: Z = 1 keeps the old state": {"flipped": True},
-    "the reset gate is not used": {"reset": "none"},
-    _RESET + ", and not the input's": {"reset": "all"},
-    _RESET + ", in place of the input's": {"reset": "inputs"},
-    _RESET + ", the bias b_hn as well": {"reset": "no bias"},
-    _RESET + ", and not 1 - R": {"reset": "flipped"},
-    "the update gate is not used": {"update": "candidate"},
+    "after it, R * (H W_hn + b_hn)": {"book": True},
+    "Z and 1 - Z are swapped: Z = 1 keeps the old state":
+        {"update": lambda Z, N, H: Z * N + (1 - Z) * H},
+    "the reset gate is not used": {"reset": lambda x, h, R, b: x + h},
+    _RESET + ", and not the input's":
+        {"reset": lambda x, h, R, b: R * (x + h)},
+    _RESET + ", in place of the input's":
+        {"reset": lambda x, h, R, b: R * x + h},
+    _RESET + ", the bias b_hn as well":
+        {"reset": lambda x, h, R, b: x + R * (h - b) + b},
+    "the update gate is not used": {"update": lambda Z, N, H: N},
     "the new state is a mean, (1 - Z) N + Z H: the weights add up to 1":
-        {"update": "added"},
+        {"update": lambda Z, N, H: N + Z * H},
     slips.MISSING_BIAS + ": b_x": {"input_bias": False},
     slips.MISSING_BIAS + ": b_h": {"state_bias": False},
     slips.MISSING_BIAS + ": b_x and b_h":
@@ -263,15 +251,10 @@ GRU: Slips = {
     "no sigmoid around the gates": {"gate": same},
     "the gates take a sigmoid, the candidate alone a tanh":
         {"gate": torch.tanh},
-    **{f"no sigmoid around the gate {gate} (here {words})":
-       {"bare": gate, "odd": odd} for gate in "RZ" for words, odd in (
-        ("it is taken as it is", same), ("a tanh", torch.tanh))},
+    **_bare("RZ"),
     "the blocks stand side by side, H columns each: a reshape mixes them":
         {"rows": True},
     "the blocks stand side by side, H columns each: no column between":
         {"ends": True},
-    **{
-        _order("rzn", order, "the blocks"): {"order": order}
-        for order in list(permutations(range(3)))[1:]
-    },
+    **_orders("rzn", "the blocks"),
 }

@@ -72,7 +72,7 @@ def _one_hot(function, X: torch.Tensor, V: int) -> None:
     elif tuple(got.shape) == (B, T, V) or alike(
             got, expected.transpose(0, 1).reshape(T, B, V)):
         likely = slips.SWAPPED
-    elif alike(got, expected.roll(1, -1)) or alike(got, expected.roll(-1, -1)):
+    elif any(alike(got, expected.roll(places, -1)) for places in (1, -1)):
         likely = "the 1 stands one place beside the token's index"
     same_shape("shape", got, (T, B, V), likely, "(T, B, V)")
     same_tensor("the result", got, expected, likely)
@@ -80,8 +80,7 @@ def _one_hot(function, X: torch.Tensor, V: int) -> None:
             "whole numbers cannot be multiplied with weights: .float()")
     require(got.device.type == X.device.type, f"a tensor on {got.device}",
             f"on {X.device}, where X is")
-    require(torch.equal(given, X), "another X than before", "X as it was",
-            "the batch handed in was changed")
+    untouched({"X": given}, [X])
 
 
 @check
@@ -147,23 +146,20 @@ def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
             and hasattr(params, "__len__") and hasattr(params, "__getitem__"),
             kind(params), f"a list of {len(names)} tensors", "no `return`"
             if params is None else "")
-    strange = [p for p in params if not isinstance(p, torch.Tensor)]
-    require(not strange, f"a list with {kind(strange and strange[0])}",
-            "tensors", "one flat list: extend (or +) puts the parameters of "
-            "a block into it, append puts in the block"
-            if strange and isinstance(strange[0], (list, tuple)) else "")
+    for p in params:
+        require(isinstance(p, torch.Tensor), f"a list with {kind(p)}",
+                "tensors", "one flat list: extend (or +) puts the parameters "
+                "of a block into it, append puts in the block"
+                if isinstance(p, (list, tuple)) else "")
     found = [tuple(p.shape) for p in params]
     expected = [_shape(name, V, H) for name in names]
     if found == expected:
         return
-    weights = [[shape for shape in s if len(shape) > 1]
-               for s in (found, expected)]
     pairs = list(zip(names, found, expected, strict=False))
     other = [name for name, a, b in pairs if a != b]
     turned = [name for name, a, b in pairs if a != b and a == b[::-1]]
     few = len(found) < len(expected)
-    likely = ""
-    if few and weights[0] == weights[1]:
+    if few and [s for s in expected if s[1:]] == [s for s in found if s[1:]]:
         likely = slips.MISSING_BIAS
     elif len(found) != len(expected):
         likely = ("one block for each gate and for the candidate, in full"
@@ -223,13 +219,13 @@ def _state(function, number: int, form: str) -> None:
     for device, (B, H) in product(devices(), ((3, 4), (1, 5), (2, 1))):
         with trying(f"B = {B}, H = {H}, device = {device}"):
             state = call(function, B, H, device)
-            likely = "no `return`" if state is None else (
+            require(
+                isinstance(state, (tuple, list)) and len(state) == number,
+                kind(state), form, "no `return`" if state is None else
                 "a tuple is needed, so that every model's state looks alike"
                 if isinstance(state, torch.Tensor) else
                 "the memory cell needs its zeros as well"
                 if number == 2 and kind(state).endswith(" of 1") else "")
-            require(isinstance(state, (tuple, list)) and len(state) == number,
-                    kind(state), form, likely)
             for part in state:
                 zeros("a state", part, (B, H), device, {
                     (H, B): "rows and units are swapped",
@@ -310,12 +306,13 @@ def _parity(function, layer_class: type, shape, device) -> None:
 
 
 def _two(result: Any, shape: tuple[int, int]) -> tuple[torch.Tensor, Any]:
+    """Logits, which need the shape, and state."""
     require(not (isinstance(result, tuple) and len(result) > 2),
             kind(result), "two things: logits, state",
             "the parts of the state belong together, in a tuple of their own")
     logits, after = pair("logits, state", result)
-    require(not (isinstance(logits, (tuple, list)) and torch.is_tensor(after)
-                 and tuple(after.shape) == shape), "(state, logits)",
+    require(tuple(getattr(after, "shape", ())) != shape
+            or tuple(getattr(logits, "shape", ())) == shape, "(state, logits)",
             "(logits, state)", "the two are returned the wrong way round")
     return tensor("logits", logits), after
 
@@ -349,19 +346,19 @@ def _same_state(after: Any, start, expected) -> list[torch.Tensor]:
     after = [tensor("state", a) for a in after]
     old = [alike(a, s) for a, s in zip(after, start, strict=True)]
     swapped = long and all(map(alike, after, expected[::-1]))
-    for k, (got, right) in enumerate(zip(after, expected, strict=True)):
-        likely = "expected the state after the last step"
-        if swapped:
-            likely = "H and C are swapped in the returned state"
-        elif all(old) or (old[k] and not k):
-            likely = slips.OLD_STATE
-        elif k and alike(got, right.tanh()):
-            likely = "C itself is carried on, not tanh(C)"
-        elif k and alike(got, expected[0]):
-            likely = slips.CELL_LOST + " (this is H)"
-        elif old[k] or (k and not got.any()):
-            likely = slips.CELL_LOST
-        same_tensor(f"state {'HC'[k]}", got, right, likely)
+    for name, got, right, unchanged in zip(
+            "HC", after, expected, old, strict=False):
+        cell = name == "C"
+        same_tensor(
+            f"state {name}", got, right,
+            "H and C are swapped in the returned state" if swapped else
+            slips.OLD_STATE if all(old) or (unchanged and not cell) else
+            "C itself is carried on, not tanh(C)"
+            if cell and alike(got, right.tanh()) else
+            slips.CELL_LOST + " (this is H)"
+            if cell and alike(got, expected[0]) else
+            slips.CELL_LOST if cell and (unchanged or not got.any()) else
+            "expected the state after the last step")
     return after
 
 
@@ -371,10 +368,15 @@ def _second_look(run: Callable[[], Any], logits, given, mine) -> str:
     `run` makes them of the tensors in `given`, inputs and state, and `mine`.
     """
     found = [slips.SOFTMAX] if probabilities(logits) else []
+    steps = given["inputs"]
+
+    def later() -> torch.Tensor:
+        return run()[0][-steps.shape[1]:]
+
     try:
         idle = unused(lambda: run()[0], {**given, **mine})
-        steps = given["inputs"]
-        blind = len(steps) > 1 and torch.equal(*_later(run, steps))
+        # Whether the last step's logits know nothing of the first step.
+        blind = len(steps) > 1 and unused(later, {"first": steps[0]})
     except (CheckFailed, RuntimeError, TypeError):
         return "; ".join(found)
     # Without its weights as well, a bias is not what is missing.
@@ -388,17 +390,6 @@ def _second_look(run: Callable[[], Any], logits, given, mine) -> str:
         (slips.NOT_CARRIED, blind and "inputs" not in idle),
         (f"not used: {', '.join(rest)}", rest)) if holds]
     return "; ".join(found[:2])
-
-
-def _later(run: Callable[[], Any], inputs) -> list[torch.Tensor]:
-    """The last step's logits, for two different first steps."""
-    rows, kept, made = inputs.shape[1], inputs.clone(), []
-    with torch.no_grad():
-        for _ in range(2):
-            made.append(run()[0][-rows:].clone())
-            inputs[0] += 1
-        inputs.copy_(kept)
-    return made
 
 
 @check
@@ -416,9 +407,8 @@ def _gru(function, B: int, V: int, H: int, device: torch.device) -> None:
     shapes = [(B, V), (B, H), (V, 3 * H), (H, 3 * H), (3 * H,), (3 * H,)]
     names = ["X", "H", *GRU]
     right = [torch.randn(s).to(device).requires_grad_() for s in shapes]
-    mine = {
-        name: p.detach().clone().requires_grad_()
-        for name, p in zip(names, right, strict=True)}
+    mine = {name: p.detach().clone().requires_grad_()
+            for name, p in zip(names, right, strict=True)}
     # Inside a network these two come from elsewhere and are no parameters.
     mine |= {name: mine[name].clone() for name in "XH"}
 
@@ -466,9 +456,8 @@ def _gru_slip(run: Callable[[], Any], got, mine: dict[str, Any]) -> str:
 
 def _gradcheck(function) -> None:
     """Move every number a little, and compare with the gradient."""
-    sizes: Sequence[tuple[int, ...]] = (
-        (2, 3), (2, 2), (3, 6), (2, 6), (6,), (6,))
-    numbers = [torch.randn(*s).double().requires_grad_() for s in sizes]
+    numbers = [torch.randn(*size).double().requires_grad_() for size in (
+        [2, 3], [2, 2], [3, 6], [2, 6], [6], [6])]
     try:
         if function(*numbers).dtype != torch.float64:
             return  # it works in single precision, too coarse for this
@@ -510,21 +499,26 @@ def RNNModel(model_class) -> str:  # noqa: N802, named after the exercise
 
 
 def _model(model, layer, shape, device: torch.device) -> None:
-    T, B, V = shape
-    L, H = layer.num_layers, layer.hidden_size
+    (T, B, V), L, H = shape, layer.num_layers, layer.hidden_size
     with trying("begin_state"):
-        _first_state(call(model.begin_state, B, device), L, B, H, V, device)
+        state = call(model.begin_state, B, device)
+        require(not isinstance(state, (tuple, list)),
+                f"begin_state: {kind(state)}", "one tensor",
+                "these layers take the state as it is, in no tuple")
+        zeros("begin_state", tensor("begin_state", state), (L, B, H), device, {
+            (B, H): "each layer has a state: the first axis is missing",
+            (1, B, H): "each layer has a state: the first axis is num_layers",
+            (B, L, H): "rows and layers are swapped: (L, B, H)",
+            (L, H): "each row has a state: the axis of batch_size is missing",
+            (L, B, V): "the last axis is the layer's hidden_size, no "
+            "vocabulary", (L, H, B): "rows and units are swapped: (L, B, H)",
+        }, "(L, B, H)")
     # A batch need not hold the last token.
     X = torch.randint(V - 1, (B, T), device=device)
     start = torch.randn(L, B, H, device=device)
     given = {"X": X.clone(), "state": start.clone()}
-    logits, after = pair("logits, state", sized(
-        model, *given.values(), T=T, B=B, V=V, H=H))
-    logits = tensor("logits", logits)
-    turned = (tuple(logits.shape), tuple(getattr(after, "shape", ()))) == (
-        (L, B, H), (T * B, V))
-    require(not turned, "(state, logits)", "(logits, state)",
-            "the two are returned the wrong way round")
+    logits, after = _two(
+        sized(model, *given.values(), T=T, B=B, V=V, H=H), (T * B, V))
     weight, bias = _output_layer(model, layer, V, H)
     inputs = F.one_hot(X.T, V).float()
     require(not probabilities(logits), "rows that are probabilities",
@@ -539,35 +533,18 @@ def _model(model, layer, shape, device: torch.device) -> None:
             "the hidden states of all the steps are returned; expected the "
             "last state of each layer": lambda: hiddens,
             "only the last layer's state is returned": lambda: last[-1],
-            "only the last layer's state is returned, of all steps":
-                lambda: hiddens[-1],
         })
     untouched(given, (X, start))
     _all_learn(model, logits)
 
 
-def _first_state(state, L: int, B: int, H: int, V: int, device) -> None:
-    require(
-        not isinstance(state, (tuple, list)), f"begin_state: {kind(state)}",
-        "one tensor", "these layers take the state as it is, in no tuple")
-    zeros("begin_state", tensor("begin_state", state), (L, B, H), device, {
-        (B, H): "each layer has a state: the first axis is missing",
-        (1, B, H): "each layer has a state: the first axis is num_layers",
-        (B, L, H): "rows and layers are swapped: (L, B, H)",
-        (L, H): "each row has a state: the axis of batch_size is missing",
-        (L, B, V): "the last axis is the layer's hidden_size, no vocabulary",
-        (L, H, B): "rows and units are swapped: (L, B, H)",
-    }, "(L, B, H)")
-
-
 def _output_layer(model, layer, V: int, H: int):
     """Weight (V, H) and bias that are not the recurrent layer's."""
-    parameters = list(model.parameters())
-    inner = {id(p) for p in layer.parameters()}
-    require(inner <= {id(p) for p in parameters},
+    inner, found = set(layer.parameters()), list(model.parameters())
+    require(inner <= {*found},
             "the recurrent layer's weights are not among model.parameters()",
             "all of them", "keep the layer as self.rnn = rnn_layer")
-    outer = [p for p in parameters if id(p) not in inner]
+    outer = [p for p in found if p not in inner]
     shapes = sorted(tuple(p.shape) for p in outer)
     require(shapes in (sorted([(V, H), (V,)]), sorted([(H, V), (V,)])),
             f"further parameters of the shapes {shapes}" if shapes
@@ -576,8 +553,7 @@ def _output_layer(model, layer, V: int, H: int):
             slips.MISSING_BIAS if shapes in ([(V, H)], [(H, V)])
             else "nn.Linear is missing, or made outside __init__" if not shapes
             else "")
-    weight, = (p for p in outer if p.dim() == 2)
-    bias, = (p for p in outer if p.dim() == 1)
+    bias, weight = sorted(outer, key=torch.Tensor.dim)
     return weight if weight.shape[0] == V else weight.T, bias
 
 
@@ -669,11 +645,16 @@ def _depth(model, V: int, H: int, L: int) -> None:
     device = weights[0].device if weights else torch.device("cpu")
     with trying("begin_state"):
         state = call(model.begin_state, B, device)
-        require(state is not None, "begin_state gives None", "zeros",
-                slips.NOTHING)
         numbers = sum(p.numel() for p in _parts(state))
-        require(numbers == L * B * H, f"a state of {numbers} numbers",
-                f"L * B * H = {L * B * H}", _state_slip(numbers, H, L))
+        require(
+            numbers == L * B * H, f"a state of {numbers} numbers",
+            f"L * B * H = {L * B * H}",
+            "num_layers is not used: this network has one layer"
+            if numbers == B * H else
+            "two states for each layer: an LSTM, or two directions"
+            if numbers == 2 * L * B * H else
+            "the hidden size is not num_hiddens" if numbers % (B * H)
+            else f"{numbers // (B * H)} layers in place of {L}")
     X = torch.randint(V, (B, T), device=device)
     with trying(f"B = {B} rows, T = {T} steps"):
         logits, _ = _forward(model, X, state, V)
@@ -697,16 +678,6 @@ def _depth(model, V: int, H: int, L: int) -> None:
             model.train()
 
 
-def _state_slip(numbers: int, H: int, L: int) -> str:
-    if numbers == B * H:
-        return "num_layers is not used: this network has one layer"
-    if numbers == 2 * L * B * H:
-        return "two states for each layer: an LSTM, or two directions"
-    if numbers % (B * H) == 0:
-        return f"{numbers // (B * H)} layers in place of {L}"
-    return "the hidden size is not num_hiddens"
-
-
 def _parts(state: Any) -> list[torch.Tensor]:
     parts = list(state) if isinstance(state, (tuple, list)) else [state]
     return [tensor("state", part) for part in parts]
@@ -714,8 +685,7 @@ def _parts(state: Any) -> list[torch.Tensor]:
 
 def _forward(model, X, state, V: int) -> tuple[torch.Tensor, Any]:
     """Logits and state, the logits in the right shape."""
-    logits, after = pair("logits, state", sized(model, X.clone(), state))
-    logits = tensor("logits", logits)
+    logits, after = _two(sized(model, X.clone(), state), (X.numel(), V))
     same_shape("logits of shape", logits, (X.numel(), V),
                "every step of every row has scores", "(T*B, V)")
     return logits, after

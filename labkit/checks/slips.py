@@ -130,6 +130,5 @@ ERRORS = (
 
 def matching(table: Iterable[tuple[str, str]], text: str) -> str:
     """The sentence of the first pattern that is found; may be empty."""
-    return next((
-     sentence for pattern, sentence in table
-     if re.search(pattern, text, re.IGNORECASE | re.DOTALL)), "")
+    return next((words for pattern, words in table if re.search(
+        pattern, text, re.IGNORECASE | re.DOTALL)), "")

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice, pairwise, product
 from typing import Any
@@ -30,6 +30,11 @@ OPTIONS: tuple[tuple[int, list[str]], ...] = (
     (0, []), (2, []), (0, ["<pad>", "<bos>"]), (2, ["<pad>"]),
     (0, ["<pad>", "the"]),  # which is in the text
 )
+
+
+def _flat(lists: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(chain.from_iterable(lists))
+
 
 @check
 def tokenize(function) -> str:
@@ -84,8 +89,8 @@ def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
     other = finished.tokenize(lines, "char" if token == "word" else "word")
     flat = "one flat list: each line keeps a list of its own"
     again = "a token that has been there before is a token again: keep it"
-    tokens = [t for line in expected for t in line]
-    likely = named({
+    tokens = _flat(expected)
+    return named({
         "a string in place of a list of its characters" if token == "char"
         else "the lines come back as they went in": lines,
         "words and characters are mixed up": other,
@@ -107,17 +112,13 @@ def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
             expected[0],
         "only the last line is left: append to one list that was there "
         "before the loop": expected[-1:],
-        "the lines are in another order": expected[::-1],
-        "the tokens of a line are in another order":
-            [line[::-1] for line in expected],
         again: [list(dict.fromkeys(line)) for line in expected],
         again + ", and in its place": [*map(set, expected)],
         "the last character of each line is missing; these lines have no "
         "newline at their end":
             finished.tokenize([x[:-1] for x in lines], token),
-    }, lambda result: result == found)
-    strings = any(isinstance(line, str) for line in found)
-    return likely or (flat if strings else "")
+    }, lambda result: result == found) or (
+        flat if any(isinstance(line, str) for line in found) else "")
 
 
 @check
@@ -153,31 +154,26 @@ def _words(tokens, min_freq: int, reserved: list[str]) -> str:
             f"reserved_tokens={reserved!r})")
 
 
-def _vocab_error(error: str) -> str:
-    return slips.matching((
-        (r"^AttributeError|has no len|not subscriptable",
-         "a method is missing, or misspelt: the class has __len__, "
-         "__getitem__ and to_tokens"),
-        (r"unhashable type: 'list'", "tokens is a list of lines, each a list "
-         "of tokens: count the tokens, not the lines"),
-    ), error)
-
-
+_vocab_error = partial(slips.matching, (
+    (r"^AttributeError|has no len|not subscriptable",
+     "a method is missing, or misspelt: the class has __len__, __getitem__ "
+     "and to_tokens"),
+    (r"unhashable type: 'list'", "tokens is a list of lines, each a list of "
+     "tokens: count the tokens, not the lines")))
 _asked = partial(call, explain=_vocab_error)
 
 
 def _made(vocab_class, tokens, min_freq: int, reserved: list[str]) -> Any:
     lines, special = [list(line) for line in tokens], list(reserved)
+    options = {"min_freq": min_freq, "reserved_tokens": special}
     try:
-        names = set(inspect.signature(vocab_class).parameters)
+        names = {*inspect.signature(vocab_class).parameters}
     except (TypeError, ValueError):
         names = set()
-    # As the notebook does, by name, where nobody has changed the names.
-    if {"min_freq", "reserved_tokens"} <= names:
-        vocab = _asked(lambda: vocab_class(
-            lines, min_freq=min_freq, reserved_tokens=special))
-    else:
-        vocab = _asked(vocab_class, lines, min_freq, special)
+    # By name, as the notebook does, where nobody has changed the names.
+    vocab = _asked(lambda: vocab_class(lines, **options)
+                   if names >= {*options}
+                   else vocab_class(lines, *options.values()))
     require(lines == tokens, f"afterwards tokens is {short(lines)}",
             "the lists as they were", slips.CHANGED)
     require(special == reserved, f"afterwards reserved_tokens is {special}",
@@ -214,9 +210,8 @@ def _stands_alone(vocab_class) -> None:
 def _ordered(vocab, tokens, min_freq: int, reserved, names) -> None:
     found = _listed(vocab)
     # Without a list of tokens they were read by means of the length.
-    by_length = not isinstance(
-        getattr(vocab, "idx_to_token", None), (list, tuple))
-    if found != names and not (by_length and found == names[:len(vocab)]):
+    listed = isinstance(getattr(vocab, "idx_to_token", None), (list, tuple))
+    if found != (names if listed else names[:len(vocab)]):
         raise CheckFailed(f"tokens in the order {short(found)}", short(names),
                           _order_slip(tokens, min_freq, reserved, found))
     require(len(vocab) == len(names), f"len(vocab) = {len(vocab)}",
@@ -226,7 +221,7 @@ def _ordered(vocab, tokens, min_freq: int, reserved, names) -> None:
 
 def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
     head = ["<unk>", *reserved]
-    counts = Counter(t for line in tokens for t in line if t not in head)
+    counts = Counter(t for t in _flat(tokens) if t not in head)
     own = [t for t in found if t not in head]
     if "<unk>" not in found:
         return "<unk> is missing: it has index 0"
@@ -244,7 +239,6 @@ def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
                 set(counts) - frequent,
             "the words are taken apart into their characters":
                 set("".join(counts)),
-            "no token of the text is in it": set(),
         }, lambda some: some == set(own))
     if len(found) > len(set(found)):
         return ("a token has two indices: each stands in the list once, a "
@@ -256,9 +250,8 @@ def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
     if found[:len(head)] != head:
         return ("reserved tokens come right after <unk>, in their order, "
                 "before the tokens of the text")
-    by_count = [counts[t] for t in own]
-    falls = by_count == sorted(by_count, reverse=True)
-    return slips.TIES if falls else slips.ORDER
+    return slips.ORDER if any(
+        counts[a] < counts[b] for a, b in pairwise(own)) else slips.TIES
 
 
 def _encodes(vocab, tokens, names: list[str]) -> None:
@@ -267,7 +260,7 @@ def _encodes(vocab, tokens, names: list[str]) -> None:
         _index(vocab, token, index)
     _index(vocab, names, list(range(len(names))))
     _index(vocab, "nowhere", 0, slips.UNKNOWN)
-    for token in [t for line in tokens for t in line if t not in names]:
+    for token in [t for t in _flat(tokens) if t not in names]:
         _index(vocab, token, 0, "a rare token is unknown: below min_freq it "
                "has the index of <unk>")
     _index(vocab, [names[-1], "nowhere"], [len(names) - 1, 0], slips.UNKNOWN)
@@ -286,20 +279,18 @@ def _index(vocab, key, expected, likely: str = "") -> None:
             explain=lambda error: likely
             if error.startswith(("KeyError", "ValueError"))
             else lists if "unhashable" in error else _vocab_error(error))
-    if _same(got, expected):
-        return
     if likely == slips.UNKNOWN:
         likely = "an unknown token has the index of <unk>, 0"
     if got is None and not likely:
         likely = slips.NOTHING
-    elif isinstance(key, list):
-        likely = likely if isinstance(got, (list, tuple)) else lists
-    elif isinstance(got, (list, tuple)):
-        likely = ("a string is one token, though Python can loop over it: it "
-                  "has one index")
-    elif not likely and _same(got, expected + 1):
+    elif isinstance(key, list) != isinstance(got, (list, tuple)):
+        likely = lists if isinstance(key, list) else (
+            "a string is one token, though Python can loop over it: it has "
+            "one index")
+    elif not likely and isinstance(key, str) and _same(got, expected + 1):
         likely = "indices count from 0, in the order of idx_to_token"
-    raise CheckFailed(f"{asked} = {short(got)}", short(expected), likely)
+    require(_same(got, expected), f"{asked} = {short(got)}", short(expected),
+            likely)
 
 
 def _tokens(vocab, given: Any, wanted: Any, likely: str) -> None:
@@ -321,9 +312,9 @@ def _counts(vocab, tokens) -> None:
     if callable(freqs):
         likely = f"a list, not a method (or a @property): {likely}"
     elif isinstance(freqs, dict):
-        likely = (
-            f"a list, not a dictionary (most_common() makes one): {likely}")
-    expected = Counter(t for line in tokens for t in line).most_common()
+        likely = ("a list, not a dictionary (most_common() makes one): "
+                  + likely)
+    expected = Counter(_flat(tokens)).most_common()
     pairs = isinstance(freqs, (list, tuple)) and [
         tuple(p) if isinstance(p, (list, tuple)) else p for p in freqs]
     require(pairs == expected, f"token_freqs = {short(freqs)}",
@@ -410,24 +401,21 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
     if length == len(vocab) and (
             name := named(cuts, lambda cut: given == cut.tolist())):
         return name
-    between = "something stands between two lines (here a {}); expected " \
-        "nothing"
+    between = ("something stands between two lines (here a {}); expected "
+               "nothing")
     uncleaned = ("the lines are not cleaned: only small letters a to z, and "
                  "single spaces between words, are kept")
-    texts: list[tuple[str, Callable[[], Any]]] = [
-        ("", lambda: "".join(lines)),
-        ("words in place of characters", lambda: " ".join(lines).split()),
-        (between.format("space"), lambda: " ".join(lines)),
-        (between.format("newline"), lambda: "\n".join(lines)),
-        (counts_lines, lambda: "".join(lines[:most])),
-        (uncleaned, lambda: "".join(raw)),
-        (uncleaned, lambda: "".join(raw).lower()),
-        (uncleaned, lambda: "\n".join(raw)),
-    ]
+    joined, together = " ".join(lines), "".join(raw)
+    texts: tuple[tuple[str, Iterable[str]], ...] = (
+        ("", "".join(lines)), ("words in place of characters", joined.split()),
+        (between.format("space"), joined),
+        (between.format("newline"), "\n".join(lines)),
+        (counts_lines, "".join(lines[:most])), (uncleaned, together),
+        (uncleaned, together.lower()), (uncleaned, "\n".join(raw)))
     part = ("the vocabulary is made of the part that is kept; expected that "
             "of the whole text")
-    for name, make in texts:
-        tokens = list(make())
+    for name, text in texts:
+        tokens = list(text)
         for some, which in ((tokens, ""), (tokens[:most], part)):
             own = finished.Vocab(some)
             if length == len(own) and given in (
@@ -438,19 +426,15 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
             return name
     if length == len(vocab) - 1:
         return "one token less in the vocabulary: <unk> counts too"
-    return slips.ORDER if _renamed(got, _beginning(whole, most)) else ""
+    # The same tokens under other indices.
+    right = _beginning(whole, most).tolist()
+    renamed = len({*zip(right, given, strict=False)}) == len({*right}) == (
+        len({*given})) and len(right) == len(given)
+    return slips.ORDER if renamed else ""
 
 
 def _beginning(tokens, most: int):
     return tokens if most == -1 else tokens[:most]
-
-
-def _renamed(got: torch.Tensor, expected: torch.Tensor) -> bool:
-    """The same tokens under other indices."""
-    if got.shape != expected.shape:
-        return False
-    names = set(zip(expected.tolist(), got.tolist(), strict=True))
-    return len(names) == len(set(expected.tolist())) == len(set(got.tolist()))
 
 
 # ---- the samplers
@@ -512,10 +496,6 @@ def _text_words(N: int, B: int, T: int, *offset: int | None) -> str:
             + (f"offset={offset[0]}" if offset else "no offset"))
 
 
-def _flat(rows: Starts) -> list[int]:
-    return list(chain.from_iterable(rows))
-
-
 def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
     """For each batch where its rows start in the text."""
     # Tokens in which a neighbour is never the next number.
@@ -530,18 +510,16 @@ def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
             "the text holds so many only where rows are read twice")
     found = []
     for number, batch in enumerate(batches):
-        X, Y = _batch(batch, B, T)
-        where = f"in batch {number}"
+        (X, Y), where = _batch(batch, B, T), f"in batch {number}"
         places = _places(f"{where} X", X, position)
         _in_a_row(places, where, B)
         targets = _places(f"{where} Y", Y, position)
-        wanted = [[i + 1 for i in row] for row in places]
-        if targets != wanted:
-            row = next(i for i in range(B) if targets[i] != wanted[i])
-            raise CheckFailed(
-                f"{where} the inputs at positions {places[row]} have targets "
-                f"at {targets[row]}", f"targets at {wanted[row]}",
-                _of_targets(places, targets, N, *offset))
+        for row, got in zip(places, targets, strict=True):
+            if got != (wanted := [i + 1 for i in row]):
+                raise CheckFailed(
+                    f"{where} the inputs at positions {row} have targets at "
+                    f"{got}", f"targets at {wanted}",
+                    _of_targets(places, targets, N, *offset))
         found.append([row[0] for row in places])
     require(torch.equal(given, corpus), "afterwards the text is another one",
             "the text as it was", "the text handed in was changed")
@@ -584,20 +562,17 @@ def _batch(batch: Any, B: int, T: int) -> tuple[Any, Any]:
         require(isinstance(value, torch.Tensor), f"{name} is {kind(value)}",
                 "a tensor", slips.NO_TENSOR
                 if isinstance(value, (list, tuple)) else "")
-        shape, likely = tuple(value.shape), ""
-        if shape == (T, B):
-            likely = slips.SWAPPED
-        elif name == "Y" and shape in ((B,), (B, 1)):
-            likely = ("a target for each token, not for each row: Y is X, "
-                      "shifted by one token")
-        elif value.dim() == 2 and shape[0] < B:
-            likely = "rows that fill no batch are left out, not yielded"
-        elif value.dim() == 2 and shape[1] < T:
-            likely = (
-                "a row at the end is cut short: keep one token back for the "
-                "last target, and leave columns that fill no batch out")
-        require(shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
-                likely)
+        shape = tuple(value.shape)
+        require(
+            shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
+            slips.SWAPPED if shape == (T, B) else
+            "a target for each token, not for each row: Y is X, shifted by "
+            "one token" if name == "Y" and shape in ((B,), (B, 1)) else
+            "rows that fill no batch are left out, not yielded"
+            if len(shape) == 2 and shape[0] < B else
+            "a row at the end is cut short: keep one token back for the last "
+            "target, and leave columns that fill no batch out"
+            if len(shape) == 2 and shape[1] < T else "")
         require(not value.is_floating_point(), f"{name} of {value.dtype}",
                 "torch.int64", slips.FLOATS)
     return X, Y
@@ -614,21 +589,20 @@ def _places(what: str, rows: torch.Tensor, position) -> list[list[int]]:
     return [[position[token] for token in row] for row in rows.tolist()]
 
 
-def _run(places: list[int]) -> bool:
-    return places == list(range(places[0], places[0] + len(places)))
-
-
 def _in_a_row(places: list[list[int]], where: str, B: int) -> None:
     """Each row has to be a piece of the text."""
-    row = next((row for row in places if not _run(row)), None)
+    def steps(row: list[int], far: int = 1) -> bool:
+        return all(b - a == far for a, b in pairwise(row))
+
+    row = next((row for row in places if not steps(row)), None)
     if row is None:
         return
     flat = _flat(places)
     likely = ("the order of the tokens inside a row is lost: a row is "
               "corpus[start:start + num_steps]")
-    if B > 1 and all(_run(flat[b::B]) for b in range(B)):
+    if B > 1 and all(steps(flat[b::B]) for b in range(B)):
         likely = slips.SWAPPED
-    elif B > 1 and all(b - a == B for a, b in pairwise(row)):
+    elif B > 1 and steps(row, B):
         likely = ("batch and time swapped in the layout: reshape cuts along "
                   "the text, (B, length), and nothing is transposed")
     raise CheckFailed(f"{where} a row of X has the tokens at positions {row}",
@@ -700,8 +674,7 @@ def _of_order(epochs: list[Starts], T: int) -> str:
             return "the rows are not shuffled"
         return ("the order is the same in each epoch: the seed is set inside "
                 "the function, or the order made outside")
-    met = {frozenset(batch) for starts in epochs for batch in starts}
-    if len(met) == len(epochs[0]):
+    if len({frozenset(batch) for batch in _flat(epochs)}) == len(epochs[0]):
         return ("the same rows stand together in each epoch: whole batches "
                 "are shuffled, or rows inside their batch; shuffle the rows "
                 "before they are put into batches")
@@ -729,9 +702,7 @@ def _goes_on(starts: Starts, N: int, B: int, T: int, offset: int) -> bool:
     What is left over may lie at the end of each row or of the text.
     """
     batches = _count(N, B, T, offset)
-    if len(starts) != batches:
-        return False
-    length = starts[0][1] - starts[0][0] if B > 1 else batches * T
+    length = starts[0][1] - starts[0][0] if starts and B > 1 else batches * T
     return length >= batches * T and (
         starts == _layout(B, T, offset, length, batches))
 
@@ -787,17 +758,17 @@ def _draws_offsets(function) -> None:
     def drawn(epochs: int, *offset: None) -> set[int]:
         # These sizes leave no row over: the first one shows the offset. So
         # few rows fit where the offset is far too large.
-        return {min(_flat(_rows(function, N, B, T, *offset)) or [N])
+        return {min(_flat(_rows(function, N, B, T, *offset)), default=N)
                 for _ in range(epochs)}
 
     with trying(_text_words(N, B, T)):
         without = drawn(60)
-        require(
-            len(without) > 1, f"offset {min(without)} in each of 60 epochs",
-            f"another one from 0 to {T - 1} each time",
-            "the offset is not drawn at random" if len(drawn(20, None)) == 1
-            else "by default an offset is drawn: offset=None in the first "
-            "line")
+        fixed = len(drawn(20, None)) == 1
+        require(len(without) > 1,
+                f"offset {min(without)} in each of 60 epochs",
+                f"another one from 0 to {T - 1} each time",
+                "the offset is not drawn at random" if fixed else
+                "by default an offset is drawn: offset=None in the first line")
         require(without == set(range(T)), f"offsets {sorted(without)} in 60 "
                 "epochs", f"{list(range(T))}", "the offset is drawn from the "
                 "wrong range: 0 to num_steps - 1, both included")

@@ -4,12 +4,14 @@ The batches and the network that they have in common are small.
 """
 
 import math
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from statistics import stdev
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,12 +38,14 @@ from labkit.checks.harness import (
     trying,
 )
 from labutils import scratch, settings
+from labutils.scratch import RNNModelScratch as Model
 
 V, H = 5, 4
 EQUAL_ROWS = ((3, 4), (3, 4), (3, 2))
 FEWER_ROWS = ((3, 4), (3, 4), (1, 2))
 LONG = ((3, 150), (3, 150))
 Tensors = list[torch.Tensor]
+Losses = tuple[torch.Tensor, int]  # of a batch: of every token (nats); rows
 
 
 def _values(params: Tensors) -> Tensors:
@@ -54,16 +58,8 @@ class Batches:
     def __init__(self, use_random_iter: bool, sizes=EQUAL_ROWS) -> None:
         self.use_random_iter = use_random_iter
         self.batch_size, self.num_steps = sizes[0]
-        numbers = generator(3)
-        self.batches = [(torch.randint(V, size, generator=numbers),
-                         torch.randint(V, size, generator=numbers))
-                        for size in sizes]
-
-    def part(self, used: slice) -> "Batches":
-        """Some of them alone."""
-        some = Batches(self.use_random_iter)
-        some.batches = self.batches[used]
-        return some
+        draw = partial(torch.randint, V, generator=generator(3))
+        self.batches = [(draw(size), draw(size)) for size in sizes]
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return iter([(X.clone(), Y.clone()) for X, Y in self.batches])
@@ -72,37 +68,22 @@ class Batches:
         return len(self.batches)
 
 
-class Model(scratch.RNNModelScratch):
-    """As in notebook 3: its parameters are a list."""
-
-    def parameters(self) -> list[torch.Tensor]:
-        return self.params
-
-
 def tiny_model(device: torch.device, lstm=False, steep=False) -> Model:
     """A small network, always the same.
 
     Where it is `steep`, gradients are so large, in single numbers too, that
     they have to be clipped.
     """
-    model = Model(
-        V, H, device,
-        *((scratch.get_lstm_params, scratch.init_lstm_state, scratch.lstm)
-          if lstm else
-          (scratch.get_rnn_params, scratch.init_rnn_state, scratch.rnn)))
+    model = Model(V, H, device, *(
+        (scratch.get_lstm_params, scratch.init_lstm_state, scratch.lstm)
+        if lstm else
+        (scratch.get_rnn_params, scratch.init_rnn_state, scratch.rnn)))
     numbers, scale = generator(4), 1.0 if lstm else 0.7 if steep else 0.3
     with torch.no_grad():
         for p in model.params:
             p.copy_(scale * torch.randn(p.shape, generator=numbers))
         model.params[-2].mul_(7 if steep else 1)
     return model
-
-
-class Losses(NamedTuple):
-    """Of a batch: the loss of every token (nats), and the rows."""
-
-    nats: torch.Tensor
-    rows: int
 
 
 def token_losses(
@@ -152,51 +133,57 @@ CARRY: dict[bool, Slips] = {
 }
 
 
+# Of an LSTM's state; a random batch starts from none.
+LOST: Slips = {
+    slips.CELL_LOST: {"kept": (1, 0)},
+    "the LSTM's hidden state is lost: both H and C go on to the next batch":
+        {"kept": (0, 1)},
+}
+
+
 def forward(
-    model: Model, batches: Batches, *, carry: str = "", again: bool = False,
-    **changed: Any,
+    model: Model, batches: Batches, *, carry: str = "", kept=(1, 1),
+    used=slice(None), again: bool = False, **changed: Any,
 ) -> Iterator[Losses]:
     """The losses of one batch after the other, right or with a slip.
 
-    The slip is in the state (`carry` it, yes or no), in `token_losses`, or
-    each batch is read `again`, for its loss alone.
+    The slip is in the state (`carry` it, yes or no, or what is `kept` of H
+    and C), in the batches that are `used`, in `token_losses`, or each batch
+    is read `again`, for its loss alone.
     """
     carry = carry or ("no" if batches.use_random_iter else "yes")
     device, state = model.params[0].device, None
-    for X, Y in batches:
+    for X, Y in [*batches][used]:
         X, Y = X.to(device), Y.to(device)
         if state is None or carry == "no":
             state = model.begin_state(len(X), device)
-        elif carry == "hidden alone":
-            state = (state[0], torch.zeros_like(state[1]))
-        elif carry == "cell alone":
-            state = (torch.zeros_like(state[0]), state[1])
         if carry != "not detached":
             state = tuple(s.detach() for s in state)
+        state = tuple(k * s for k, s in zip(kept, state, strict=False))
         logits, after = model(X, state)
-        yield Losses(token_losses(logits, X, Y, **changed), len(X))
+        yield token_losses(logits, X, Y, **changed), len(X)
         if again:
-            logits, _ = model(X, state)
-            yield Losses(token_losses(logits, X, Y, **changed), len(X))
+            yield token_losses(model(X, state)[0], X, Y, **changed), len(X)
         state = after
 
 
 def perplexity(losses: list[Losses]) -> float:
     """exp of the mean over all tokens."""
-    return float(torch.cat([b.nats for b in losses]).double().mean().exp())
+    return float(torch.cat([nats for nats, _ in losses]).double().mean().exp())
 
 
 def perplexity_slip(got: float, losses: list[Losses]) -> str:
     """What a wrong perplexity was made of; may be empty."""
-    sums = [float(b.nats.double().sum()) for b in losses]
-    counts = [b.nats.numel() for b in losses]
+    nats, rows = map(list, zip(*losses, strict=True))
+    sums = [float(batch.double().sum()) for batch in nats]
+    counts, number = [batch.numel() for batch in nats], len(nats)
     means = [s / n for s, n in zip(sums, counts, strict=True)]
-    rows, number = [b.rows for b in losses], len(losses)
     steps = [n // r for n, r in zip(counts, rows, strict=True)]
     total, tokens = sum(sums), sum(counts)
+    mean = total / tokens
 
     def weighted(values: list[float], weights: list[int]) -> float:
-        return sum(v * w for v, w in zip(values, weights, strict=True))
+        return sum(map(operator.mul, values, weights))
 
     def exp(nats: float) -> float:
         return math.exp(nats) if nats < 700 else math.inf
@@ -221,7 +208,6 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
     }
     # What stands in the place of the mean over tokens.
     means_of = {
-        "": total / tokens,
         slips.OVER_BATCHES: sum(means) / number,
         "only the last batch is measured": means[-1],
         "only the first batch is measured (a `return` inside the loop?)":
@@ -232,8 +218,7 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
            for by, count in divided.items() for what, some in added.items()
            if count != tokens or some != total},
     }
-    mean = means_of[""]
-    values = {name: exp(nats) for name, nats in means_of.items() if name} | {
+    values = {name: exp(nats) for name, nats in means_of.items()} | {
         slips.OVER_BATCHES + " (not after each batch)":
             sum(map(exp, means)) / number,
         "exp comes last: the mean is taken over the losses of the tokens, "
@@ -241,21 +226,19 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
             weighted([*map(exp, means)], counts) / tokens,
         "exp comes last: the mean is taken over the losses of the tokens, "
         "not over their perplexities":
-            float(torch.cat([b.nats for b in losses]).exp().mean()),
+            float(torch.cat(nats).exp().mean()),
         "exp comes last: divide by the number of tokens before exp":
             exp(total) / tokens,
         "2 to the power of nats: the loss is in nats, so take exp": 2 ** mean,
-        "10 to the power of nats: the loss is in nats, so take exp":
-            10 ** min(mean, 300),
         "bits, not a perplexity: take exp of the nats": mean / math.log(2),
         "upside down: exp of the mean loss, not of minus the mean loss":
             exp(-mean),
         "exp is missing: this is the loss in nats": mean,
     } | {
         f"exp is missing, and {name}": nats
-        for name, nats in means_of.items() if name} | {
+        for name, nats in means_of.items()} | {
         f"2 to the power of nats in place of exp, and {name}":
-            2 ** min(nats, 1000) for name, nats in means_of.items() if name}
+            2 ** min(nats, 1000) for name, nats in means_of.items()}
     return named(values, partial(math.isclose, got, rel_tol=2e-5))
 
 
@@ -266,16 +249,15 @@ def evaluate_perplexity(function) -> str:
     device = names_of(function).get("device")
     if not isinstance(device, torch.device):
         device = settings.device()
-    for use_random_iter, sizes, size_words in (
-        (False, EQUAL_ROWS, ", the last one shorter"),
-        (True, EQUAL_ROWS, ", the last one shorter"),
-        (True, FEWER_ROWS, ", the last one with fewer rows"),
-        (False, LONG, " of 450 tokens each"),
+    for order, sizes, words in (
+        ("sequential", EQUAL_ROWS, ", the last one shorter"),
+        ("random", EQUAL_ROWS, ", the last one shorter"),
+        ("random", FEWER_ROWS, ", the last one with fewer rows"),
+        ("sequential", LONG, " of 450 tokens each"),
     ):
-        batches = Batches(use_random_iter, sizes)
         model = tiny_model(device, lstm=True)
-        kind_of = "random" if use_random_iter else "sequential"
-        with trying(f"{len(batches)} {kind_of} batches{size_words}"):
+        batches = Batches(order == "random", sizes)
+        with trying(f"{len(batches)} {order} batches{words}"):
             got = _measured(function, model, batches)
             expected = perplexity(_losses(model, batches))
             if not math.isclose(got, expected, rel_tol=1e-4):
@@ -317,14 +299,9 @@ def _slip(got: float, model: Model, batches: Batches) -> str:
     if not math.isfinite(got):
         return ("a number out of range: add up the losses of the tokens, "
                 "divide by their number, and take exp only then")
-    lost: Slips = {} if batches.use_random_iter else {
-        slips.CELL_LOST: {"carry": "hidden alone"},
-        "the LSTM's hidden state is lost: both H and C go on to the next "
-        "batch": {"carry": "cell alone"},
-    }
-    changes = {**CARRY[batches.use_random_iter], **lost, **SLIPS}
     made = {name: partial(_losses, model, batches, **change)
-            for name, change in changes.items()}
+            for name, change in {
+                **CARRY[batches.use_random_iter], **LOST, **SLIPS}.items()}
     likely = perplexity_slip(got, _losses(model, batches)) or named(
         made, lambda losses: math.isclose(
             got, perplexity(losses()), rel_tol=2e-5))
@@ -353,28 +330,30 @@ class _Net(nn.Module):
         self.weights = nn.ParameterList(params)
 
 
-class _Plain:
+class _Plain(SimpleNamespace):
     """The same without torch.nn, as our own networks are."""
-
-    def __init__(self, params: Tensors) -> None:
-        self.params = params
-
-    def parameters(self) -> Tensors:
-        return self.params
 
 
 @dataclass
-class _Clipped:  # what a solution has made of gradients
-    given: Tensors
-    after: Tensors
-    weights: Tensors
-    theta: float
+class _Trial:
+    """What a solution has made of parameters p and their gradients g."""
+
+    p: Tensors
+    g: Tensors
+    size: float  # theta or lr
+    after: Tensors  # gradients, or parameters
     tried: str
+    cleared: bool = False
 
     @property
-    def right(self) -> Tensors:
-        factor = min(1.0, self.theta / _norm(self.given))
-        return [g * factor for g in self.given]
+    def clipped(self) -> Tensors:
+        factor = min(1.0, self.size / _norm(self.g))
+        return [g * factor for g in self.g]
+
+    def moved(self, move=lambda p, g, lr: p - lr * g) -> Tensors:
+        """The parameters after a rule's step."""
+        return [move(p, g, self.size)
+                for p, g in zip(self.p, self.g, strict=True)]
 
 
 @check
@@ -384,30 +363,30 @@ def grad_clipping(function) -> str:
     for device in devices():
         by_hand = [torch.tensor([3.0]), torch.tensor([[4.0]])]
         more = [torch.randn(3, 4) * 5, torch.randn(2), torch.randn(4) / 10]
-        for make, grads, theta, part in product(
-                (_Plain, _Net), (by_hand, more), (1, 0.5, 2.5),
+        for module, grads, theta, part in product(
+                (False, True), (by_hand, more), (1, 0.5, 2.5),
                 (None, 1.2, 0.8)):
             factor = part * theta / _norm(grads) if part else 1
             given = [(g * factor).to(device) for g in grads]
-            cases.append(_clip(function, make, given, theta))
-    wrong = [c for c in cases if not all_alike(c.after, c.right)]
+            cases.append(_clip(function, module, given, theta))
+    wrong = [c for c in cases if not all_alike(c.after, c.clipped)]
     if wrong:
         shown, likely = _clipping_slip(cases, wrong)
         raise CheckFailed(f"gradients {_first_numbers(shown.after)}",
-                          _first_numbers(shown.right), likely, shown.tried)
+                          _first_numbers(shown.clipped), likely, shown.tried)
     return ("The common norm is brought down to theta, the direction stays, "
             "and smaller gradients are left alone.")
 
 
-def _clip(function, make, given: Tensors, theta: float) -> _Clipped:
+def _clip(function, module: bool, given: Tensors, theta: float) -> _Trial:
     tried = f"gradients {_first_numbers(given)}, theta = {theta}"
-    if make is _Net:
-        tried = f"{tried}, of an nn.Module"
+    tried = f"{tried}, of an nn.Module" if module else tried
     weights = [torch.randn_like(g) for g in given]
-    params = [nn.Parameter(w.clone()) for w in weights]
+    params: Tensors = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
         p.grad = g.clone()
-    model = make(params)
+    model = _Net(params) if module else _Plain(
+        params=params, parameters=lambda: params)
     with trying(tried):
         call(function, model, theta)
         params = list(model.parameters())
@@ -417,7 +396,7 @@ def _clip(function, make, given: Tensors, theta: float) -> _Clipped:
         after = [p.grad for p in params if p.grad is not None]
         require(len(after) == len(params), "a gradient is None", "gradients",
                 "they are scaled, not removed")
-    return _Clipped(given, after, weights, theta, tried)
+    return _Trial(weights, given, theta, after, tried)
 
 
 def _first_numbers(tensors: Tensors) -> str:
@@ -429,41 +408,40 @@ def _first_numbers(tensors: Tensors) -> str:
 
 
 def _clipping_slip(
-    cases: list[_Clipped], wrong: list[_Clipped]
-) -> tuple[_Clipped, str]:
+    cases: list[_Trial], wrong: list[_Trial]
+) -> tuple[_Trial, str]:
     """A slip that explains what came of every case, and a case to show."""
-    if all(all_alike(c.after, c.given) and "Module" in c.tried for c in wrong):
+    if all(all_alike(c.after, c.g) and "Module" in c.tried for c in wrong):
         return wrong[0], (
             "nothing is scaled: parameters() of an nn.Module can be read "
             "once only, so keep list(model.parameters())")
 
-    def explains(make: Callable[[_Clipped], Tensors]) -> bool:
-        return all(all_alike(c.after, make(c)) for c in cases)
-
-    likely = named(CLIPS, explains) or named(
-        combined(NORMS, SCALED, WHEN),
-        lambda slips: explains(lambda c: _clipped(c, *slips)))
-    if likely:
+    if likely := named(CLIPS, partial(_explains, cases)) or named(
+            combined(NORMS, SCALED, WHEN),
+            lambda slips: _explains(cases, lambda c: _clipped(c, *slips))):
         return wrong[0], likely
     # Without a name for it, the case that tells most.
-    most = max(wrong, key=lambda case: _strangeness(case)[0])
+    most = max(wrong, key=_strangeness)
     return most, _strangeness(most)[1]
 
 
-def _strangeness(case: _Clipped) -> tuple[int, str]:
+def _explains(trials: list[_Trial], make: Callable[[_Trial], Tensors]) -> bool:
+    return all(all_alike(trial.after, make(trial)) for trial in trials)
+
+
+def _strangeness(case: _Trial) -> tuple[int, str]:
     """What the factors say of a slip; the larger the number, the more."""
-    given, after = case.given, case.after
+    given, after = case.g, case.after
     if not all(a.isfinite().all() for a in after):
         return 4, ("nan or inf comes from the root of a negative number (the "
                    "squares are missing) or from a division by zero")
     old, new = _flat(given), _flat(after)
-    large = old.abs() > case.theta
+    large = old.abs() > case.size
     cut = new[large].abs()
     if (1 < len(cut) < len(old) and torch.equal(old[~large], new[~large])
             and float(cut.max() - cut.min()) < 1e-4):
         return 3, slips.CLIP_VALUE
-    ratios = [_norm([a]) / _norm([g])
-              for a, g in zip(after, given, strict=True)]
+    ratios = [a.norm() / g.norm() for a, g in zip(after, given, strict=True)]
     if not all(torch.allclose(a, ratio * g, rtol=1e-2, atol=1e-4)
                for ratio, a, g in zip(ratios, after, given, strict=True)):
         return 2, ("the direction changes: one factor, from the norm over all "
@@ -486,14 +464,10 @@ NORMS: Slips = {
         lambda G, W: sum(float(g.abs().sum()) for g in G),
     "the norm of all is not the sum of the norms":
         lambda G, W: sum(_norm([g]) for g in G),
-    "the norm of all is not the mean of the norms":
-        lambda G, W: sum(_norm([g]) for g in G) / len(G),
     "the norm of all is not the largest of the norms":
         lambda G, W: max(_norm([g]) for g in G),
     "the squares are added up, not averaged":
         lambda G, W: _norm(G) / len(_flat(G)) ** 0.5,
-    "the squares are added up, not averaged in each parameter":
-        lambda G, W: sum(float((g ** 2).mean()) for g in G) ** 0.5,
     "the gradients of one parameter alone make the norm (the first)":
         lambda G, W: _norm(G[:1]),
     "the gradients of one parameter alone make the norm (the last)":
@@ -536,46 +510,27 @@ WHEN: Slips = {
 }
 
 
-def _clipped(case: _Clipped, norm, scaled, when) -> Tensors:
-    n, theta = norm(case.given, case.weights), case.theta
+def _clipped(case: _Trial, norm, scaled, when) -> Tensors:
+    n, theta = norm(case.g, case.p), case.size
     return [scaled(g, n, m, theta) if when(n, m, theta) else g
-            for g in case.given for m in [_norm([g])]]
+            for g in case.g for m in [_norm([g])]]
 
 
 # What does not follow the same rule for each gradient, or has two of it.
 CLIPS: Slips = {
     slips.CLIP_EACH: lambda case: [
-        g * min(1.0, case.theta / _norm([g])) for g in case.given],
+        g * min(1.0, case.size / _norm([g])) for g in case.g],
     slips.CLIP_EACH + " (and never up)": lambda case: [
-        g * (case.theta / _norm([g])) for g in case.given],
+        g * (case.size / _norm([g])) for g in case.g],
     "the norm is not complete yet: add up all gradients first, then scale in "
     "a second loop": lambda case: [
-        g * min(1.0, case.theta / _norm(case.given[:i + 1]))
-        for i, g in enumerate(case.given)],
+        g * min(1.0, case.size / _norm(case.g[:i + 1]))
+        for i, g in enumerate(case.g)],
     "only the first gradient is scaled":
-        lambda case: [case.right[0], *case.given[1:]],
+        lambda case: [case.clipped[0], *case.g[1:]],
     "only the last gradient is scaled":
-        lambda case: [*case.given[:-1], case.right[-1]],
+        lambda case: [*case.g[:-1], case.clipped[-1]],
 }
-
-
-@dataclass
-class _Step:  # what a solution has made of parameters
-    old: Tensors
-    grads: Tensors
-    lr: float
-    after: Tensors
-    cleared: bool
-    tried: str
-
-    def made(self, move: Callable[[Any, Any, float], Any]) -> Tensors:
-        """The parameters after a rule's step."""
-        return [move(p, g, self.lr)
-                for p, g in zip(self.old, self.grads, strict=True)]
-
-    @property
-    def right(self) -> Tensors:
-        return self.made(lambda p, g, lr: p - lr * g)
 
 
 @check
@@ -585,7 +540,15 @@ def sgd(function) -> str:
         steps = [step for lr in (0.5, 1, 0.01)
                  for step in _two_steps(function, device, lr)]
         for step in steps:
-            _judged(step, steps)
+            if all_alike(step.after, step.moved()):
+                continue
+            old, grad, new, right = next(row for row in zip(*(
+                _flat(tensors).tolist() for tensors in (
+                    step.p, step.g, step.after, step.moved())), strict=True)
+                if not alike(*row[2:]))
+            raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
+                              f"to {right:.3g} (its gradient is {grad:.3g})",
+                              _step_slip(steps), step.tried)
         for step in steps:
             with trying(step.tried):
                 require(step.cleared, "gradients are still there",
@@ -594,24 +557,12 @@ def sgd(function) -> str:
             "gradients are zero afterwards.")
 
 
-def _judged(step: _Step, steps: list[_Step]) -> None:
-    if all_alike(step.after, step.right):
-        return
-    rows = torch.stack([_flat(tensors) for tensors in (
-        step.old, step.grads, step.after, step.right)], 1).tolist()
-    old, grad, new, right = next(row for row in rows if not alike(*row[2:]))
-    raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
-                      f"to {right:.3g} (its gradient is {grad:.3g})",
-                      _step_slip(steps), step.tried)
-
-
-def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
-    shapes, steps = ((2, 3), (4,), (1, 1)), []
-    params = [torch.randn(s, device=device).requires_grad_() for s in shapes]
+def _two_steps(function, device: torch.device, lr: float) -> Iterator[_Trial]:
+    params = [torch.randn(s, device=device).requires_grad_()
+              for s in ((2, 3), (4,), (1, 1))]
     first = f"three parameters, lr = {lr}"
     for tried in (first, f"{first}, the second step"):
-        grads = [torch.randn(s, device=device) for s in shapes]
-        old = _values(params)
+        old, grads = _values(params), [torch.randn_like(p) for p in params]
         for p, g in zip(params, grads, strict=True):
             p.grad = g.clone()
         with trying(tried):
@@ -621,8 +572,7 @@ def _two_steps(function, device: torch.device, lr: float) -> list[_Step]:
                     "requires_grad as before", "the step is inside `with "
                     "torch.no_grad():`, requires_grad stays as it is")
         cleared = not any(p.grad is not None and p.grad.any() for p in params)
-        steps.append(_Step(old, grads, lr, _values(params), cleared, tried))
-    return steps
+        yield _Trial(old, grads, lr, _values(params), tried, cleared)
 
 
 MOVES: Slips = {
@@ -636,16 +586,10 @@ MOVES: Slips = {
         lambda p, g, lr: p - g / lr,
     "the old value is thrown away: the step is taken from it":
         lambda p, g, lr: -lr * g,
-    "the old value is thrown away, and with it the step: param is set to lr "
-    "* param.grad": lambda p, g, lr: lr * g,
     "lr times the gradient, not times the parameter":
         lambda p, g, lr: p - lr * p,
-    "the gradient is multiplied by the parameter":
-        lambda p, g, lr: p - lr * g * p,
     "the step has length lr whatever the gradient":
         lambda p, g, lr: p - lr * g.sign(),
-    "the step has length lr whatever the gradient (no norm here)":
-        lambda p, g, lr: p - lr * g / g.norm(),
     "one mean gradient for all numbers: each has its own":
         lambda p, g, lr: p - lr * g.mean(),
     "two steps at once": lambda p, g, lr: p - 2 * lr * g,
@@ -654,20 +598,18 @@ MOVES: Slips = {
 }
 
 
-def _step_slip(steps: list[_Step]) -> str:
-    def everywhere(make: Callable[[_Step], Tensors]) -> bool:
-        return all(all_alike(s.after, make(s)) for s in steps)
-
-    likely = named(MOVES, lambda move: everywhere(lambda s: s.made(move)))
+def _step_slip(steps: list[_Trial]) -> str:
+    likely = named(MOVES, lambda move: _explains(
+        steps, lambda step: step.moved(move)))
     if likely.startswith("nothing moves") and all(s.cleared for s in steps):
         return ("nothing moves: the step comes before the gradients go to "
                 "zero, and it changes the parameter itself (param -= ...)")
     return likely or named({
         "only the first parameter moves (a `return` in the loop?)":
-            lambda s: [s.right[0], *s.old[1:]],
+            lambda step: [step.moved()[0], *step.p[1:]],
         "only the last parameter moves; all of it belongs into the loop":
-            lambda s: [*s.old[:-1], s.right[-1]],
-    }, everywhere) or (
+            lambda step: [*step.p[:-1], step.moved()[-1]],
+    }, partial(_explains, steps)) or (
         "a step is lr times the gradient: nothing else goes into it, and "
         "nothing is kept from one step to the next")
 
@@ -707,38 +649,28 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
     if not all_alike(after, weights):
         likely = named(_epoch_slips(use_random_iter),
                        lambda slip: all_alike(after, by_hand(**slip)[0]))
-        old, new, right = _farthest(start, after, weights)
-        raise CheckFailed(
-            f"a weight goes from {old:.4g} to {new:.4g}", f"to {right:.4g}",
-            likely or _lr_slip(function, use_random_iter, device, steep)
-            or "a part of the step is missing or in another order: "
-            "forward, loss, backward, grad_clipping (to 1), sgd")
+        if not likely:  # with lr = 0 nothing moves, unless it is not used
+            model = tiny_model(device, steep=steep)
+            call(function, model, batches, 0.0, device, use_random_iter)
+            likely = ("a part of the step is missing or in another order: "
+                      "forward, loss, backward, grad_clipping (to 1), sgd"
+                      if all_alike(model.params, start)
+                      else "lr is not used: hand it on to sgd")
+        rows = torch.stack([*map(_flat, (start, after, weights))])
+        # The weight that differs most.
+        far = (rows[1] - rows[2]).abs().nan_to_num(torch.inf).argmax()
+        old, new, right = rows[:, far].tolist()
+        raise CheckFailed(f"a weight goes from {old:.4g} to {new:.4g}",
+                          f"to {right:.4g}", likely)
     expected = perplexity(losses)
     if not math.isclose(got, expected, rel_tol=1e-3):
+        afterwards = by_hand(again=True)[1][1::2]
         raise CheckFailed(
             f"the weights are right, the perplexity is {got:.4g}",
-            f"{expected:.4g}", perplexity_slip(got, losses) or named(
-                {"each batch is measured after the step that learns from it: "
-                 "take the loss from before": {"again": True}},
-                lambda slip: math.isclose(
-                    got, perplexity(by_hand(**slip)[1][1::2]), rel_tol=1e-4)))
-
-
-def _farthest(*tensors: Tensors) -> tuple[float, ...]:
-    """The weight that differs most: before, as it is, as it should be."""
-    flat = [_flat(some) for some in tensors]
-    place = (flat[1] - flat[2]).abs().nan_to_num(torch.inf).argmax()
-    return tuple(float(numbers[place]) for numbers in flat)
-
-
-def _lr_slip(function, use_random_iter, device, steep) -> str:
-    """With lr = 0 nothing moves, unless it is not used."""
-    model = tiny_model(device, steep=steep)
-    start = _values(model.params)
-    call(function, model, Batches(use_random_iter), 0.0, device,
-         use_random_iter)
-    still = all_alike(model.params, start)
-    return "" if still else "lr is not used: hand it on to sgd"
+            f"{expected:.4g}", perplexity_slip(got, losses) or (
+                "each batch is measured after the step that learns from it: "
+                "take the loss from before" if math.isclose(
+                    got, perplexity(afterwards), rel_tol=1e-4) else ""))
 
 
 def _epoch_slips(use_random_iter: bool) -> Slips:
@@ -758,11 +690,11 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         slips.CLIP_EACH: {"clip": "each"},
         slips.CLIP_VALUE: {"clip": "value"},
         slips.NOT_ZEROED: {"zero": False},
-        large.format(""): {"divide": "nothing"},
-        large.format(", by T"): {"divide": "rows"},
-        large.format(", by B"): {"divide": "steps"},
+        large.format(""): {"factor": lambda B, T: B * T},
+        large.format(", by T"): {"factor": lambda B, T: T},
+        large.format(", by B"): {"factor": lambda B, T: B},
         slips.WRONG_COUNT + " (here the mean is divided once more)":
-            {"divide": "twice"},
+            {"factor": lambda B, T: 1 / (B * T)},
         "one step for the whole epoch: every batch has its own": {
             "zero": False, "step": "end"},
         "one step for the whole epoch: every batch has its own (clipping "
@@ -773,8 +705,6 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         "the last batch is left out": {"used": slice(-1)},
         "the first batch is left out": {"used": slice(1, None)},
         "uphill: the step goes against the gradient": {"scale": -1},
-        "the step is twice as long: one step a batch, lr times the gradient":
-            {"scale": 2},
         # A state is often lost together with something else.
         **{f"two slips. First: {name}. Second: {other}": {**lost, **slip}
            for other, slip in SLIPS.items()},
@@ -783,24 +713,21 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
 
 def _by_hand(
     device, steep, batches, lr, *, used=slice(None), clip=1.0, zero=True,
-    divide="tokens", step="batch", scale=1, again=False, **changed: Any,
+    factor=lambda B, T: 1, step="batch", scale=1, **changed: Any,
 ) -> tuple[Tensors, list[Losses]]:
     """An epoch, right or with a slip: the weights, and every batch's loss."""
     model, losses, kept = tiny_model(device, steep=steep), [], None
-    params, part = model.params, batches.part(used)
-    read = forward(model, part, again=again, **changed)
-    for i, (nats, rows) in enumerate(read):
-        losses.append(Losses(nats.detach(), rows))
-        if again and i % 2:
+    params, size = model.params, len(batches.batches[used])
+    for nats, rows in forward(model, batches, used=used, **changed):
+        losses.append((nats.detach(), rows))
+        if "again" in changed and len(losses) % 2 == 0:
             continue
-        n = nats.numel()
-        factor = {"tokens": 1, "nothing": n, "rows": n / rows, "steps": rows,
-                  "twice": 1 / n}[divide]
         grads = list(torch.autograd.grad(
-            nats.mean() * factor, params, retain_graph="carry" in changed))
+            nats.mean() * factor(rows, len(nats) / rows), params,
+            retain_graph="carry" in changed))
         if kept and not zero:
             grads = [g + k for g, k in zip(grads, kept, strict=True)]
-        last = i == len(part) - 1
+        last = len(losses) == size
         kept = grads = _clipped_to(
             clip if clip != "end" else 1.0 if last else math.inf, grads)
         if step == "batch" or last:
@@ -848,8 +775,17 @@ def interval(function) -> str:
             if hasattr(got, "tolist"):  # two numbers in an array are two
                 got = got.tolist()
             mean, half = map(_number, pair("mean, half width", got))
-            _mean(values, mean)
-            _half_width(values, half)
+            center = sum(values) / len(values)
+            if not _near(mean, center, 1e-6):
+                raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}",
+                                  _mean_slip(mean, values))
+            width = STUDENT_T * stdev(values) / math.sqrt(len(values))
+            # Two or three digits are seen by their digits, not by the
+            # distance.
+            if not _near(half, width) or (
+                    half != width and _is_rounded(half, width)):
+                raise CheckFailed(f"half width {half:.4g}", f"{width:.4g}",
+                                  _width_slip(half, width, values))
             require(given == values, f"afterwards values is {given}",
                     f"{values}", slips.CHANGED)
     return ("Mean and half width agree with Student's t for three values, by "
@@ -868,50 +804,32 @@ def _near(a: float, b: float, tolerance: float = 1e-3) -> bool:
 
 
 def _is_rounded(number: float, exact: float) -> bool:
-    near = [round(exact, digits) for digits in range(4)]
-    return number in (*near, math.floor(exact), math.trunc(exact))
+    return number in (*(round(exact, digits) for digits in range(4)),
+                      math.floor(exact), math.trunc(exact))
 
 
-def _half(values: list[float]) -> float:
-    return STUDENT_T * stdev(values) / math.sqrt(len(values))
-
-
-def _mean(values: list[float], mean: float) -> None:
-    n, center = len(values), sum(values) / len(values)
-    if _near(mean, center, 1e-6):
-        return
-    likely = named({
+def _mean_slip(mean: float, values: list[float]) -> str:
+    n, total = len(values), sum(values)
+    half = STUDENT_T * stdev(values) / math.sqrt(n)
+    return named({
         "the two ends of the interval; expected its middle and half of its "
-        "width": center - _half(values),
-        "half width and mean are swapped": _half(values),
+        "width": total / n - half,
+        "half width and mean are swapped": half,
         "the median is not the mean": sorted(values)[1],
-        "the sum is not divided by the number of values": sum(values),
-        "divide by the number of values, 3": sum(values) / (n - 1),
-        "// rounds down; / does not": sum(values) // n,
+        "the sum is not divided by the number of values": total,
+        "divide by the number of values, 3": total / (n - 1),
+        "// rounds down; / does not": total // n,
         "absolute values: a mean, as a difference, may be negative":
             sum(map(abs, values)) / n,
         "absolute value: a mean, as a difference, may be negative":
-            abs(center),
-    }, lambda result: _near(mean, result, 1e-6))
-    if not likely and _is_rounded(mean, center):
-        likely = ROUNDED
-    raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}", likely)
+            abs(total / n),
+    }, lambda result: _near(mean, result, 1e-6)) or (
+        ROUNDED if _is_rounded(mean, total / n) else "")
 
 
-def _half_width(values: list[float], half: float) -> None:
-    expected = _half(values)
-    # Two or three digits are seen by their digits, not by the distance.
-    rounded = _is_rounded(half, expected) and half != expected
-    if _near(half, expected) and not rounded:
-        return
-    likely = ROUNDED if rounded else _width_slip(half, values)
-    if not likely and _near(half, (max(values) - min(values)) / 2):
-        likely = ("half of the distance between the largest and the smallest "
-                  "value in place of 4.303 standard errors")
-    raise CheckFailed(f"half width {half:.4g}", f"{expected:.4g}", likely)
-
-
-def _width_slip(half: float, values: list[float]) -> str:
+def _width_slip(half: float, width: float, values: list[float]) -> str:
+    if _is_rounded(half, width):
+        return ROUNDED
     n, s = len(values), stdev(values)
     population = s * math.sqrt((n - 1) / n)
     bessel = "the variance divides by n - 1 (Bessel's correction)"
@@ -926,7 +844,6 @@ def _width_slip(half: float, values: list[float]) -> str:
             2.92,
         "three runs leave two degrees of freedom, not one, so 4.303": 12.706,
         "the full width; half of it is asked for": 2 * STUDENT_T,
-        "the interval is halved twice": STUDENT_T / 2,
     }
     spreads = {"": s, bessel: population, squared: s ** 2,
                f"{squared}; {bessel}": population ** 2}
@@ -938,4 +855,7 @@ def _width_slip(half: float, values: list[float]) -> str:
         "the root of n": math.sqrt(n - 1),
     }
     return named(combined(factors, spreads, divisors, most=3), lambda c: c[1]
-                 and _near(half, c[0] * c[1] / c[2]))
+                 and _near(half, c[0] * c[1] / c[2])) or (
+        "half of the distance between the largest and the smallest value in "
+        "place of 4.303 standard errors"
+        if _near(half, (max(values) - min(values)) / 2) else "")
