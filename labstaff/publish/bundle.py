@@ -6,7 +6,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ EXTRAS = {"student": "lab", "full": "test"}
 FULL = (
     ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
     ".gitignore", "LICENSE", "Makefile", "README.md", "README.zh.md",
-    "benchmarks",
-    "conftest.py", "constraints.txt", "docs", "environment.yml", "labkit",
-    "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
+    "benchmarks", "conftest.py", "constraints.txt", "docs", "environment.yml",
+    "labkit", "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
 )
 NO_BOOK = (
     "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE: the room will work on the "
@@ -38,47 +36,21 @@ class BundleError(RuntimeError):
     """The bundle cannot be made; the message says why."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a bundle is made of.
+def bundle(
+    out: Path, edition: str = "student", systems: Sequence[str] = (),
+    pythons: Sequence[str] = (), torch_index: str | None = None,
+    languages: Sequence[str] = (),
+) -> str:
+    """Write a bundle into a folder, whole or not at all.
 
-    Attributes:
+    Args:
+        out: a folder that is new, empty, or an earlier bundle.
         edition: a key of EXTRAS.
         systems: keys of SYSTEMS; none means this computer's.
         pythons: versions such as "3.11"; none means the running one's.
         torch_index: where torch for Linux is taken from; None is the place
             of all the other packages.
         languages: of the student edition; none means all that there are.
-    """
-
-    edition: str = "student"
-    systems: Sequence[str] = ()
-    pythons: Sequence[str] = ()
-    torch_index: str | None = None
-    languages: Sequence[str] = ()
-
-    def targets(self) -> list[Target]:
-        """Each system with each Python."""
-        here = install.system()
-        if not self.systems and here not in SYSTEMS:
-            raise BundleError(
-                f"This computer ({here}) is none that a bundle can be made "
-                f"for. Name others with --for: {', '.join(SYSTEMS)}."
-            )
-        running = ".".join(map(str, sys.version_info[:2]))
-        return [
-            Target(system, python)
-            for system in dict.fromkeys(self.systems or [here])
-            for python in dict.fromkeys(self.pythons or [running])
-        ]
-
-
-def bundle(out: Path, options: Options) -> str:
-    """Write a bundle into a folder, whole or not at all.
-
-    Args:
-        out: a folder that is new, empty, or an earlier bundle.
-        options: what is in it.
 
     Returns:
         What was written, in lines.
@@ -91,7 +63,7 @@ def bundle(out: Path, options: Options) -> str:
     out = out.expanduser().resolve()
     release.check_place(out)
     folder.check(out, (install.SUMS, ABOUT))
-    targets, extra = options.targets(), EXTRAS[options.edition]
+    targets = _targets(systems, pythons)
     with warnings.catch_warnings():
         # The bundle has words of its own for this.
         warnings.simplefilter("ignore", corpus.PracticeTextWarning)
@@ -102,29 +74,29 @@ def bundle(out: Path, options: Options) -> str:
     lines: list[str] = []
 
     def fill(new: Path) -> None:
+        print(f"The course ({edition} edition) ...", flush=True)
         course = new / "course"
-        _write_course(course, options)
+        if edition == "student":
+            folder.write(course, release.edition(languages)[0])
+        else:
+            copy_all(course)
         if text.path:
             folder.write(
                 course, {f"data/{corpus.FILE_NAME}": text.text.encode("utf-8")}
             )
-        found = [
-            _add_wheels(new, target, extra, options.torch_index)
-            for target in targets
-        ]
-        about = {"edition": options.edition, "extra": extra,
+        found = [_add_wheels(new, target, EXTRAS[edition], torch_index)
+                 for target in targets]
+        about = {"edition": edition, "extra": EXTRAS[edition],
                  "text": text.name, "targets": found}
         folder.write(new, {
             ABOUT: (json.dumps(about, indent=1) + "\n").encode("utf-8"),
             **_papers(about),
         })
         for name in ("course", "wheels"):
-            sizes = [
-                path.stat().st_size for path in (new / name).rglob("*")
-                if path.is_file()
-            ]
-            lines.append(f"{name}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} "
-                         "MB")
+            sizes = [path.stat().st_size for path in (new / name).rglob("*")
+                     if path.is_file()]
+            lines.append(
+                f"{name}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")
         lines.extend(
             f"{one['title']}: {one['wheels']} wheels, "
             f"{one['bytes'] / 1e6:.0f} MB; installed "
@@ -142,11 +114,22 @@ def bundle(out: Path, options: Options) -> str:
     ])
 
 
-def _write_course(place: Path, options: Options) -> None:
-    print(f"The course ({options.edition} edition) ...", flush=True)
-    if options.edition == "student":
-        folder.write(place, release.edition(options.languages)[0])
-        return
+def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
+    """Each system with each Python."""
+    here = install.system()
+    if not systems and here not in SYSTEMS:
+        raise BundleError(
+            f"This computer ({here}) is none that a bundle can be made for. "
+            f"Name others with --for: {', '.join(SYSTEMS)}."
+        )
+    running = ".".join(map(str, sys.version_info[:2]))
+    return [Target(system, python)
+            for system in dict.fromkeys(systems or [here])
+            for python in dict.fromkeys(pythons or [running])]
+
+
+def copy_all(place: Path) -> None:
+    """The full edition."""
     place.mkdir()
     leftovers = shutil.ignore_patterns(*folder.LEFTOVERS, "*.egg-info")
     for name in FULL:

@@ -1,6 +1,5 @@
 """A folder that is replaced as a whole and knows what was put into it."""
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -85,14 +84,10 @@ def changed(out: Path, manifest: str = MANIFEST) -> bool:
 
     A file that is missing is none that could be lost.
     """
-    listed = set()
-    with contextlib.suppress(FileNotFoundError):
-        text = (out / manifest).read_text(encoding="utf-8")
-        listed = set(text.splitlines())
-    return any(
-        line not in listed and not line.endswith(f"  {manifest}")
-        for line in _lines(out)
-    )
+    path = out / manifest
+    listed = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = {x for x in _lines(out) if not x.endswith(f"  {manifest}")}
+    return not lines <= set(listed.splitlines())
 
 
 def _lines(out: Path) -> Iterator[str]:

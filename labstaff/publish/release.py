@@ -2,16 +2,14 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import (
     CheckCellMetadata,
     ClearHiddenTests,
-    ClearMarkScheme,
     ClearOutput,
     ClearSolutions,
     ComputeChecksums,
@@ -31,14 +29,12 @@ from labutils import settings
 
 # What stands in the place of a solution. A check that meets the error says
 # that this line is to be replaced.
-STUB = (
-    "# Your code here, in place of the next line; then run the check.\n"
-    "raise NotImplementedError()"
-)
 STUBS = {
-    "en": STUB,
+    "en": "# Your code here, in place of the next line; then run the check.\n"
+    "raise NotImplementedError()",
     "zh": "# 把下一行换成你的代码，再运行检查。\nraise NotImplementedError()",
 }
+STUB = STUBS["en"]
 GUIDES = {"en": "README.md", "zh": "README.zh.md"}
 # Of the root, as they are.
 FILES = (
@@ -53,8 +49,7 @@ class ReleaseError(RuntimeError):
     """The student edition cannot be made; the message says why."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A line of the table: a notebook, its title and its exercises."""
 
     name: str
@@ -116,8 +111,7 @@ def edition(
                 for part in path.relative_to(root).parts
             )
         }
-    there = [language for language, place in FOLDERS.items()
-             if any((root / "notebooks" / place).glob("[0-9]*.ipynb"))]
+    there = languages_there()
     for language in languages:
         if language not in there:
             raise ReleaseError(
@@ -132,16 +126,23 @@ def edition(
                             exercises(source, path.name)))
             text = nbformat.writes(student_notebook(source, language)) + "\n"
             files[f"{place}/{path.name}"] = text.encode("utf-8")
-        guide = _text(TEMPLATES / GUIDES[language]).decode("utf-8")
         table = "\n".join(
             f"| [{row.title or row.name}]({place}/{row.name}.ipynb) "
             f"| {row.exercises.code + row.exercises.written} "
             f"| {row.exercises.points:g} |" for row in rows
         )
-        name = GUIDES[language] if number else "README.md"
-        files[name] = guide.replace("{rows}", table).encode("utf-8")
+        guide = _text(TEMPLATES / GUIDES[language])
+        files[GUIDES[language] if number else "README.md"] = guide.replace(
+            b"{rows}", table.encode("utf-8"))
     files["Makefile"] = _text(TEMPLATES / "Makefile")
     return files, rows
+
+
+def languages_there() -> list[str]:
+    """Those that the course has notebooks in."""
+    folder = settings.home() / "notebooks"
+    return [language for language, place in FOLDERS.items()
+            if any((folder / place).glob("[0-9]*.ipynb"))]
 
 
 def student_notebook(
@@ -150,25 +151,23 @@ def student_notebook(
     """A notebook without solutions, hidden tests and outputs.
 
     The steps and their order are those of nbgrader's generate_assignment,
-    except for what needs its gradebook or the course's header and footer.
+    except for what needs its gradebook, a mark scheme (the course has none)
+    or the course's header and footer.
 
     Args:
         source: with solutions; stays as it is.
     """
     notebook, resources = copy.deepcopy(source), dict[str, Any]()
+    fields = {"collapsed", "scrolled", "execution"}  # when a cell ran
     for step in (
-        LockCells(), ClearSolutions(
-            code_stub={"python": STUBS[language]},
-            text_stub=NO_ANSWER[language]),
-        ClearOutput(), ClearHiddenTests(), ClearMarkScheme(),
+        LockCells(), ClearSolutions(code_stub={"python": STUBS[language]},
+                                    text_stub=NO_ANSWER[language]),
+        ClearOutput(remove_metadata_fields=fields), ClearHiddenTests(),
         # After the cells have their final text, which these are about.
         ComputeChecksums(), CheckCellMetadata(),
     ):
         notebook, resources = step.preprocess(notebook, resources)
-    # nbgrader leaves what widgets showed, and when a cell ran.
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
+    notebook.metadata.pop("widgets", None)  # nbgrader leaves what they showed
     return notebook
 
 
@@ -190,15 +189,12 @@ def _text(path: Path) -> bytes:
 
 
 def _table(rows: list[Row]) -> list[str]:
-    total = Exercises(
-        sum(row.exercises.code for row in rows),
-        sum(row.exercises.written for row in rows),
-        sum(row.exercises.points for row in rows),
-    )
+    columns = zip(*(row.exercises for row in rows), strict=True)
+    total = Exercises(*map(sum, columns))
     width = max(len(row.name) for row in rows)
     return [
         f"{'notebook':{width}}  in code  written  points",
-        *(f"{row.name:{width}}  {row.exercises.code:7}  "
-          f"{row.exercises.written:7}  {row.exercises.points:6g}"
-          for row in [*rows, Row("total", "", total)]),
+        *(f"{name:{width}}  {count.code:7}  {count.written:7}  "
+          f"{count.points:6g}"
+          for name, _, count in [*rows, Row("total", "", total)]),
     ]
