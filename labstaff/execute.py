@@ -4,9 +4,9 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
@@ -18,7 +18,6 @@ from labkit.course import NotebookError, notebook_paths, read_notebook
 from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
-from labutils.history import History
 from labutils.view import quantize
 
 
@@ -49,7 +48,11 @@ def run(
     """
     paths = notebook_paths(names, extras=True)
     out = (settings.results_dir() if out is None else out).resolve()
-    with _environment(LABUTILS_EPOCHS=epochs, LABUTILS_RESULTS_DIR=out):
+    # For the kernels, and put back afterwards.
+    variables = {"LABUTILS_RESULTS_DIR": str(out)}
+    if epochs is not None:
+        variables["LABUTILS_EPOCHS"] = str(epochs)
+    with patch.dict(os.environ, variables):
         settings.check()
         corpus = find_corpus()
         targets = [p if in_place else out / p.name for p in paths]
@@ -60,7 +63,7 @@ def run(
         os.environ["LABUTILS_TEXT"] = str(corpus.path or settings.PRACTICE)
         print(corpus)
         print(f"Results: {out}")
-        start, began, done = time.monotonic(), time.time(), True
+        start, done = time.monotonic(), True
         for path, target in zip(paths, targets, strict=True):
             print(f"{path.stem} ...", end=" ", flush=True)
             since = time.monotonic()
@@ -68,35 +71,8 @@ def run(
             seconds = time.monotonic() - since
             print(f"{problem or 'ok'} ({seconds:.0f} s)", flush=True)
             done = done and problem is None
-        print(_cost(time.monotonic() - start, began, paths, out))
+        print(f"total {time.monotonic() - start:.0f} s")
     return done
-
-
-def _cost(
-    seconds: float, began: float, paths: Sequence[Path], out: Path
-) -> str:
-    """How much of the time went into training steps.
-
-    Args:
-        seconds: of the whole run.
-        began: when it began, as the file system's clock has it.
-        paths: the notebooks.
-        out: where their results are.
-    """
-    # Some file systems round a time down to two seconds.
-    trained = sum(
-        History.from_json(path.read_text(encoding="utf-8")).seconds
-        for notebook in paths
-        for path in (out / notebook.stem).glob("*.json")
-        if path.stat().st_mtime > began - 2
-    )
-    line = f"total {seconds:.0f} s"
-    if trained:
-        line += (
-            f", {seconds / trained:.3f} times the {trained:.0f} s of training "
-            "steps in the saved histories"
-        )
-    return line
 
 
 def _check_in_place(corpus: Corpus) -> None:
@@ -187,17 +163,3 @@ async def _run_cells(notebook: NotebookNode, folder: Path) -> None:
             await manager.shutdown_kernel(now=not finished)
         if client.kc:
             client.kc.stop_channels()
-
-
-@contextmanager
-def _environment(**variables: object) -> Iterator[None]:
-    """Environment variables for the kernels, put back afterwards."""
-    before = dict(os.environ)
-    os.environ.update(
-        {name: str(value) for name, value in variables.items() if value}
-    )
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
