@@ -25,7 +25,6 @@ from labkit.pages import COLOURS, STYLE, formula_to_mathml
 from labstaff.publish import folder
 from labstaff.site import explorer
 from labstaff.slides import cells, decks
-from labstaff.slides.exporter import formula_font
 from labutils import settings
 
 HERE = Path(__file__).parent / "pages"
@@ -94,7 +93,7 @@ def _build(
     # Formulas get the font for them, with the characters that they have.
     pages = "".join(p.read_text(encoding="utf-8") for p in out.glob("*.html"))
     (out / "_static/formulas.css").write_text(
-        f"{STYLE}\n{formula_font(pages)}\n", encoding="utf-8")
+        f"{STYLE}\n{decks.formula_font(pages)}\n", encoding="utf-8")
 
 
 # ---- what Sphinx has not

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.pages import STYLE, markdown_to_html
-from labstaff.slides.exporter import formula_font
+from labstaff.slides.decks import formula_font
 from labutils.files import write_atomically
 
 HERE = Path(__file__).parent / "explorer"
