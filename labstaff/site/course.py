@@ -23,6 +23,7 @@ from sphinx.util.docutils import docutils_namespace, patch_docutils
 from labkit.course import notebook_paths, read_notebook
 from labkit.pages import COLOURS, STYLE, formula_to_mathml
 from labstaff.publish import folder
+from labstaff.publish.release import languages_there
 from labstaff.site import explorer
 from labstaff.slides import cells, decks
 from labutils import settings
@@ -49,16 +50,13 @@ def write(out: Path, kept: Mapping[str, Any], solutions: bool = True) -> Path:
     """
     folder.check(out, [MANIFEST])
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-    notebooks = {"en": notebook_paths()}
-    chinese = (settings.home() / "notebooks/zh").glob("[0-9]*.ipynb")
-    if found := sorted(chinese):
-        notebooks["zh"] = found
+    there = languages_there() or ["en"]
 
     def fill(new: Path) -> None:
-        for language, paths in notebooks.items():
+        for language in there:
             place = new / LANGUAGES[language][0]
-            _build(language, paths, place, solutions, len(notebooks) > 1)
-            decks.write(list(map(str, paths)), place / "slides", solutions)
+            _build(language, place, solutions, len(there) > 1)
+            decks.write((), place / "slides", solutions, language)
         explorer.write(new / "explorer", kept)
         # For a host that would leave out folders such as _static.
         (new / ".nojekyll").touch()
@@ -67,15 +65,13 @@ def write(out: Path, kept: Mapping[str, Any], solutions: bool = True) -> Path:
     return out / "index.html"
 
 
-def _build(
-    language: str, paths: list[Path], out: Path, solutions: bool, both: bool
-) -> None:
+def _build(language: str, out: Path, solutions: bool, both: bool) -> None:
     """Sphinx's pages of one language."""
     with tempfile.TemporaryDirectory(prefix="labutils-site-") as made:
         source = shutil.copytree(HERE / language, Path(made, "source"))
         shutil.copytree(settings.home() / "notebooks/images",
                         source / "images")
-        for path in paths:
+        for path in notebook_paths(language=language):
             shown = cells.for_reading(read_notebook(path), solutions)
             text = nbformat.writes(shown).replace("](../images/", "](images/")
             (source / path.name).write_text(text, encoding="utf-8")

@@ -1,4 +1,5 @@
-"""The explorer's three networks: trained, chosen, kept as 16-bit numbers.
+"""The explorer's three networks: trained, chosen, and kept in base64, all the
+parameters in their order as 16-bit numbers.
 
 Each is trained by `labutils.training.train` and kept as it was after the
 epoch with the lowest perplexity on held-out text.
@@ -72,12 +73,14 @@ def train_all(plan: Plan | None = None) -> Path:
         history = _train_best(model, loader, vocab, LR[name], asked)
         best, epoch = history.best_held_out
         done = history.num_epochs
+        flat = nn.utils.parameters_to_vector(model.parameters()).detach()
+        halves = flat.cpu().numpy().astype("<f2")
         found[name] = {
             "num_hiddens": plan.num_hiddens,
             "parameters": history.settings["num_parameters"],
             "epoch": epoch, "perplexity": best,
             "status": "" if done == asked else f"({done} of {asked} epochs)",
-            "weights": halves(model),
+            "weights": base64.b64encode(halves.tobytes()).decode(),
         }
     kept = {
         "book": is_book, "tokens": len(loader.corpus),
@@ -123,20 +126,13 @@ def _train_best(
     return history
 
 
-def halves(model: RNNModel) -> str:
-    """All the parameters in their order, as 16-bit numbers in base64."""
-    flat = torch.cat([p.detach().cpu().flatten() for p in model.parameters()])
-    return base64.b64encode(flat.numpy().astype("<f2").tobytes()).decode()
-
-
 def model_of(name: str, kept: Mapping[str, Any]) -> RNNModel:
     """The network in what `networks` returns, as PyTorch has it."""
     found = kept["networks"][name]
     model = new_model(name, len(kept["vocab"]), found["num_hiddens"])
     flat = numpy.frombuffer(base64.b64decode(found["weights"]), "<f2")
     nn.utils.vector_to_parameters(
-        torch.from_numpy(flat.astype("float32")), model.parameters()
-    )
+        torch.from_numpy(flat.astype("float32")), model.parameters())
     return model
 
 

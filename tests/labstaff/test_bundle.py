@@ -391,7 +391,8 @@ def test_a_full_disk_is_told_before_anything_is_written(
     usage = shutil.disk_usage(tmp_path)._replace(free=10**8)
     monkeypatch.setattr(install.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(install.InstallError, match=r"1\.5 GB .* 0\.1 GB"):
-        install.install(tmp_path / "a" / "b", {"unpacked": 15 * 10**8})
+        install.install(
+            tmp_path / "a" / "b", {"unpacked": 15 * 10**8}, "lab")
     assert names(tmp_path) == []
 
 

@@ -33,15 +33,28 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog="install",
+        description="Install the course on this computer, with no network.",
+        epilog="example: sh install.sh ~/rnn-course",
+    )
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER",
+                        default=Path("~/rnn-course"),
+                        help="where the course goes; default: rnn-course in "
+                        "your home folder")
+    parser.add_argument("--check", action="store_true",
+                        help="verify this copy of the bundle, install nothing")
+    options = parser.parse_args(arguments)
     try:
         if options.check:  # on any computer, above all the one that made it
             verify(HERE)
             print("This copy is whole.")
-            return 0
-        target = fitting(_about()["targets"])
-        verify(HERE, "1 of 3: ")
-        install(options.folder.expanduser().absolute(), target)
+        else:
+            about = json.loads((HERE / "bundle.json").read_text("utf-8"))
+            target = fitting(about["targets"])
+            verify(HERE, "1 of 3: ")
+            install(options.folder.expanduser().absolute(), target,
+                    about["extra"])
     except (InstallError, OSError) as error:
         print(f"install: {error}", file=sys.stderr)
         return 1
@@ -97,14 +110,12 @@ def verify(folder: Path, step: str = "") -> None:
         try:
             with (folder / name).open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != expected:
+                bad.append(f"{name} is damaged")
         except FileNotFoundError:
             bad.append(f"{name} is missing")
-            continue
         except OSError as error:
             bad.append(f"{name} cannot be read ({error.strerror})")
-            continue
-        if found != expected:
-            bad.append(f"{name} is damaged")
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise InstallError(
@@ -113,7 +124,7 @@ def verify(folder: Path, step: str = "") -> None:
         )
 
 
-def install(out: Path, target: dict[str, Any]) -> None:
+def install(out: Path, target: dict[str, Any], extra: str) -> None:
     """Copy the course into a folder and give it a Python environment.
 
     Run again it repairs: the environment is made anew, files of the course
@@ -122,27 +133,45 @@ def install(out: Path, target: dict[str, Any]) -> None:
     Args:
         out: the folder.
         target: from `fitting`.
+        extra: of the course's package, what it is installed with.
 
     Raises:
         InstallError: the folder holds something else, the disk is too full,
             or a step fails.
     """
-    _check_folder(out)
-    _check_space(out, target["unpacked"])
+    _check_folder(out, target["unpacked"])
     kept = copy_course(HERE / "course", out)
     words = f", keeping {kept} notebooks that are there" if kept else ""
     print(f"2 of 3: the course is in {out}{words}", flush=True)
     print(f"3 of 3: installing {target['wheels']} packages into "
           f"{out / '.venv'}; this takes some minutes ...", flush=True)
-    bin_folder = _environment(out)
+    programs = out / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+    python, wheels = str(programs / "python"), HERE / "wheels"
+    [pip] = wheels.glob("pip-*.whl")
+    offline = ["install", "--quiet", "--disable-pip-version-check",
+               "--no-index", f"--find-links={wheels}"]
+    # Not every Linux has ensurepip: pip comes from its wheel, which runs.
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", "--without-pip", ".venv"],
+        [python, str(pip / "pip"), *offline, "pip"],
+        [python, "-m", "pip", *offline, "--constraint=constraints.txt",
+         "--editable", f".[{extra}]"],
+    ):
+        _run(command, out)
     # For make in that folder: nothing is left to install.
     stamps = ["made", "ready-lab"]
-    if _about()["extra"] == "test":
+    if extra == "test":
         stamps += ["ready-teach", "ready-test"]
     for name in stamps:
         (out / ".venv" / name).touch()
-    _run([str(bin_folder / "python"), "-m", "labkit", "data"], out)
-    print(f"\nDone. To start:\n\n{_start(out, bin_folder)}\n")
+    _run([python, "-m", "labkit", "data"], out)
+    if os.name == "nt":
+        start = f'    cd "{out}"\n    .venv\\Scripts\\jupyter lab {START}'
+    else:
+        root = " --allow-root" if os.geteuid() == 0 else ""
+        start = (f"    cd {shlex.quote(str(out))}\n"
+                 f"    .venv/bin/jupyter lab{root} {START}")
+    print(f"\nDone. To start:\n\n{start}\n")
 
 
 def copy_course(course: Path, out: Path) -> int:
@@ -164,11 +193,8 @@ def copy_course(course: Path, out: Path) -> int:
     return kept
 
 
-def _about() -> dict[str, Any]:
-    return json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
-
-
-def _check_folder(out: Path) -> None:
+def _check_folder(out: Path, needed: int) -> None:
+    """Whether the course may go there, and has room."""
     if out.exists() and not out.is_dir():
         raise InstallError(f"{out} is a file. Name a folder.")
     found = {path.name for path in out.iterdir()} if out.exists() else set()
@@ -176,36 +202,14 @@ def _check_folder(out: Path) -> None:
         raise InstallError(
             f"{out} holds something else than this course. Name a new folder."
         )
-
-
-def _check_space(out: Path, needed: int) -> None:
-    if (out / ".venv").exists():
-        return  # it is replaced
     place = next(p for p in (out, *out.parents) if p.exists())
     free = shutil.disk_usage(place).free
-    if free < needed:
+    if free < needed and ".venv" not in found:  # which is replaced
         raise InstallError(
             f"{out} needs {needed / 1e9:.1f} GB on its disk; "
             f"{free / 1e9:.1f} GB are free. Make room, or name a folder on "
             "another disk."
         )
-
-
-def _environment(out: Path) -> Path:
-    """Make .venv and install into it; returns its folder of programs."""
-    wheels = HERE / "wheels"
-    # Not every Linux has ensurepip: pip comes from its wheel, which runs.
-    _run([sys.executable, "-m", "venv", "--clear", "--without-pip", ".venv"],
-         out)
-    bin_folder = out / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-    python = str(bin_folder / "python")
-    [pip] = wheels.glob("pip-*.whl")
-    offline = ["install", "--quiet", "--disable-pip-version-check",
-               "--no-index", f"--find-links={wheels}"]
-    _run([python, str(pip / "pip"), *offline, "pip"], out)
-    _run([python, "-m", "pip", *offline, "--constraint=constraints.txt",
-          "--editable", f".[{_about()['extra']}]"], out)
-    return bin_folder
 
 
 def _run(command: list[str], folder: Path) -> None:
@@ -221,29 +225,6 @@ def _run(command: list[str], folder: Path) -> None:
             f"this step failed, and its message stands above: "
             f"{shlex.join(command)}"
         )
-
-
-def _start(out: Path, bin_folder: Path) -> str:
-    if os.name == "nt":
-        return (f'    cd "{out}"\n    .venv\\Scripts\\jupyter lab {START}')
-    root = " --allow-root" if os.geteuid() == 0 else ""
-    return (f"    cd {shlex.quote(str(out))}\n"
-            f"    {bin_folder.relative_to(out)}/jupyter lab{root} {START}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="install",
-        description="Install the course on this computer, with no network.",
-        epilog="example: sh install.sh ~/rnn-course",
-    )
-    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER",
-                        default=Path("~/rnn-course"),
-                        help="where the course goes; default: rnn-course in "
-                        "your home folder")
-    parser.add_argument("--check", action="store_true",
-                        help="verify this copy of the bundle, install nothing")
-    return parser
 
 
 if __name__ == "__main__":
