@@ -36,15 +36,15 @@ def _slides(options: argparse.Namespace) -> int:
 
 
 def _site(options: argparse.Namespace) -> int:
-    from labstaff.site import explorer, networks
+    from labstaff.site import explorer
     from labutils import results, settings
 
     settings.check()
     if options.train:
-        networks.train_all()
-    kept = networks.networks(options.practice)
+        explorer.train_all()
+    kept = explorer.networks(options.practice)
     if options.out is None:
-        page = explorer.write(results.folder(networks.FOLDER), kept)
+        page = explorer.write(results.folder(explorer.FOLDER), kept)
     else:
         from labstaff.site import course
 

@@ -35,8 +35,7 @@ def run(
         names: which, as for `notebook_paths`; none means all.
         epochs: cap on every training's epochs.
         out: folder for executed copies and results; None takes the settings'.
-        in_place: write the executed notebooks back, for committing. Only a
-            full run on The Time Machine may do that.
+        in_place: write full runs on The Time Machine back, for committing.
 
     Returns:
         Whether every notebook ran to its end.
@@ -81,18 +80,14 @@ def _check_in_place(corpus: Corpus) -> None:
         raise ExecuteError(
             "Notebooks are committed after full runs on The Time Machine: "
             f"this run has {corpus.name}, its epochs are {epochs or 'not'} "
-            f"capped and its seconds {seconds or 'not'}. Unset "
-            "LABUTILS_EPOCHS and LABUTILS_SECONDS and get the text "
-            "(`labutils data` tells how)."
-        )
+            f"capped and its seconds {seconds or 'not'}. Unset LABUTILS_EPOCHS"
+            " and LABUTILS_SECONDS and get the text (`labutils data` tells "
+            "how).")
 
 
 def _execute(path: Path, target: Path) -> str | None:
-    """Execute one notebook and write it, with its error if there is one.
-
-    Returns:
-        What went wrong, in one line; None where nothing did.
-    """
+    """Execute one notebook and write it; returns in one line what went wrong,
+    None where nothing did."""
     try:
         notebook = read_notebook(path)
     except NotebookError as error:
@@ -137,10 +132,8 @@ async def _run_cells(notebook: NotebookNode, folder: Path) -> None:
     nbclient has begun is over when the loop closes.
     """
     manager = AsyncKernelManager(kernel_name="python3")
-    client = NotebookClient(
-        notebook, km=manager, timeout=None, record_timing=False,
-        coalesce_streams=True,
-    )
+    client = NotebookClient(notebook, km=manager, timeout=None,
+                            record_timing=False, coalesce_streams=True)
     client.reset_execution_trackers()
     finished = False
     try:

@@ -33,11 +33,7 @@ class Exercises(NamedTuple):
 
 
 def exercises(notebook: NotebookNode, name: str) -> Exercises:
-    """Check a notebook's exercises and count them.
-
-    Args:
-        notebook: with solutions.
-        name: of its file, for messages.
+    """Check the exercises of a notebook, that has this name, and count them.
 
     Raises:
         ExerciseError: a delimiter without its other half or in a cell of the
@@ -97,10 +93,11 @@ def _region_faults(cell: NotebookNode) -> Iterator[str]:
         edge = EDGE.search(line)
         if not edge:
             if MEANT.match(line):
-                yield (f"{line.strip()!r} is no delimiter, and what it "
-                       "encloses would reach the students. Expected '### "
-                       f"BEGIN {SOLUTION}' or '### BEGIN {HIDDEN}', and so "
-                       "on with END.")
+                yield (
+                    f"{line.strip()!r} is no delimiter, and what it encloses "
+                    "would reach the students. Expected '### BEGIN "
+                    f"{SOLUTION}' or '### BEGIN {HIDDEN}', and so on with END."
+                )
             continue
         side, what = edge.groups()
         if (side == "BEGIN" and inside) or (side == "END" and inside != what):

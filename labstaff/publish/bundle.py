@@ -1,7 +1,6 @@
 """Write the bundle: a folder that installs a room of computers offline."""
 
 import json
-import shutil
 import sys
 import tempfile
 import warnings
@@ -11,8 +10,8 @@ from typing import Any
 
 from labstaff.publish import folder, release, wheels
 from labstaff.publish.stick import install
-from labstaff.publish.wheels import SYSTEMS, Target
-from labutils import corpus, settings
+from labstaff.publish.wheels import SYSTEMS, Target, WheelError
+from labutils import corpus
 
 STICK = Path(__file__).parent / "stick"
 ABOUT = "bundle.json"
@@ -30,10 +29,6 @@ NO_BOOK = (
     "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE: the room will work on the "
     f"practice text. {corpus.WAYS_TO_GET_IT} Then make the bundle again."
 )
-
-
-class BundleError(RuntimeError):
-    """The bundle cannot be made; the message says why."""
 
 
 def bundle(
@@ -56,7 +51,7 @@ def bundle(
         What was written, in lines.
 
     Raises:
-        BundleError, ReleaseError, WheelError: it cannot be made.
+        ReleaseError, WheelError: it cannot be made.
         CorpusError: LABUTILS_TEXT names something that is not the book.
         FolderError: `out` holds something else.
     """
@@ -76,14 +71,11 @@ def bundle(
     def fill(new: Path) -> None:
         print(f"The course ({edition} edition) ...", flush=True)
         course = new / "course"
-        if edition == "student":
-            folder.write(course, release.edition(languages)[0])
-        else:
-            copy_all(course)
+        files = (release.edition(languages)[0] if edition == "student"
+                 else release.files_of(*FULL))
         if text.path:
-            folder.write(
-                course, {f"data/{corpus.FILE_NAME}": text.text.encode("utf-8")}
-            )
+            files[f"data/{corpus.FILE_NAME}"] = text.text.encode("utf-8")
+        folder.write(course, files)
         found = [_add_wheels(new, target, EXTRAS[edition], torch_index)
                  for target in targets]
         about = {"edition": edition, "extra": EXTRAS[edition],
@@ -118,7 +110,7 @@ def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
     """Each system with each Python."""
     here = install.system()
     if not systems and here not in SYSTEMS:
-        raise BundleError(
+        raise WheelError(
             f"This computer ({here}) is none that a bundle can be made for. "
             f"Name others with --for: {', '.join(SYSTEMS)}."
         )
@@ -126,18 +118,6 @@ def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
     return [Target(system, python)
             for system in dict.fromkeys(systems or [here])
             for python in dict.fromkeys(pythons or [running])]
-
-
-def copy_all(place: Path) -> None:
-    """The full edition."""
-    place.mkdir()
-    leftovers = shutil.ignore_patterns(*folder.LEFTOVERS, "*.egg-info")
-    for name in FULL:
-        source = settings.home() / name
-        if source.is_dir():
-            shutil.copytree(source, place / name, ignore=leftovers)
-        else:
-            shutil.copyfile(source, place / name)
 
 
 def _add_wheels(

@@ -21,12 +21,9 @@ class FolderError(RuntimeError):
 def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> None:
     """Make sure that a folder may be replaced.
 
-    Args:
-        out: the folder.
-        marks: names by which an earlier release is known.
-
     Raises:
-        FolderError: it is a file, or holds more than an earlier release.
+        FolderError: it is a file, or holds something and has not the `marks`,
+            the names by which an earlier release is known.
     """
     if out.exists() and not out.is_dir():
         raise FolderError(f"{out} is a file. Name a folder.")
@@ -36,8 +33,7 @@ def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> None:
     raise FolderError(
         f"{out} is not empty and no earlier release: it holds "
         f"{', '.join(found[:3])}{' and more' if len(found) > 3 else ''}. "
-        "Name a new folder."
-    )
+        "Name a new folder.")
 
 
 def replace(

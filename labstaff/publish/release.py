@@ -101,16 +101,7 @@ def edition(
         notebook.
     """
     root = settings.home()
-    files = {name: _text(root / name) for name in FILES}
-    for name in (*PACKAGES, "notebooks/images"):
-        files |= {
-            f"{name}/{path.relative_to(root / name).as_posix()}": _text(path)
-            for path in (root / name).rglob("*")
-            if path.is_file() and not any(  # what programs leave behind
-                part.startswith((".", "__pycache__"))
-                for part in path.relative_to(root).parts
-            )
-        }
+    files = files_of(*FILES, *PACKAGES, "notebooks/images")
     there = languages_there()
     for language in languages:
         if language not in there:
@@ -138,6 +129,21 @@ def edition(
     return files, rows
 
 
+def files_of(*names: str) -> dict[str, bytes]:
+    """What is in files and folders of the course, by its path there, with the
+    line ends that it has in git, on every system."""
+    root, found = settings.home(), {}
+    for name in names:
+        for path in (root / name, *(root / name).rglob("*")):
+            inside = path.relative_to(root)
+            if path.is_file() and not any(  # what programs leave behind
+                part.startswith((".", "__pycache__"))
+                for part in inside.parts[1:]
+            ):
+                found[inside.as_posix()] = _text(path)
+    return found
+
+
 def languages_there() -> list[str]:
     """Those that the course has notebooks in."""
     folder = settings.home() / "notebooks"
@@ -145,17 +151,13 @@ def languages_there() -> list[str]:
             if any((folder / place).glob("[0-9]*.ipynb"))]
 
 
-def student_notebook(
-    source: NotebookNode, language: str = "en"
-) -> NotebookNode:
+def student_notebook(source: NotebookNode, language: str = "en"
+                     ) -> NotebookNode:
     """A notebook without solutions, hidden tests and outputs.
 
     The steps and their order are those of nbgrader's generate_assignment,
     except for what needs its gradebook, a mark scheme (the course has none)
-    or the course's header and footer.
-
-    Args:
-        source: with solutions; stays as it is.
+    or the course's header and footer. The source stays as it is.
     """
     notebook, resources = copy.deepcopy(source), dict[str, Any]()
     fields = {"collapsed", "scrolled", "execution"}  # when a cell ran
@@ -183,9 +185,8 @@ def check_place(out: Path) -> None:
 
 
 def _text(path: Path) -> bytes:
-    """A text with the line ends that it has in git, on every system."""
-    data = path.read_bytes()
-    return data if path.suffix == ".mo" else data.replace(b"\r\n", b"\n")
+    data = path.read_bytes()  # by a NUL git, too, knows what is no text
+    return data if b"\0" in data else data.replace(b"\r\n", b"\n")
 
 
 def _table(rows: list[Row]) -> list[str]:

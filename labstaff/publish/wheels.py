@@ -76,12 +76,8 @@ class Target:
 
 
 def course_requirements(project: Path, extra: str) -> list[Requirement]:
-    """What a course's package needs to be installed and to run.
-
-    Args:
-        project: its pyproject.toml.
-        extra: whose requirements are added.
-    """
+    """What a course's package needs to be installed and to run, with an extra;
+    `project` is its pyproject.toml."""
     read = tomllib.loads(project.read_text(encoding="utf-8"))
     own, extras = read["project"], read["project"]["optional-dependencies"]
     waiting = [*read["build-system"]["requires"], *TOOLS,
@@ -143,10 +139,7 @@ def by_name(folder: Path) -> dict[str, Path]:
 
 
 def unpacked(folder: Path) -> int:
-    """Bytes that the wheels of a folder take when they are installed, about.
-
-    Python's compiled files come on top of what the wheels hold.
-    """
+    """About how many bytes a folder's wheels take when they are installed."""
     size = 0
     for path in folder.glob("*.whl"):
         with zipfile.ZipFile(path) as wheel:

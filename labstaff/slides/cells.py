@@ -1,17 +1,7 @@
 """What of a notebook's cells is shown on slides, and on which.
 
-Where a cell goes stands in its metadata, as JupyterLab and nbconvert know it:
-
-    "slideshow": {"slide_type": "slide"}    a new slide
-                                "subslide"  the next slide of the same section
-                                "fragment"  the same slide, one key later
-                                "-"         the same slide, at once
-                                "notes"     what the speaker says (key S)
-                                "skip"      not in the lecture
-
-Two entries of our own go further for a code cell: `"code": "skip"` shows its
-output alone, and `"output"` says where its output goes when that is not right
-below the code: "fragment", "subslide" or "skip".
+Where a cell goes stands in its metadata, `slideshow`; docs/slides.md says what
+may stand there, for JupyterLab and nbconvert and, for code cells, of our own.
 """
 
 import copy
@@ -30,9 +20,7 @@ VALUES = {
 }
 PICTURE = "image/png"
 # What needs a kernel or a script; nbconvert would take them for the best.
-LIVE = {
-    "application/vnd.jupyter.widget-view+json", "application/javascript",
-}
+LIVE = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
 
 
 class SlideError(ValueError):
@@ -58,13 +46,11 @@ def prepare(notebook: NotebookNode, solutions: bool = True) -> NotebookNode:
                 raise SlideError(
                     f"cell {number}: {key} is {value!r}; it takes "
                     f"{', '.join(VALUES[key])}. Correct it in the cell's "
-                    "metadata, under slideshow."
-                )
+                    "metadata, under slideshow.")
     if all(_type(cell) in ("skip", "notes") for cell in notebook.cells):
         raise SlideError(
             "no cell is a slide. Give the cells a slide type in JupyterLab: "
-            "the gears on the right, Common Tools."
-        )
+            "the gears on the right, Common Tools.")
     shown = for_reading(notebook, solutions)
     for cell in shown.cells:
         if (cell.cell_type == "markdown" and not solutions

@@ -165,11 +165,7 @@ class DeckExporter(SlidesExporter):
 
 
 def export(notebook: NotebookNode, title: str) -> str:
-    """The page of a notebook whose cells are prepared.
-
-    Args:
-        notebook: as `cells.prepare` returns it.
-        title: of the page.
+    """The page of a notebook whose cells are prepared, with its title.
 
     Raises:
         ModuleNotFoundError: reveal.js or the font of the formulas is not
@@ -183,10 +179,9 @@ def export(notebook: NotebookNode, title: str) -> str:
     html = html.replace("</head>", f"<style>\n{font}\n</style>\n</head>", 1)
     if found := fetched(html):
         raise RuntimeError(
-            f"the slides of {title!r} would load {found[0]}, and have to "
-            "open without a network. Attach the image to its cell, or leave "
-            "it out."
-        )
+            f"the slides of {title!r} would load {found[0]}, and have to open "
+            "without a network. Attach the image to its cell, or leave it "
+            "out.")
     return html
 
 

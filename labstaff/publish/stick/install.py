@@ -93,11 +93,7 @@ def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def verify(folder: Path, step: str = "") -> None:
-    """Compare every file with the list of SHA-256 sums.
-
-    Args:
-        folder: of the bundle.
-        step: what the line that says so begins with.
+    """Compare every file of a bundle with its list of SHA-256 sums.
 
     Raises:
         InstallError: a file is missing or damaged.
@@ -175,11 +171,8 @@ def install(out: Path, target: dict[str, Any], extra: str) -> None:
 
 
 def copy_course(course: Path, out: Path) -> int:
-    """Copy a course's files.
-
-    Returns:
-        How many notebooks were there already, and stay as they are.
-    """
+    """Copy a course's files; returns how many notebooks were there already,
+    and stay as they are."""
     kept = 0
     for path in sorted(course.rglob("*")):
         inside = path.relative_to(course)
@@ -221,10 +214,8 @@ def _run(command: list[str], folder: Path) -> None:
     environment["PIP_CONFIG_FILE"] = os.devnull
     done = subprocess.run(command, cwd=folder, env=environment)
     if done.returncode:
-        raise InstallError(
-            f"this step failed, and its message stands above: "
-            f"{shlex.join(command)}"
-        )
+        raise InstallError("this step failed, and its message stands above: "
+                           f"{shlex.join(command)}")
 
 
 if __name__ == "__main__":
