@@ -21,10 +21,6 @@ from labutils.files import write_atomically
 from labutils.view import quantize
 
 
-class ExecuteError(RuntimeError):
-    """The run cannot start; the message says why and what to do."""
-
-
 def run(
     names: Sequence[str] = (), epochs: int | None = None,
     out: Path | None = None, in_place: bool = False,
@@ -42,7 +38,7 @@ def run(
 
     Raises:
         NotebookError: there is no such notebook.
-        ExecuteError: `in_place` is not allowed.
+        RuntimeError: `in_place` is not allowed.
         SettingsError: an environment variable cannot be used.
     """
     paths = notebook_paths(names, extras=True)
@@ -77,7 +73,7 @@ def run(
 def _check_in_place(corpus: Corpus) -> None:
     epochs, seconds = settings.epochs_cap(), settings.seconds_cap()
     if epochs is not None or seconds is not None or not corpus.path:
-        raise ExecuteError(
+        raise RuntimeError(
             "Notebooks are committed after full runs on The Time Machine: "
             f"this run has {corpus.name}, its epochs are {epochs or 'not'} "
             f"capped and its seconds {seconds or 'not'}. Unset LABUTILS_EPOCHS"

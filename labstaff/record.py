@@ -16,10 +16,6 @@ from labutils.recorded import FIGURES, FOLDER
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447}
 
 
-class RecordError(RuntimeError):
-    """Nothing can be recorded; the message says why and what to do."""
-
-
 def record(folders: Sequence[Path] = ()) -> list[Path]:
     """Write the recorded runs from the results of full runs.
 
@@ -32,12 +28,12 @@ def record(folders: Sequence[Path] = ()) -> list[Path]:
         The files written.
 
     Raises:
-        RecordError: there is no history, or one is not of a full run.
+        RuntimeError: there is no history, or one is not of a full run.
     """
     first, *others = folders or [settings.results_dir()]
     paths = sorted(first.glob("0*/*.json"))
     if not paths:
-        raise RecordError(
+        raise RuntimeError(
             f"No histories in {first}: run all the notebooks first "
             "(labutils run), at full epochs."
         )
@@ -54,7 +50,7 @@ def record(folders: Sequence[Path] = ()) -> list[Path]:
 def _load(path: Path) -> History:
     history = History.from_json(path.read_text(encoding="utf-8"))
     if not history.full:
-        raise RecordError(f"{path} is a {history.status}: run it in full.")
+        raise RuntimeError(f"{path} is a {history.status}: run it in full.")
     return history
 
 

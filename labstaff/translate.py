@@ -77,42 +77,29 @@ def translate(language: str = "zh") -> list[str]:
     in the file as obsolete: nothing that was translated is ever lost.
     """
     left: list[str] = []
-    for files, faults in _made(language):
+    for files, faults in made(language):
         for path, content in files.items():
             write_atomically(path, content)
         left += faults
     return left
 
 
-def drift(language: str = "zh") -> list[str]:
-    """What is wrong with the files as they are, a line for each fault."""
-    found: list[str] = []
-    for files, faults in _made(language):
-        found += faults
-        for path, content in files.items():
-            if not path.exists():
-                found.append(f"there is no {path.name}")
-            elif path.read_bytes() != content:
-                found.append(f"{path.name} is not what its sources make")
-    return [f"{fault}; run `labutils translate`" for fault in found]
-
-
-def _made(language: str) -> Iterator[tuple[dict[Path, bytes], list[str]]]:
-    """The content of the files of each source, and what a translator has to
-    do there: of each notebook, and of the messages where the code is in the
-    course's folder."""
+def made(language: str) -> Iterator[tuple[dict[Path, bytes], list[str]]]:
+    """The files of each source as they should be, and what a translator has
+    to do there: of each notebook, and of the messages where the code is in
+    the course's folder."""
     for source in notebook_paths(extras=True):
-        made = source.parent / language / source.name
-        po = made.with_suffix(".po")
+        path = source.parent / language / source.name
+        po = path.with_suffix(".po")
         entries = extract(source, po, language)
-        yield {po: f"{entries}\n".encode(),
-               made: render(source, entries).encode(),
-               }, [*faults(source.stem, entries)]
+        files = {po: f"{entries}\n".encode(),
+                 path: render(source, entries).encode()}
+        yield files, [*faults(source.stem, entries)]
     if (path := catalogue(language)).parents[2].is_dir():
         entries = extract_messages(path, language)
-        yield {path: f"{entries}\n".encode(),
-               path.with_suffix(".mo"): compiled(entries),
-               }, [*faults(path.name, entries)]
+        files = {path: f"{entries}\n".encode(),
+                 path.with_suffix(".mo"): compiled(entries)}
+        yield files, [*faults(path.name, entries)]
 
 
 def catalogue(language: str) -> Path:
@@ -183,8 +170,8 @@ def _updated(
 
 def _of_page(template: str) -> Iterator[str]:
     """The texts that a page's template has translated."""
-    made = Environment(extensions=["jinja2.ext.i18n"])
-    for _, _, said in made.extract_translations(  # type: ignore[attr-defined]
+    pages = Environment(extensions=["jinja2.ext.i18n"])
+    for _, _, said in pages.extract_translations(  # type: ignore[attr-defined]
             template):
         yield from (said,) if isinstance(said, str) else filter(None, said)
 
@@ -232,10 +219,10 @@ def _parts(node: ast.AST) -> Iterator[str | ast.AST | None]:
 
 def compiled(entries: polib.POFile) -> bytes:
     """The catalogue as a program reads it."""
-    made = polib.POFile()
-    made.metadata = entries.metadata
-    made += [e for e in entries if e.translated() and e.msgstr != e.msgid]
-    return made.to_binary()
+    short = polib.POFile()
+    short.metadata = entries.metadata
+    short += [e for e in entries if e.translated() and e.msgstr != e.msgid]
+    return short.to_binary()
 
 
 def render(source: Path, entries: polib.POFile) -> str:

@@ -51,13 +51,12 @@ def bundle(
         What was written, in lines.
 
     Raises:
-        ReleaseError, WheelError: it cannot be made.
+        WheelError: a wheel is missing, or this computer is none of SYSTEMS.
+        ValueError: a language is asked for that the course does not have.
         CorpusError: LABUTILS_TEXT names something that is not the book.
-        FolderError: `out` holds something else.
+        FolderError: `out` holds something else, or is part of the course.
     """
-    out = out.expanduser().resolve()
-    release.check_place(out)
-    folder.check(out, (install.SUMS, ABOUT))
+    out = folder.check(out, (install.SUMS, ABOUT))
     targets = _targets(systems, pythons)
     with warnings.catch_warnings():
         # The bundle has words of its own for this.
@@ -138,7 +137,7 @@ def _add_wheels(
             "system": target.system, "python": target.python,
             "title": str(target), "wheels": len(found),
             "bytes": sum(path.stat().st_size for path in found),
-            "unpacked": wheels.unpacked(place),
+            "unpacked": wheels.unpacked(found),
         }
         for path in found:
             # One for all systems may be there already: it is the same.

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from labutils import settings
+
 # Lists the files with their SHA-256, as `sha256sum -c` reads it.
 MANIFEST = ".release"
 # Stays when the rest is replaced, so that a release can be pushed.
@@ -15,21 +17,28 @@ LEFTOVERS = {"__pycache__", ".ipynb_checkpoints"}
 
 
 class FolderError(RuntimeError):
-    """The folder holds something that must not be lost."""
+    """The folder must not be replaced; the message says why."""
 
 
-def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> None:
-    """Make sure that a folder may be replaced.
+def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> Path:
+    """A folder that may be replaced, as an absolute path.
 
     Raises:
-        FolderError: it is a file, or holds something and has not the `marks`,
-            the names by which an earlier release is known.
+        FolderError: it is a file, part of the course, or holds something and
+            has not the `marks`, by which an earlier release is known.
     """
+    out = out.expanduser().resolve()
+    for name in ("notebooks", "labutils", "labkit", "labstaff"):
+        own = (settings.home() / name).resolve()
+        if out.is_relative_to(own):
+            raise FolderError(
+                f"{out} lies inside {own}, which is part of the course. Take "
+                "a folder outside of it.")
     if out.exists() and not out.is_dir():
         raise FolderError(f"{out} is a file. Name a folder.")
     found = sorted(p.name for p in out.iterdir()) if out.exists() else []
     if set(marks) <= set(found) or not set(found) - {GIT}:
-        return
+        return out
     raise FolderError(
         f"{out} is not empty and no earlier release: it holds "
         f"{', '.join(found[:3])}{' and more' if len(found) > 3 else ''}. "

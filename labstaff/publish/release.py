@@ -1,9 +1,9 @@
 """Write the student edition: the course without solutions."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -45,18 +45,6 @@ PACKAGES = ("labutils", "labkit")
 TEMPLATES = Path(__file__).parent / "student"
 
 
-class ReleaseError(RuntimeError):
-    """The student edition cannot be made; the message says why."""
-
-
-class Row(NamedTuple):
-    """A line of the table: a notebook, its title and its exercises."""
-
-    name: str
-    title: str
-    exercises: Exercises
-
-
 def release(out: Path, languages: Sequence[str] = ()) -> str:
     """Write the student edition into a folder, whole or not at all.
 
@@ -71,18 +59,15 @@ def release(out: Path, languages: Sequence[str] = ()) -> str:
         What was written: a small table, in lines.
 
     Raises:
-        ReleaseError: `out` lies inside the course's own folders, or a
-            language is asked for that the course does not have.
+        ValueError: a language is asked for that the course does not have.
         NotebookError: a notebook cannot be read.
         ExerciseError: a notebook's exercises do not fit together.
-        FolderError: `out` holds something else.
+        FolderError: `out` holds something else, or is part of the course.
     """
-    out = out.expanduser().resolve()
-    check_place(out)
-    folder.check(out)
-    files, rows = edition(languages)
+    out = folder.check(out)
+    files, counts = edition(languages)
     kept = folder.replace(out, lambda new: folder.write(new, files))
-    lines = [f"Student edition: {out}", *_table(rows)]
+    lines = [f"Student edition: {out}", *_table(counts)]
     if kept:
         lines.append("The earlier release had been changed there; it is "
                      f"kept as {kept}.")
@@ -91,42 +76,40 @@ def release(out: Path, languages: Sequence[str] = ()) -> str:
 
 def edition(
     languages: Sequence[str] = (),
-) -> tuple[dict[str, bytes], list[Row]]:
+) -> tuple[dict[str, bytes], dict[str, Exercises]]:
     """The student edition: notebooks without solutions, labutils and labkit.
 
     Its README.md is in the first language.
 
     Returns:
-        The content of each file, by its path in the edition; a row for each
-        notebook.
+        The content of each file, by its path in the edition; the exercises
+        of each notebook.
     """
-    root = settings.home()
+    counts: dict[str, Exercises] = {}
     files = files_of(*FILES, *PACKAGES, "notebooks/images")
     there = languages_there()
     for language in languages:
         if language not in there:
-            raise ReleaseError(
+            raise ValueError(
                 f"There are no notebooks in {language!r}: expected one of "
                 f"{', '.join(there) or 'none at all'}.")
     for number, language in enumerate(languages or there):
-        place, rows = (Path("notebooks") / FOLDERS[language]).as_posix(), []
-        for path in notebook_paths(extras=True):
-            source = read_notebook(root / place / path.name)
+        rows = []
+        for path in notebook_paths(extras=True, language=language):
+            source = read_notebook(path)
+            inside = path.relative_to(settings.home()).as_posix()
+            count = counts[path.stem] = exercises(source, path.name)
             # A bar would end a cell of the guide's table.
-            rows.append(Row(path.stem, title(source).replace("|", "/"),
-                            exercises(source, path.name)))
+            shown = title(source).replace("|", "/") or path.stem
+            rows.append(f"| [{shown}]({inside}) | {count.code + count.written}"
+                        f" | {count.points:g} |")
             text = nbformat.writes(student_notebook(source, language)) + "\n"
-            files[f"{place}/{path.name}"] = text.encode("utf-8")
-        table = "\n".join(
-            f"| [{row.title or row.name}]({place}/{row.name}.ipynb) "
-            f"| {row.exercises.code + row.exercises.written} "
-            f"| {row.exercises.points:g} |" for row in rows
-        )
+            files[inside] = text.encode("utf-8")
         guide = _text(TEMPLATES / GUIDES[language])
         files[GUIDES[language] if number else "README.md"] = guide.replace(
-            b"{rows}", table.encode("utf-8"))
+            b"{rows}", "\n".join(rows).encode("utf-8"))
     files["Makefile"] = _text(TEMPLATES / "Makefile")
-    return files, rows
+    return files, counts
 
 
 def files_of(*names: str) -> dict[str, bytes]:
@@ -173,29 +156,17 @@ def student_notebook(source: NotebookNode, language: str = "en"
     return notebook
 
 
-def check_place(out: Path) -> None:
-    """Keep what is generated out of what it is generated from."""
-    for name in ("notebooks", *PACKAGES, "labstaff"):
-        own = (settings.home() / name).resolve()
-        if out.is_relative_to(own):
-            raise ReleaseError(
-                f"{out} lies inside {own}, which is part of the course. Take "
-                "a folder outside of it."
-            )
-
-
 def _text(path: Path) -> bytes:
     data = path.read_bytes()  # by a NUL git, too, knows what is no text
     return data if b"\0" in data else data.replace(b"\r\n", b"\n")
 
 
-def _table(rows: list[Row]) -> list[str]:
-    columns = zip(*(row.exercises for row in rows), strict=True)
-    total = Exercises(*map(sum, columns))
-    width = max(len(row.name) for row in rows)
+def _table(counts: Mapping[str, Exercises]) -> list[str]:
+    total = Exercises(*map(sum, zip(*counts.values(), strict=True)))
+    width = max(map(len, counts))
     return [
         f"{'notebook':{width}}  in code  written  points",
         *(f"{name:{width}}  {count.code:7}  {count.written:7}  "
           f"{count.points:6g}"
-          for name, _, count in [*rows, Row("total", "", total)]),
+          for name, count in {**counts, "total": total}.items()),
     ]

@@ -138,10 +138,10 @@ def by_name(folder: Path) -> dict[str, Path]:
             for path in folder.glob("*.whl")}
 
 
-def unpacked(folder: Path) -> int:
-    """About how many bytes a folder's wheels take when they are installed."""
+def unpacked(wheels: Iterable[Path]) -> int:
+    """About how many bytes wheels take when they are installed."""
     size = 0
-    for path in folder.glob("*.whl"):
+    for path in wheels:
         with zipfile.ZipFile(path) as wheel:
             size += sum(info.file_size for info in wheel.infolist())
     return round(size * COMPILED)

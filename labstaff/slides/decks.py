@@ -121,49 +121,6 @@ def deck(path: Path, solutions: bool = True) -> Deck:
                 cells.count(shown), cells.without_slide(notebook))
 
 
-class DeckExporter(SlidesExporter):
-    """Reveal.js slides in one file, formulas drawn by the browser."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            extra_template_basedirs=[str(HERE)], template_name="deck",
-            config=Config({"CSSHTMLHeaderPreprocessor": {"style": "default"}}))
-
-    @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        attached = {
-            f"attachment:{name}": data["image/png"]
-            for name, data in context["cell"].get("attachments", {}).items()
-            if "image/png" in data
-        } | {
-            f"{above}images/{path.name}": base64.b64encode(
-                path.read_bytes()).decode()
-            for path in (settings.home() / "notebooks/images").glob("*.svg")
-            for above in ("", "../")
-        }
-        html = markdown_to_html(source, attached)
-        return PROMPT.sub(
-            lambda m: f'<blockquote class="{BOXES.get(m[1], m[1])}">', html)
-
-    def _init_resources(self, resources: Any) -> Any:
-        reveal = _installed("sphinx_revealjs") / "_static" / "revealjs"
-        styles = [(reveal / name).read_text("utf-8") for name in STYLES]
-        styles += [
-            _font("Source Sans Pro",
-                  (reveal / f"{FONTS}-{file}.woff").read_bytes(), *face)
-            for file, face in FACES.items()
-        ]
-        styles += [STYLE, (HERE / "deck/deck.css").read_text("utf-8")]
-        scripts = [(reveal / name).read_text("utf-8") for name in SCRIPTS]
-        resources = super()._init_resources(resources)
-        resources["deck"] = {
-            "css": "\n".join(styles),
-            # The speaker's window is a page within a string.
-            "js": "\n".join(scripts).replace("</script", r"<\/script"),
-        }
-        return resources
-
-
 def export(notebook: NotebookNode, title: str) -> str:
     """The page of a notebook whose cells are prepared, with its title.
 
@@ -172,9 +129,28 @@ def export(notebook: NotebookNode, title: str) -> str:
             installed.
         RuntimeError: the page would fetch something.
     """
+    reveal = _installed("sphinx_revealjs") / "_static" / "revealjs"
+    styles = [(reveal / name).read_text("utf-8") for name in STYLES]
+    styles += [
+        _font("Source Sans Pro",
+              (reveal / f"{FONTS}-{file}.woff").read_bytes(), *face)
+        for file, face in FACES.items()
+    ]
+    styles += [STYLE, (HERE / "deck/deck.css").read_text("utf-8")]
+    scripts = [(reveal / name).read_text("utf-8") for name in SCRIPTS]
     spoken = {"en": "en", "zh": "zh-CN"}[language_of(notebook)]
-    resources = {"metadata": {"name": title, "language": spoken}}
-    html, _ = DeckExporter().from_notebook_node(notebook, resources)
+    html, _ = SlidesExporter(
+        extra_template_basedirs=[str(HERE)], template_name="deck",
+        config=Config({"CSSHTMLHeaderPreprocessor": {"style": "default"}}),
+        filters={"markdown2html": _markdown},
+    ).from_notebook_node(notebook, {
+        "metadata": {"name": title, "language": spoken},
+        "deck": {
+            "css": "\n".join(styles),
+            # The speaker's window is a page within a string.
+            "js": "\n".join(scripts).replace("</script", r"<\/script"),
+        },
+    })
     font = formula_font(html)
     html = html.replace("</head>", f"<style>\n{font}\n</style>\n</head>", 1)
     if found := fetched(html):
@@ -183,6 +159,24 @@ def export(notebook: NotebookNode, title: str) -> str:
             "without a network. Attach the image to its cell, or leave it "
             "out.")
     return html
+
+
+@pass_context
+def _markdown(context: Any, source: str) -> str:
+    """A cell's text, its formulas drawn by the browser, its images inside."""
+    attached = {
+        f"attachment:{name}": data["image/png"]
+        for name, data in context["cell"].get("attachments", {}).items()
+        if "image/png" in data
+    } | {
+        f"{above}images/{path.name}": base64.b64encode(
+            path.read_bytes()).decode()
+        for path in (settings.home() / "notebooks/images").glob("*.svg")
+        for above in ("", "../")
+    }
+    html = markdown_to_html(source, attached)
+    return PROMPT.sub(
+        lambda m: f'<blockquote class="{BOXES.get(m[1], m[1])}">', html)
 
 
 def fetched(html: str) -> list[str]:

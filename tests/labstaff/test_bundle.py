@@ -427,7 +427,7 @@ def test_another_folder_is_refused(course, out, name):
 
 
 def test_the_courses_own_folders_are_refused(course):
-    with pytest.raises(release.ReleaseError, match="part of the course"):
+    with pytest.raises(FolderError, match="part of the course"):
         bundle.bundle(course / "notebooks" / "stick")
 
 
