@@ -56,8 +56,7 @@ def run(
             _check_in_place(corpus)
         # Found once here, not once again in each kernel.
         os.environ["LABUTILS_TEXT"] = str(corpus.path or settings.PRACTICE)
-        print(corpus)
-        print(f"Results: {out}")
+        print(corpus, f"Results: {out}", sep="\n")
         start, done = time.monotonic(), True
         for path, target in zip(paths, targets, strict=True):
             print(f"{path.stem} ...", end=" ", flush=True)

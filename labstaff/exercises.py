@@ -68,8 +68,7 @@ def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
         meta = grader(cell)
         if not meta.get("solution") or meta["grade"]:
             continue
-        check = f"check_{meta['grade_id']}"
-        after = places.get(check, 0)
+        after = places.get(check := f"check_{meta['grade_id']}", 0)
         if after < number or not _is_check(cells[after - 1]):
             yield number, ("a solution without a check. Expected a graded "
                            f"code cell {check!r} below it.")

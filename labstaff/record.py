@@ -35,16 +35,12 @@ def record(folders: Sequence[Path] = ()) -> list[Path]:
     if not paths:
         raise RuntimeError(
             f"No histories in {first}: run all the notebooks first "
-            "(labutils run), at full epochs."
-        )
-    written = []
+            "(labutils run), at full epochs.")
     for path in paths:
         twins = [other / path.relative_to(first) for other in others]
         histories = [_load(twin) for twin in (path, *twins) if twin.exists()]
-        target = FOLDER / path.name
-        write_atomically(target, _file(histories).encode("utf-8"))
-        written.append(target)
-    return written
+        write_atomically(FOLDER / path.name, _file(histories).encode("utf-8"))
+    return [FOLDER / path.name for path in paths]
 
 
 def _load(path: Path) -> History:

@@ -5,6 +5,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -91,18 +92,15 @@ def bundle(
         lines.extend(
             f"{one['title']}: {one['wheels']} wheels, "
             f"{one['bytes'] / 1e6:.0f} MB; installed "
-            f"{one['unpacked'] / 1e9:.1f} GB" for one in found
-        )
+            f"{one['unpacked'] / 1e9:.1f} GB" for one in found)
 
     if kept := folder.replace(out, fill, install.SUMS):
-        notes.append(
-            f"The earlier bundle had been changed there; it is kept as {kept}."
-        )
+        notes.append("The earlier bundle had been changed there; it is kept "
+                     f"as {kept}.")
     return "\n".join([
         f"Bundle: {out}", *lines, f"Text: {text.name}", *notes,
         "Copy the whole folder to a USB stick. Its README.md says how to "
-        "install from it.",
-    ])
+        "install from it."])
 
 
 def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
@@ -111,12 +109,10 @@ def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
     if not systems and here not in SYSTEMS:
         raise WheelError(
             f"This computer ({here}) is none that a bundle can be made for. "
-            f"Name others with --for: {', '.join(SYSTEMS)}."
-        )
+            f"Name others with --for: {', '.join(SYSTEMS)}.")
     running = ".".join(map(str, sys.version_info[:2]))
-    return [Target(system, python)
-            for system in dict.fromkeys(systems or [here])
-            for python in dict.fromkeys(pythons or [running])]
+    return [Target(*both) for both in product(
+        dict.fromkeys(systems or [here]), dict.fromkeys(pythons or [running]))]
 
 
 def _add_wheels(
@@ -130,8 +126,7 @@ def _add_wheels(
         place = Path(name)
         wheels.collect(
             wheels.course_requirements(course / "pyproject.toml", extra),
-            target, course / "constraints.txt", place, torch_index,
-        )
+            target, course / "constraints.txt", place, torch_index)
         found = sorted(place.glob("*.whl"))
         about = {
             "system": target.system, "python": target.python,

@@ -6,23 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import nbgrader.preprocessors as steps
 from nbformat import NotebookNode
-from nbgrader.preprocessors import (
-    CheckCellMetadata,
-    ClearHiddenTests,
-    ClearOutput,
-    ClearSolutions,
-    ComputeChecksums,
-    LockCells,
-)
 
-from labkit.course import (
-    FOLDERS,
-    NO_ANSWER,
-    notebook_paths,
-    read_notebook,
-    title,
-)
+from labkit import course
 from labstaff.exercises import Exercises, exercises
 from labstaff.publish import folder
 from labutils import settings
@@ -36,12 +23,11 @@ STUBS = {
 }
 STUB = STUBS["en"]
 GUIDES = {"en": "README.md", "zh": "README.zh.md"}
-# Of the root, as they are.
+# Of the course, as they are.
 FILES = (
-    ".gitattributes", ".gitignore", "LICENSE", "constraints.txt",
-    "environment.yml", "pyproject.toml",
+    ".gitattributes", ".gitignore", "LICENSE", "constraints.txt", "labkit",
+    "environment.yml", "labutils", "notebooks/images", "pyproject.toml",
 )
-PACKAGES = ("labutils", "labkit")
 TEMPLATES = Path(__file__).parent / "student"
 
 
@@ -86,7 +72,7 @@ def edition(
         of each notebook.
     """
     counts: dict[str, Exercises] = {}
-    files = files_of(*FILES, *PACKAGES, "notebooks/images")
+    files = files_of(*FILES)
     there = languages_there()
     for language in languages:
         if language not in there:
@@ -95,12 +81,12 @@ def edition(
                 f"{', '.join(there) or 'none at all'}.")
     for number, language in enumerate(languages or there):
         rows = []
-        for path in notebook_paths(extras=True, language=language):
-            source = read_notebook(path)
+        for path in course.notebook_paths(extras=True, language=language):
+            source = course.read_notebook(path)
             inside = path.relative_to(settings.home()).as_posix()
             count = counts[path.stem] = exercises(source, path.name)
             # A bar would end a cell of the guide's table.
-            shown = title(source).replace("|", "/") or path.stem
+            shown = course.title(source).replace("|", "/") or path.stem
             rows.append(f"| [{shown}]({inside}) | {count.code + count.written}"
                         f" | {count.points:g} |")
             text = nbformat.writes(student_notebook(source, language)) + "\n"
@@ -119,10 +105,9 @@ def files_of(*names: str) -> dict[str, bytes]:
     for name in names:
         for path in (root / name, *(root / name).rglob("*")):
             inside = path.relative_to(root)
-            if path.is_file() and not any(  # what programs leave behind
-                part.startswith((".", "__pycache__"))
-                for part in inside.parts[1:]
-            ):
+            left_behind = [part for part in inside.parts[1:]  # by programs
+                           if part.startswith((".", "__pycache__"))]
+            if path.is_file() and not left_behind:
                 found[inside.as_posix()] = _text(path)
     return found
 
@@ -130,7 +115,7 @@ def files_of(*names: str) -> dict[str, bytes]:
 def languages_there() -> list[str]:
     """Those that the course has notebooks in."""
     folder = settings.home() / "notebooks"
-    return [language for language, place in FOLDERS.items()
+    return [language for language, place in course.FOLDERS.items()
             if any((folder / place).glob("[0-9]*.ipynb"))]
 
 
@@ -145,11 +130,13 @@ def student_notebook(source: NotebookNode, language: str = "en"
     notebook, resources = copy.deepcopy(source), dict[str, Any]()
     fields = {"collapsed", "scrolled", "execution"}  # when a cell ran
     for step in (
-        LockCells(), ClearSolutions(code_stub={"python": STUBS[language]},
-                                    text_stub=NO_ANSWER[language]),
-        ClearOutput(remove_metadata_fields=fields), ClearHiddenTests(),
+        steps.LockCells(),
+        steps.ClearSolutions(code_stub={"python": STUBS[language]},
+                             text_stub=course.NO_ANSWER[language]),
+        steps.ClearOutput(remove_metadata_fields=fields),
+        steps.ClearHiddenTests(),
         # After the cells have their final text, which these are about.
-        ComputeChecksums(), CheckCellMetadata(),
+        steps.ComputeChecksums(), steps.CheckCellMetadata(),
     ):
         notebook, resources = step.preprocess(notebook, resources)
     notebook.metadata.pop("widgets", None)  # nbgrader leaves what they showed
@@ -168,5 +155,4 @@ def _table(counts: Mapping[str, Exercises]) -> list[str]:
         f"{'notebook':{width}}  in code  written  points",
         *(f"{name:{width}}  {count.code:7}  {count.written:7}  "
           f"{count.points:6g}"
-          for name, count in {**counts, "total": total}.items()),
-    ]
+          for name, count in {**counts, "total": total}.items())]

@@ -66,7 +66,7 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class Target:
-    """What a set of wheels is for: a key of SYSTEMS, a version such as 3.11"""
+    """What a set of wheels is for: a key of SYSTEMS, a Python such as 3.11."""
 
     system: str
     python: str
@@ -123,8 +123,7 @@ def collect(
                 raise WheelError(
                     f"{there[name].name} was fetched, but a package needs "
                     f"{need}. Write a version of {need.name} that suits both "
-                    "into constraints.txt."
-                )
+                    "into constraints.txt.")
             for extra in ("", *need.extras):
                 if (name, extra) not in followed:
                     followed.add((name, extra))
@@ -171,17 +170,15 @@ def _download(
          f"--python-version={target.python}.99",
          *(f"--platform={tag}" for tag in SYSTEMS[target.system].tags),
          *options, *lines],
-        capture_output=True, encoding="utf-8", errors="replace",
-    )
+        capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
-        said = done.stderr
-        errors = [x for x in said.splitlines() if x.startswith("ERROR:")]
-        first = errors[0].removeprefix("ERROR:") if errors else said[-300:]
+        first = next((line.removeprefix("ERROR:")
+                      for line in done.stderr.splitlines()
+                      if line.startswith("ERROR:")), done.stderr[-300:])
         raise WheelError(
             f"pip could not fetch a wheel for {target}. It says: "
             f"{' '.join(first.split())} Is the network there, and has the "
-            "version of constraints.txt a wheel for this system?"
-        )
+            "version of constraints.txt a wheel for this system?")
 
 
 def _needs(path: Path, extra: str, target: Target) -> list[Requirement]:
@@ -196,9 +193,7 @@ def _needs(path: Path, extra: str, target: Target) -> list[Requirement]:
     environments = [
         system | {"extra": extra, "python_version": target.python,
                   "python_full_version": f"{target.python}.{release}"}
-        for release in (0, 99)
-    ]
+        for release in (0, 99)]
     return [
         need for need in map(Requirement, lines) if need.marker is None
-        or any(map(need.marker.evaluate, environments))
-    ]
+        or any(map(need.marker.evaluate, environments))]

@@ -133,8 +133,7 @@ def _add_language(
     body = re.sub(r'(<pre|<math[^>]*display="block")>', r'\1 tabindex="0">',
                   context.get("body", ""))
     if body and app.config.both_languages:
-        own = (app.config.language or "en")[:2]
-        _, _, language, place, words = LANGUAGES[own]
-        body = (f'<p class="language"><a lang="{language}" '
+        *_, other, place, words = LANGUAGES[(app.config.language or "en")[:2]]
+        body = (f'<p class="language"><a lang="{other}" '
                 f'href="{place}{page}.html">{words}</a></p>{body}')
     context["body"] = body

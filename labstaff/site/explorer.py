@@ -56,10 +56,8 @@ SHORT = Plan(64, 22_000, 3_000, {"RNN": 60, "LSTM": 60, "GRU": 60})
 
 
 def train_all(plan: Plan | None = None) -> Path:
-    """Train the three on the text that is found, and return their file.
-
-    Args:
-        plan: None takes the one that is made for the text.
+    """Train the three on the text that is found, by the plan that is made for
+    it unless another is given, and return their file.
 
     Raises:
         KeyboardInterrupt: a training was stopped; nothing is written.
@@ -68,8 +66,7 @@ def train_all(plan: Plan | None = None) -> Path:
     plan = plan or (BOOK if is_book else SHORT)
     loader, vocab = load_data_time_machine(
         BATCH_SIZE, NUM_STEPS, max_tokens=plan.max_tokens,
-        held_out_tokens=plan.held_out_tokens,
-    )
+        held_out_tokens=plan.held_out_tokens)
     found = {}
     for name in LAYERS:
         say(f"{name}: {plan.num_hiddens} hidden units")
@@ -113,8 +110,7 @@ def _train_best(
     for epoch in range(1, num_epochs + 1):
         history = train(
             model, loader, vocab, None, epoch, optimizer=optimizer,
-            eval_every=1, resume=history, verbose=False,
-        )
+            eval_every=1, resume=history, verbose=False)
         if history.interrupted:
             raise KeyboardInterrupt
         if history.diverged or history.num_epochs < epoch:  # a cap
@@ -142,10 +138,8 @@ def model_of(name: str, kept: Mapping[str, Any]) -> RNNModel:
 
 
 def networks(practice: bool = False) -> dict[str, Any]:
-    """The networks that were trained here, or else the bundled ones.
-
-    Args:
-        practice: take the bundled ones in any case.
+    """The networks that were trained here, or else, and with `practice` in any
+    case, the bundled ones.
 
     Raises:
         ValueError: a file is damaged.

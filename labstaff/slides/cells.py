@@ -73,12 +73,6 @@ def for_reading(notebook: NotebookNode, solutions: bool) -> NotebookNode:
     return shown
 
 
-def without_slide(notebook: NotebookNode) -> list[str]:
-    """The ids of the cells that say nothing about slides."""
-    return [cell.id for cell in notebook.cells
-            if "slideshow" not in cell.metadata]
-
-
 def count(shown: NotebookNode) -> int:
     """How many slides prepared cells make."""
     # The first cell that is shown begins one, whatever it says.

@@ -117,8 +117,9 @@ def deck(path: Path, solutions: bool = True) -> Deck:
         shown = cells.prepare(notebook, solutions)
     except cells.SlideError as error:
         raise cells.SlideError(f"{path.name}: {error}") from None
-    return Deck(export(shown, title(notebook) or path.stem),
-                cells.count(shown), cells.without_slide(notebook))
+    return Deck(
+        export(shown, title(notebook) or path.stem), cells.count(shown),
+        [c.id for c in notebook.cells if "slideshow" not in c.metadata])
 
 
 def export(notebook: NotebookNode, title: str) -> str:
@@ -134,8 +135,7 @@ def export(notebook: NotebookNode, title: str) -> str:
     styles += [
         _font("Source Sans Pro",
               (reveal / f"{FONTS}-{file}.woff").read_bytes(), *face)
-        for file, face in FACES.items()
-    ]
+        for file, face in FACES.items()]
     styles += [STYLE, (HERE / "deck/deck.css").read_text("utf-8")]
     scripts = [(reveal / name).read_text("utf-8") for name in SCRIPTS]
     spoken = {"en": "en", "zh": "zh-CN"}[language_of(notebook)]
@@ -169,11 +169,10 @@ def _markdown(context: Any, source: str) -> str:
         for name, data in context["cell"].get("attachments", {}).items()
         if "image/png" in data
     } | {
-        f"{above}images/{path.name}": base64.b64encode(
-            path.read_bytes()).decode()
+        f"images/{path.name}": base64.b64encode(path.read_bytes()).decode()
         for path in (settings.home() / "notebooks/images").glob("*.svg")
-        for above in ("", "../")
     }
+    source = source.replace("](../images/", "](images/")  # in another language
     html = markdown_to_html(source, attached)
     return PROMPT.sub(
         lambda m: f'<blockquote class="{BOXES.get(m[1], m[1])}">', html)
@@ -218,5 +217,4 @@ def _font(family: str, font: bytes, style: str, weight: int) -> str:
     return (
         f"@font-face {{ font-family: '{family}'; font-style: {style}; "
         f"font-weight: {weight}; "
-        f"src: url('data:font/woff;base64,{data}') format('woff'); }}"
-    )
+        f"src: url('data:font/woff;base64,{data}') format('woff'); }}")

@@ -19,8 +19,6 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SUMS = "SHA256SUMS"
-# Of the course's folder: what a student has worked on is not replaced.
-STUDENTS_OWN = "notebooks"
 START = "--LabApp.default_url=/lab/tree/notebooks"
 
 
@@ -36,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="install",
         description="Install the course on this computer, with no network.",
-        epilog="example: sh install.sh ~/rnn-course",
-    )
+        epilog="example: sh install.sh ~/rnn-course")
     parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER",
                         default=Path("~/rnn-course"),
                         help="where the course goes; default: rnn-course in "
@@ -88,8 +85,7 @@ def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
     raise InstallError(
         f"this is Python {major}.{minor}.{micro} on {system()}, and the "
         f"bundle is for: {served}. Install such a Python, or have a bundle "
-        "made for this one (labutils bundle --help)."
-    )
+        "made for this one (labutils bundle --help).")
 
 
 def verify(folder: Path, step: str = "") -> None:
@@ -116,8 +112,7 @@ def verify(folder: Path, step: str = "") -> None:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise InstallError(
             f"this copy of the bundle is not whole: {', '.join(bad[:3])}"
-            f"{more}. Nothing was installed. Copy the bundle again."
-        )
+            f"{more}. Nothing was installed. Copy the bundle again.")
 
 
 def install(out: Path, target: dict[str, Any], extra: str) -> None:
@@ -146,21 +141,27 @@ def install(out: Path, target: dict[str, Any], extra: str) -> None:
     [pip] = wheels.glob("pip-*.whl")
     offline = ["install", "--quiet", "--disable-pip-version-check",
                "--no-index", f"--find-links={wheels}"]
+    # Nobody's settings of pip and Python.
+    environment = {
+        name: value for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "PYTHON"))
+    } | {"PIP_CONFIG_FILE": os.devnull}
     # Not every Linux has ensurepip: pip comes from its wheel, which runs.
     for command in (
         [sys.executable, "-m", "venv", "--clear", "--without-pip", ".venv"],
         [python, str(pip / "pip"), *offline, "pip"],
         [python, "-m", "pip", *offline, "--constraint=constraints.txt",
          "--editable", f".[{extra}]"],
+        [python, "-m", "labkit", "data"],
     ):
-        _run(command, out)
+        done = subprocess.run(command, cwd=out, env=environment)
+        if done.returncode:
+            raise InstallError("this step failed, and its message stands "
+                               f"above: {shlex.join(command)}")
     # For make in that folder: nothing is left to install.
-    stamps = ["made", "ready-lab"]
-    if extra == "test":
-        stamps += ["ready-teach", "ready-test"]
-    for name in stamps:
+    more = ["ready-teach", "ready-test"] if extra == "test" else []
+    for name in ("made", "ready-lab", *more):
         (out / ".venv" / name).touch()
-    _run([python, "-m", "labkit", "data"], out)
     if os.name == "nt":
         start = f'    cd "{out}"\n    .venv\\Scripts\\jupyter lab {START}'
     else:
@@ -174,11 +175,10 @@ def copy_course(course: Path, out: Path) -> int:
     """Copy a course's files; returns how many notebooks were there already,
     and stay as they are."""
     kept = 0
-    for path in sorted(course.rglob("*")):
+    for path in filter(Path.is_file, sorted(course.rglob("*"))):
         inside = path.relative_to(course)
-        if not path.is_file():
-            continue
-        if inside.parts[0] == STUDENTS_OWN and (out / inside).exists():
+        # What a student has worked on is not replaced.
+        if inside.parts[0] == "notebooks" and (out / inside).exists():
             kept += 1
             continue
         (out / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -193,29 +193,14 @@ def _check_folder(out: Path, needed: int) -> None:
     found = {path.name for path in out.iterdir()} if out.exists() else set()
     if found and not {"labutils", "notebooks", "pyproject.toml"} <= found:
         raise InstallError(
-            f"{out} holds something else than this course. Name a new folder."
-        )
+            f"{out} holds something else than this course. Name a new folder.")
     place = next(p for p in (out, *out.parents) if p.exists())
     free = shutil.disk_usage(place).free
     if free < needed and ".venv" not in found:  # which is replaced
         raise InstallError(
             f"{out} needs {needed / 1e9:.1f} GB on its disk; "
             f"{free / 1e9:.1f} GB are free. Make room, or name a folder on "
-            "another disk."
-        )
-
-
-def _run(command: list[str], folder: Path) -> None:
-    """Run one step with nobody's settings of pip and Python."""
-    environment = {
-        name: value for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "PYTHON"))
-    }
-    environment["PIP_CONFIG_FILE"] = os.devnull
-    done = subprocess.run(command, cwd=folder, env=environment)
-    if done.returncode:
-        raise InstallError("this step failed, and its message stands above: "
-                           f"{shlex.join(command)}")
+            "another disk.")
 
 
 if __name__ == "__main__":
