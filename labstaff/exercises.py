@@ -33,7 +33,7 @@ class Exercises(NamedTuple):
 
 
 def exercises(notebook: NotebookNode, name: str) -> Exercises:
-    """Check the exercises of a notebook, that has this name, and count them.
+    """Check and count the exercises of a notebook; messages give its `name`.
 
     Raises:
         ExerciseError: a delimiter without its other half or in a cell of the

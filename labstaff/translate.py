@@ -6,8 +6,8 @@ the translated notebook is made; code, outputs and metadata are the source's.
 
 The messages of labutils, labkit and the grader are the texts in their code
 and pages; what is filled in becomes {0}, {1} and so on (see
-`labutils.files.translated`). A
-translation that is the English again says that nobody is to read it there.
+`labutils.files.translated`). A translation that is the English again says
+that nobody is to read it there.
 """
 
 import ast
@@ -150,10 +150,11 @@ def _updated(
         near = [] if key in known else difflib.get_close_matches(
             entry.msgid, by_text, 1, 0.8)
         if before := by_text[near[0]] if near else known.get(key):
-            entry.msgstr, entry.flags = before.msgstr, before.flags
+            entry.msgstr, entry.tcomment = before.msgstr, before.tcomment
             if before.msgid != entry.msgid:
                 entry.flags, entry.previous_msgid = ["fuzzy"], before.msgid
             elif before.fuzzy:
+                entry.flags = before.flags
                 entry.previous_msgid = before.previous_msgid
     for entry in gone:
         entry.obsolete = True
