@@ -20,7 +20,7 @@ from pathlib import Path
 
 import nbformat
 
-from labstaff.execute import notebook_paths
+from labkit.course import notebook_paths
 from labstaff.grading import sandbox
 from labstaff.grading.results import Graded
 from labstaff.publish.release import STUB, student_notebook

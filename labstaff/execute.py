@@ -4,9 +4,9 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
@@ -18,12 +18,7 @@ from labkit.course import NotebookError, notebook_paths, read_notebook
 from labutils import settings
 from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
-from labutils.history import History
 from labutils.view import quantize
-
-
-class ExecuteError(RuntimeError):
-    """The run cannot start; the message says why and what to do."""
 
 
 def run(
@@ -36,20 +31,23 @@ def run(
         names: which, as for `notebook_paths`; none means all.
         epochs: cap on every training's epochs.
         out: folder for executed copies and results; None takes the settings'.
-        in_place: write the executed notebooks back, for committing. Only a
-            full run on The Time Machine may do that.
+        in_place: write full runs on The Time Machine back, for committing.
 
     Returns:
         Whether every notebook ran to its end.
 
     Raises:
         NotebookError: there is no such notebook.
-        ExecuteError: `in_place` is not allowed.
+        RuntimeError: `in_place` is not allowed.
         SettingsError: an environment variable cannot be used.
     """
     paths = notebook_paths(names, extras=True)
     out = (settings.results_dir() if out is None else out).resolve()
-    with _environment(LABUTILS_EPOCHS=epochs, LABUTILS_RESULTS_DIR=out):
+    # For the kernels, and put back afterwards.
+    variables = {"LABUTILS_RESULTS_DIR": str(out)}
+    if epochs is not None:
+        variables["LABUTILS_EPOCHS"] = str(epochs)
+    with patch.dict(os.environ, variables):
         settings.check()
         corpus = find_corpus()
         targets = [p if in_place else out / p.name for p in paths]
@@ -58,9 +56,8 @@ def run(
             _check_in_place(corpus)
         # Found once here, not once again in each kernel.
         os.environ["LABUTILS_TEXT"] = str(corpus.path or settings.PRACTICE)
-        print(corpus)
-        print(f"Results: {out}")
-        start, began, done = time.monotonic(), time.time(), True
+        print(corpus, f"Results: {out}", sep="\n")
+        start, done = time.monotonic(), True
         for path, target in zip(paths, targets, strict=True):
             print(f"{path.stem} ...", end=" ", flush=True)
             since = time.monotonic()
@@ -68,55 +65,24 @@ def run(
             seconds = time.monotonic() - since
             print(f"{problem or 'ok'} ({seconds:.0f} s)", flush=True)
             done = done and problem is None
-        print(_cost(time.monotonic() - start, began, paths, out))
+        print(f"total {time.monotonic() - start:.0f} s")
     return done
-
-
-def _cost(
-    seconds: float, began: float, paths: Sequence[Path], out: Path
-) -> str:
-    """How much of the time went into training steps.
-
-    Args:
-        seconds: of the whole run.
-        began: when it began, as the file system's clock has it.
-        paths: the notebooks.
-        out: where their results are.
-    """
-    # Some file systems round a time down to two seconds.
-    trained = sum(
-        History.from_json(path.read_text(encoding="utf-8")).seconds
-        for notebook in paths
-        for path in (out / notebook.stem).glob("*.json")
-        if path.stat().st_mtime > began - 2
-    )
-    line = f"total {seconds:.0f} s"
-    if trained:
-        line += (
-            f", {seconds / trained:.3f} times the {trained:.0f} s of training "
-            "steps in the saved histories"
-        )
-    return line
 
 
 def _check_in_place(corpus: Corpus) -> None:
     epochs, seconds = settings.epochs_cap(), settings.seconds_cap()
     if epochs is not None or seconds is not None or not corpus.path:
-        raise ExecuteError(
+        raise RuntimeError(
             "Notebooks are committed after full runs on The Time Machine: "
             f"this run has {corpus.name}, its epochs are {epochs or 'not'} "
-            f"capped and its seconds {seconds or 'not'}. Unset "
-            "LABUTILS_EPOCHS and LABUTILS_SECONDS and get the text "
-            "(`labutils data` tells how)."
-        )
+            f"capped and its seconds {seconds or 'not'}. Unset LABUTILS_EPOCHS"
+            " and LABUTILS_SECONDS and get the text (`labutils data` tells "
+            "how).")
 
 
 def _execute(path: Path, target: Path) -> str | None:
-    """Execute one notebook and write it, with its error if there is one.
-
-    Returns:
-        What went wrong, in one line; None where nothing did.
-    """
+    """Execute one notebook and write it; returns in one line what went wrong,
+    None where nothing did."""
     try:
         notebook = read_notebook(path)
     except NotebookError as error:
@@ -161,10 +127,8 @@ async def _run_cells(notebook: NotebookNode, folder: Path) -> None:
     nbclient has begun is over when the loop closes.
     """
     manager = AsyncKernelManager(kernel_name="python3")
-    client = NotebookClient(
-        notebook, km=manager, timeout=None, record_timing=False,
-        coalesce_streams=True,
-    )
+    client = NotebookClient(notebook, km=manager, timeout=None,
+                            record_timing=False, coalesce_streams=True)
     client.reset_execution_trackers()
     finished = False
     try:
@@ -187,17 +151,3 @@ async def _run_cells(notebook: NotebookNode, folder: Path) -> None:
             await manager.shutdown_kernel(now=not finished)
         if client.kc:
             client.kc.stop_channels()
-
-
-@contextmanager
-def _environment(**variables: object) -> Iterator[None]:
-    """Environment variables for the kernels, put back afterwards."""
-    before = dict(os.environ)
-    os.environ.update(
-        {name: str(value) for name, value in variables.items() if value}
-    )
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

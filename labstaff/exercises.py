@@ -1,35 +1,31 @@
 """The exercises of a notebook, found by nbgrader's metadata and checked."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from nbformat import NotebookNode
 from nbgrader.nbgraderformat import MetadataValidator
 
 from labkit.course import grader
 
-SOLUTION, HIDDEN, SCHEME = "SOLUTION", "HIDDEN TESTS", "MARK SCHEME"
-# A comment that somebody meant as a delimiter, however it is spelled.
+SOLUTION, HIDDEN = "SOLUTION", "HIDDEN TESTS"
+EDGE = re.compile(rf"(BEGIN|END) ({SOLUTION}|{HIDDEN})")
+# A comment that somebody meant as a delimiter, however it is spelled; of a
+# mark scheme, too, which is nbgrader's alone.
 MEANT = re.compile(
     r"\s*#+\W*(begin|end)\W*(solution|hidden\W*tests?\b|mark\w*\W*scheme)",
     re.IGNORECASE,
 )
-EDGE = re.compile(rf"(BEGIN|END) ({SOLUTION}|{HIDDEN}|{SCHEME})")
 
 
 class ExerciseError(ValueError):
     """A notebook's exercises do not fit together; the message says where."""
 
 
-@dataclass(frozen=True)
-class Exercises:
-    """What a notebook asks for.
-
-    Attributes:
-        code: number of exercises in code.
-        written: number of written answers.
-        points: of all its graded cells together.
-    """
+class Exercises(NamedTuple):
+    """What a notebook asks for: exercises in code, written answers, and the
+    points of all its graded cells together."""
 
     code: int
     written: int
@@ -37,124 +33,91 @@ class Exercises:
 
 
 def exercises(notebook: NotebookNode, name: str) -> Exercises:
-    """Check a notebook's exercises and count them.
-
-    Args:
-        notebook: with solutions.
-        name: of its file, for messages.
+    """Check and count the exercises of a notebook; messages give its `name`.
 
     Raises:
         ExerciseError: a delimiter without its other half or in a cell of the
             wrong kind, a grade_id used twice, a solution without a check,
             metadata that nbgrader would refuse.
     """
-    places: dict[str, int] = {}  # of each grade_id
-    for number, cell in enumerate(notebook.cells, start=1):
-        try:
-            _check_metadata(cell)
-            _check_regions(cell)
-            if grade_id := grader(cell).get("grade_id"):
-                if grade_id in places:
-                    raise ExerciseError(
-                        f"cell {places[grade_id]} has the same grade_id. "
-                        "Give one of them another."
-                    )
-                places[grade_id] = number
-        except ExerciseError as error:
-            raise ExerciseError(
-                f"{name}, cell {number} {_shown(cell)}: {error}"
-            ) from None
-    _check_pairs(notebook, name, places)
-    cells = [(cell.cell_type, grader(cell)) for cell in notebook.cells]
+    for number, fault in _faults(notebook.cells):
+        cell = notebook.cells[number - 1]
+        first, *_ = cell.source.strip().splitlines() or [""]
+        grade_id = grader(cell).get("grade_id")
+        shown = f"grade_id {grade_id!r}" if grade_id else repr(first[:40])
+        raise ExerciseError(f"{name}, cell {number} ({shown}): {fault}")
+    kinds = [cell.cell_type for cell in notebook.cells
+             if grader(cell).get("solution")]
     return Exercises(
-        sum(kind == "code" and meta.get("solution", False)
-            for kind, meta in cells),
-        sum(kind == "markdown"
-            and (meta.get("solution", False) or meta.get("task", False))
-            for kind, meta in cells),
-        sum(float(meta.get("points", 0)) for _, meta in cells),
-    )
+        kinds.count("code"), kinds.count("markdown"),
+        sum(float(grader(cell).get("points", 0)) for cell in notebook.cells))
 
 
-def _shown(cell: NotebookNode) -> str:
-    """By what an author recognises a cell."""
-    if name := grader(cell).get("grade_id"):
-        return f"(grade_id {name!r})"
-    lines = cell.source.strip().splitlines() or [""]
-    return f"({lines[0][:40]!r})"
+def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
+    """What is wrong, and with which cell, counted from 1."""
+    places: dict[str, int] = {}  # of each grade_id
+    for number, cell in enumerate(cells, start=1):
+        for fault in (*_metadata_faults(cell), *_region_faults(cell)):
+            yield number, fault
+        if grade_id := grader(cell).get("grade_id"):
+            if grade_id in places:
+                yield number, (f"cell {places[grade_id]} has the same "
+                               "grade_id. Give one of them another.")
+            places[grade_id] = number
+    for number, cell in enumerate(cells, start=1):
+        meta = grader(cell)
+        if not meta.get("solution") or meta["grade"]:
+            continue
+        after = places.get(check := f"check_{meta['grade_id']}", 0)
+        if after < number or not _is_check(cells[after - 1]):
+            yield number, ("a solution without a check. Expected a graded "
+                           f"code cell {check!r} below it.")
 
 
-def _check_metadata(cell: NotebookNode) -> None:
-    """What nbgrader asks of a cell."""
-    if "nbgrader" not in cell.metadata:
-        return
+def _metadata_faults(cell: NotebookNode) -> Iterator[str]:
+    """What nbgrader has against a cell."""
     try:
-        MetadataValidator().validate_cell(cell)
+        if "nbgrader" in cell.metadata:
+            MetadataValidator().validate_cell(cell)
     except Exception as error:  # several kinds, from nbgrader and jsonschema
         words = str(error).splitlines()[0]
-        raise ExerciseError(
-            f"nbgrader refuses its metadata ({words}). Expected schema 3, as "
-            "in the other exercise cells."
-        ) from error
+        yield (f"nbgrader refuses its metadata ({words}). Expected schema 3, "
+               "as in the other exercise cells.")
 
 
-def _check_regions(cell: NotebookNode) -> None:
+def _region_faults(cell: NotebookNode) -> Iterator[str]:
     """Delimiters come in pairs, and stand where nbgrader acts on them."""
-    found, open_ = set(), ""
+    found, inside = set(), ""
     for line in cell.source.split("\n"):
         edge = EDGE.search(line)
         if not edge:
             if MEANT.match(line):
-                raise ExerciseError(
+                yield (
                     f"{line.strip()!r} is no delimiter, and what it encloses "
-                    f"would reach the students. Expected '### BEGIN "
+                    "would reach the students. Expected '### BEGIN "
                     f"{SOLUTION}' or '### BEGIN {HIDDEN}', and so on with END."
                 )
             continue
         side, what = edge.groups()
-        if (side == "BEGIN" and open_) or (side == "END" and open_ != what):
-            where = f"inside {open_}" if open_ else "without its BEGIN"
-            raise ExerciseError(
-                f"{side} {what} stands {where}. Each BEGIN needs its END "
-                "before the next one."
-            )
-        open_ = what if side == "BEGIN" else ""
+        if (side == "BEGIN" and inside) or (side == "END" and inside != what):
+            where = f"inside {inside}" if inside else "without its BEGIN"
+            yield (f"{side} {what} stands {where}. Each BEGIN needs its END "
+                   "before the next one.")
+        inside = what if side == "BEGIN" else ""
         found.add(what)
-    if open_:
-        raise ExerciseError(f"BEGIN {open_} has no END {open_}. Add it.")
-    meta = grader(cell)
-    solution = meta.get("solution")
+    if inside:
+        yield f"BEGIN {inside} has no END {inside}. Add it."
+    solution = grader(cell).get("solution")
     if SOLUTION in found and not solution:
-        raise ExerciseError("a solution in a cell not marked as a solution.")
+        yield "a solution in a cell not marked as a solution."
     if HIDDEN in found and not _is_check(cell):
-        raise ExerciseError("hidden tests in a cell that is not a check.")
-    if SCHEME in found and not meta.get("task"):
-        raise ExerciseError("a mark scheme in a cell that is not a task.")
+        yield "hidden tests in a cell that is not a check."
     if cell.cell_type == "code" and solution and SOLUTION not in found:
-        raise ExerciseError(
-            "marked as a solution, and nothing says where it begins. Put "
-            f"### BEGIN {SOLUTION} and ### END {SOLUTION} around it, below "
-            "the signature and the docstring."
-        )
+        yield ("marked as a solution, and nothing says where it begins. Put "
+               f"### BEGIN {SOLUTION} and ### END {SOLUTION} around it, below "
+               "the signature and the docstring.")
 
 
 def _is_check(cell: NotebookNode) -> bool:
     meta = grader(cell)
     return bool(meta.get("grade") and not meta.get("solution"))
-
-
-def _check_pairs(
-    notebook: NotebookNode, name: str, places: dict[str, int]
-) -> None:
-    """Each solution in code is followed by the check named after it."""
-    for cell in notebook.cells:
-        meta = grader(cell)
-        if not meta.get("solution") or meta["grade"]:
-            continue
-        number, check = places[meta["grade_id"]], f"check_{meta['grade_id']}"
-        after = places.get(check, 0)
-        if after < number or not _is_check(notebook.cells[after - 1]):
-            raise ExerciseError(
-                f"{name}, cell {number} {_shown(cell)}: a solution without "
-                f"a check. Expected a graded code cell {check!r} below it."
-            )

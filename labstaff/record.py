@@ -3,9 +3,9 @@
 import json
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from labutils import settings
 from labutils.files import write_atomically
@@ -14,10 +14,6 @@ from labutils.recorded import FIGURES, FOLDER
 
 # Student's t, two-sided 95 %, by the number of values.
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447}
-
-
-class RecordError(RuntimeError):
-    """Nothing can be recorded; the message says why and what to do."""
 
 
 def record(folders: Sequence[Path] = ()) -> list[Path]:
@@ -32,84 +28,60 @@ def record(folders: Sequence[Path] = ()) -> list[Path]:
         The files written.
 
     Raises:
-        RecordError: there is no history, or one is not of a full run.
+        RuntimeError: there is no history, or one is not of a full run.
     """
     first, *others = folders or [settings.results_dir()]
     paths = sorted(first.glob("0*/*.json"))
     if not paths:
-        raise RecordError(
+        raise RuntimeError(
             f"No histories in {first}: run all the notebooks first "
-            "(labutils run), at full epochs."
-        )
-    written = []
+            "(labutils run), at full epochs.")
     for path in paths:
-        histories = [_load(path)]
-        for other in others:
-            twin = other / path.relative_to(first)
-            if twin.exists():
-                histories.append(_load(twin))
-        target = FOLDER / path.name
-        write_atomically(target, _file(histories).encode("utf-8"))
-        written.append(target)
-    return written
+        twins = [other / path.relative_to(first) for other in others]
+        histories = [_load(twin) for twin in (path, *twins) if twin.exists()]
+        write_atomically(FOLDER / path.name, _file(histories).encode("utf-8"))
+    return [FOLDER / path.name for path in paths]
 
 
 def _load(path: Path) -> History:
     history = History.from_json(path.read_text(encoding="utf-8"))
     if not history.full:
-        raise RecordError(f"{path} is a {history.status}: run it in full.")
+        raise RuntimeError(f"{path} is a {history.status}: run it in full.")
     return history
 
 
 def _file(histories: Sequence[History]) -> str:
-    """The first history and the ranges of all, by kind of device."""
-    ranges: dict[str, dict[str, Any]] = {}
-    devices = [h.settings["device"].partition(":")[0] for h in histories]
-    for device in sorted(set(devices)):
-        runs = [
-            history
-            for history, its in zip(histories, devices, strict=True)
-            if its == device
-        ]
-        if len(runs) > 1:
-            ranges[device] = {
-                "runs": len(runs),
-                "seeds": [h.settings["seed"] for h in runs],
-            } | {
-                figure: interval([value_of(h) for h in runs])
-                for figure, value_of in FIGURES.items()
-            }
-    saved = {"history": json.loads(histories[0].to_json()), "ranges": ranges}
-    return _compact(saved) + "\n"
+    """The first history and the ranges of all, by kind of device: JSON with
+    one line for each attribute of the history."""
+    by_device = defaultdict[str, list[History]](list)
+    for history in histories:
+        device = history.settings["device"].partition(":")[0]
+        by_device[device].append(history)
+    ranges = {
+        device: {
+            "runs": len(runs), "seeds": [h.settings["seed"] for h in runs],
+            **{figure: interval([value_of(h) for h in runs])
+               for figure, value_of in FIGURES.items()},
+        } for device, runs in sorted(by_device.items()) if len(runs) > 1
+    }
+    # Five digits are enough for every picture and keep the files small.
+    kept, ranges = json.loads(
+        f"[{histories[0].to_json()}, {json.dumps(ranges)}]",
+        parse_float=lambda text: float(f"{float(text):.5g}"))
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}"
+                       for name, value in kept.items())
+    return (f'{{"history": {{\n{lines}\n}},\n'
+            f'"ranges": {json.dumps(ranges)}}}\n')
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Where one more run is to be expected, 19 times out of 20.
 
-    A prediction interval by Student's t, over the logarithm of the nats, so
-    that no perplexity below 1 is ever expected.
-
-    Args:
-        values: perplexities of two to seven runs.
+    A prediction interval by Student's t from the perplexities of two to seven
+    runs, over the logarithm of the nats, so that none below 1 is expected.
     """
     logs = [math.log(math.log(value)) for value in values]
     mean, spread = statistics.fmean(logs), statistics.stdev(logs)
     half = STUDENT[len(logs)] * spread * math.sqrt(1 + 1 / len(logs))
     low, high = (math.exp(math.exp(mean + x)) for x in (-half, half))
     return low, high
-
-
-def _compact(saved: dict[str, Any]) -> str:
-    """JSON with one line for each attribute of the history.
-
-    Five digits are enough for every picture and keep the files small.
-    """
-    saved = json.loads(
-        json.dumps(saved), parse_float=lambda text: float(f"{float(text):.5g}")
-    )
-    history = ",\n".join(
-        f"  {json.dumps(name)}: {json.dumps(value)}"
-        for name, value in saved["history"].items()
-    )
-    ranges = json.dumps(saved["ranges"])
-    return f'{{"history": {{\n{history}\n}},\n"ranges": {ranges}}}'

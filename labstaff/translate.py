@@ -6,8 +6,8 @@ the translated notebook is made; code, outputs and metadata are the source's.
 
 The messages of labutils, labkit and the grader are the texts in their code
 and pages; what is filled in becomes {0}, {1} and so on (see
-`labutils.files.translated`). A
-translation that is the English again says that nobody is to read it there.
+`labutils.files.translated`). A translation that is the English again says
+that nobody is to read it there.
 """
 
 import ast
@@ -21,9 +21,8 @@ from pathlib import Path
 import nbformat
 import polib
 from jinja2 import Environment
-from nbformat import NotebookNode
 
-from labkit.course import read_notebook
+from labkit.course import notebook_paths, read_notebook
 from labutils import settings
 from labutils.files import CATALOGUES, write_atomically
 
@@ -41,36 +40,33 @@ SINKS = {"_", "CheckFailed", "Control", "header", "require"}
 # What is said in single words elsewhere, or put together, or by argparse.
 OTHERS = (
     "ok", "note", "WARN", "BAD", "Python", "Imports", "Notebooks", "Machine",
-    "course", "packages", "extras", "imports", "kernel", "kernels",
-    "jupyter", "command", "widgets", "settings", "device", "training",
-    "trainings", "memory", "results", "data", "notebooks", "folders", "fonts",
-    "browser", "sandbox", "input", "forget", "output", "reset", "update",
-    "surprise", "gates", "sequential", "random", "space", "newline", "setting",
-    "passed", "failed", "error", "read", "missing: {0}",
-    "refused: {0}", "interrupted: {0}", "timed out: {0}", "out of memory: {0}",
+    "course", "packages", "extras", "imports", "kernel", "kernels", "jupyter",
+    "command", "widgets", "settings", "device", "training", "trainings",
+    "memory", "results", "data", "notebooks", "folders", "fonts", "browser",
+    "sandbox", "input", "forget", "output", "reset", "update", "surprise",
+    "gates", "sequential", "random", "space", "newline", "setting", "passed",
+    "failed", "error", "read", "missing: {0}", "refused: {0}",
+    "interrupted: {0}", "timed out: {0}", "out of memory: {0}",
     "kernel died: {0}", "late: {0}", "complete", "tried", "got", "expected",
     "likely", "where", "{0}: {1}", "{0}: {1}.",
     "{0} ({1} of {2} versions, {3})", "{0} ({1} versions, all equal)",
     "a list of {0}", "a tuple of {0}", "epoch", "Folders",
     "Does not work: {0}.", "Works, with a warning: {0}.",
     "No notebook {0} is in the last commit: expected a path or the beginning "
-    "of one of {1}.",
-    "not used: the blocks {0} and {1}",
-    "not used: the blocks {0} and {1} and {2}",
-    "as", "{0}Error: {1}", "{0}: passed", "a missing bias: {0}",
-    "the new state{0} = {1}", "the result{0} = {1}",
-    "the gradient of {0} = {1}",
+    "of one of {1}.", "not used: the blocks {0} and {1}",
+    "not used: the blocks {0} and {1} and {2}", "as", "{0}Error: {1}",
+    "{0}: passed", "a missing bias: {0}", "the new state{0} = {1}",
+    "the result{0} = {1}", "the gradient of {0} = {1}",
     "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
-    "usage: ", "options", "positional arguments", "argument %(argument_name)s:"
-    " %(message)s", "show this help message and exit",
-    "%(prog)s: error: %(message)s\n", "expected one argument",
-    "the following arguments are required: %s", "unrecognized arguments: %s",
+    "usage: ", "options", "positional arguments",
+    "argument %(argument_name)s: %(message)s",
+    "show this help message and exit", "%(prog)s: error: %(message)s\n",
+    "expected one argument", "the following arguments are required: %s",
+    "unrecognized arguments: %s",
     "invalid choice: %(value)r (choose from %(choices)s)",
     "ambiguous option: %(option)s could match %(matches)s",
     "expected at least one argument", "invalid %(type)s value: %(value)r",
 )
-# A folder lower, the way to a file beside the notebooks is longer.
-BESIDE = re.compile(r"\]\((?=images/)")
 
 
 def translate(language: str = "zh") -> list[str]:
@@ -80,90 +76,52 @@ def translate(language: str = "zh") -> list[str]:
     in the file as obsolete: nothing that was translated is ever lost.
     """
     left: list[str] = []
-    for source in sources():
-        entries = extract(source, language)
-        write_atomically(
-            _po(source, language), f"{entries}\n".encode()
-        )
-        write_atomically(
-            _notebook(source, language), render(source, entries).encode()
-        )
-        left += faults(source, entries)
-    if place := _catalogue(language):
-        entries = extract_messages(place, language)
-        write_atomically(place, f"{entries}\n".encode())
-        write_atomically(place.with_suffix(".mo"), compiled(entries))
-        left += faults(place, entries)
+    for files, faults in made(language):
+        for path, content in files.items():
+            write_atomically(path, content)
+        left += faults
     return left
 
 
-def drift(language: str = "zh") -> list[str]:
-    """What is wrong with the files as they are, a line for each fault."""
-    found = []
-    for source in sources():
-        path = _po(source, language)
-        if not path.exists():
-            found.append(f"{source.stem}: there is no {path.name}")
-            continue
-        entries = extract(source, language)
-        found += faults(source, entries)
-        if f"{entries}\n" != path.read_text(encoding="utf-8"):
-            found.append(f"{source.stem}: {path.name} is not up to date")
-        made = _notebook(source, language)
-        if not made.exists() or made.read_text(encoding="utf-8") != render(
-            source, entries
-        ):
-            found.append(f"{source.stem}: the notebook is not what its source "
-                         f"and {path.name} make")
-    if place := _catalogue(language):
-        entries = extract_messages(place, language)
-        found += faults(place, entries)
-        if f"{entries}\n" != place.read_text(encoding="utf-8"):
-            found.append(f"{place.name} is not up to date")
-        if compiled(entries) != place.with_suffix(".mo").read_bytes():
-            found.append(f"{place.stem}.mo is not what {place.name} makes")
-    return [f"{fault}; run `labutils translate`" for fault in found]
+def made(language: str) -> Iterator[tuple[dict[Path, bytes], list[str]]]:
+    """The files of each source as they should be, and what a translator has
+    to do there: of each notebook, and of the messages where the code is in
+    the course's folder."""
+    for source in notebook_paths(extras=True):
+        path = source.parent / language / source.name
+        po = path.with_suffix(".po")
+        entries = extract(source, po, language)
+        files = {po: f"{entries}\n".encode(),
+                 path: render(source, entries).encode()}
+        yield files, [*faults(source.stem, entries)]
+    if (path := catalogue(language)).parents[2].is_dir():
+        entries = extract_messages(path, language)
+        files = {path: f"{entries}\n".encode(),
+                 path.with_suffix(".mo"): compiled(entries)}
+        yield files, [*faults(path.name, entries)]
 
 
-def sources() -> list[Path]:
-    """All notebooks that are translated, in order."""
-    return sorted(
-        path for path in (settings.home() / "notebooks").glob("*.ipynb")
-        if "-" not in path.stem  # a copy that JupyterLab or `reset` made
-    )
+def catalogue(language: str) -> Path:
+    """The file of the messages."""
+    place = settings.home() / "labutils" / CATALOGUES.name
+    return place / language / "LC_MESSAGES" / "labutils.po"
 
 
-def extract(source: Path, language: str) -> polib.POFile:
+def extract(source: Path, path: Path, language: str) -> polib.POFile:
     """The entries of a notebook: those on disk, brought up to date."""
-    old, entries = _read(_po(source, language), language)
-    by_cell = {entry.msgctxt: entry for entry in old}
-    for cell in _text_cells(source):
-        entry = by_cell.pop(cell.id, None) or polib.POEntry(msgctxt=cell.id)
-        entry.obsolete = False
-        if entry.msgid != cell.source:
-            if entry.msgstr:
-                entry.flags = ["fuzzy"]
-                entry.previous_msgid = entry.msgid
-            entry.msgid = cell.source
-        elif not entry.fuzzy:
-            entry.previous_msgid = None
-        entries.append(entry)
-    for entry in by_cell.values():
-        if entry.msgstr:
-            entry.obsolete = True
-            entries.append(entry)
-    return entries
+    return _updated(path, language, {
+        cell.id: polib.POEntry(msgctxt=cell.id, msgid=cell.source)
+        for cell in read_notebook(source).cells if cell.cell_type == "markdown"
+    })
 
 
 def extract_messages(path: Path, language: str) -> polib.POFile:
     """The messages in the code: those on disk, brought up to date."""
-    old, entries = _read(path, language)
-    known = {entry.msgid: entry for entry in old}
     found: dict[str, list[tuple[str, str]]] = {m: [] for m in OTHERS}
     root = settings.home()
     modules = [path for folder in ("labutils", "labkit", "labstaff/grading")
                for path in (root / folder).rglob("*.py")]
-    pages = [*(root / "labstaff/grading").rglob("*.html")]
+    pages = (root / "labstaff/grading").rglob("*.html")
     for module in [*sorted(modules), *sorted(pages)]:
         place = (module.relative_to(root).as_posix(), "")
         text = module.read_text(encoding="utf-8")
@@ -172,28 +130,48 @@ def extract_messages(path: Path, language: str) -> polib.POFile:
             places = found.setdefault(message, [])
             if place not in places:
                 places.append(place)
-    gone = [m for m, e in known.items() if m not in found and e.msgstr]
-    for message, places in found.items():
-        entry = known.get(message) or polib.POEntry(msgid=message)
-        entry.obsolete, entry.occurrences = False, places
-        if not entry.msgstr and (
-            near := difflib.get_close_matches(message, gone, 1, 0.8)
-        ):
-            entry.msgstr, entry.flags = known[near[0]].msgstr, ["fuzzy"]
-            entry.previous_msgid = near[0]
-        elif not entry.fuzzy:
-            entry.previous_msgid = None
-        entries.append(entry)
-    for message in gone:
-        known[message].obsolete = True
-        entries.append(known[message])
+    return _updated(path, language, {
+        message: polib.POEntry(msgid=message, occurrences=places)
+        for message, places in found.items()
+    })
+
+
+def _updated(
+    path: Path, language: str, wanted: dict[str, polib.POEntry]
+) -> polib.POFile:
+    """The entries that are wanted, by their keys, with the translations that
+    a file has; those that nobody wants any more stand below, as obsolete."""
+    old = polib.pofile(str(path)) if path.exists() else polib.POFile()
+    known = {entry.msgctxt or entry.msgid: entry for entry in old
+             if entry.msgstr}
+    gone = [entry for key, entry in known.items() if key not in wanted]
+    by_text = {entry.msgid: entry for entry in gone}
+    for key, entry in wanted.items():
+        near = [] if key in known else difflib.get_close_matches(
+            entry.msgid, by_text, 1, 0.8)
+        if before := by_text[near[0]] if near else known.get(key):
+            entry.msgstr, entry.tcomment = before.msgstr, before.tcomment
+            if before.msgid != entry.msgid:
+                entry.flags, entry.previous_msgid = ["fuzzy"], before.msgid
+            elif before.fuzzy:
+                entry.flags = before.flags
+                entry.previous_msgid = before.previous_msgid
+    for entry in gone:
+        entry.obsolete = True
+    entries = polib.POFile(wrapwidth=0)
+    entries.metadata = {
+        "Content-Type": "text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding": "8bit",
+        "Language": language,
+    }
+    entries += [*wanted.values(), *gone]
     return entries
 
 
 def _of_page(template: str) -> Iterator[str]:
     """The texts that a page's template has translated."""
-    made = Environment(extensions=["jinja2.ext.i18n"])
-    for _, _, said in made.extract_translations(  # type: ignore[attr-defined]
+    pages = Environment(extensions=["jinja2.ext.i18n"])
+    for _, _, said in pages.extract_translations(  # type: ignore[attr-defined]
             template):
         yield from (said,) if isinstance(said, str) else filter(None, said)
 
@@ -241,40 +219,39 @@ def _parts(node: ast.AST) -> Iterator[str | ast.AST | None]:
 
 def compiled(entries: polib.POFile) -> bytes:
     """The catalogue as a program reads it."""
-    made = polib.POFile()
-    made.metadata = entries.metadata
-    made += [e for e in entries if e.translated() and e.msgstr != e.msgid]
-    return made.to_binary()
+    short = polib.POFile()
+    short.metadata = entries.metadata
+    short += [e for e in entries if e.translated() and e.msgstr != e.msgid]
+    return short.to_binary()
 
 
 def render(source: Path, entries: polib.POFile) -> str:
     """The translated notebook as it is written; twice gives the same."""
     notebook = read_notebook(source)
-    by_cell = {e.msgctxt: e.msgstr for e in entries if not e.obsolete}
+    texts = {e.msgctxt: e.msgstr for e in entries if not e.obsolete}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            text = by_cell.get(cell.id) or cell.source
-            cell.source = BESIDE.sub("](../", text)
+            text = texts.get(cell.id) or cell.source
+            # A folder lower, the way to the pictures is longer.
+            cell.source = text.replace("](images/", "](../images/")
     return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
-def faults(source: Path, entries: polib.POFile) -> Iterator[str]:
+def faults(name: str, entries: polib.POFile) -> Iterator[str]:
     """What a translator has to do, cell by cell."""
     for entry in entries:
-        cell = f"{source.stem}, cell {entry.msgctxt}" if entry.msgctxt else (
-            f"{source.name}, {entry.msgid!r}")
         if entry.obsolete:
             continue
+        cell = f"{name}, " + (
+            f"cell {entry.msgctxt}" if entry.msgctxt else repr(entry.msgid))
         if not entry.msgstr:
             yield f"{cell}: not translated"
             continue
         if entry.fuzzy:
             yield f"{cell}: the English text has changed"
         for kind, pattern in KEPT.items():
-            ours, theirs = (
-                Counter(_found(kind, pattern, text))
-                for text in (entry.msgid, entry.msgstr)
-            )
+            ours, theirs = (Counter(_found(kind, pattern, text))
+                            for text in (entry.msgid, entry.msgstr))
             for what in (ours - theirs) + (theirs - ours):
                 yield (f"{cell}: the {kind} {what!r} stands {ours[what]} "
                        f"times in English, {theirs[what]} times here")
@@ -290,35 +267,3 @@ def _found(kind: str, pattern: re.Pattern[str], text: str) -> list[str]:
     found = [match[1] or match[2] if kind == "gap" else match[0]
              for match in pattern.finditer(text)]
     return [" ".join(what.split()) for what in found]
-
-
-def _read(path: Path, language: str) -> tuple[polib.POFile, polib.POFile]:
-    """What is in a file, and an empty one for what shall be there."""
-    entries = polib.POFile(wrapwidth=0)
-    entries.metadata = {
-        "Content-Type": "text/plain; charset=UTF-8",
-        "Content-Transfer-Encoding": "8bit",
-        "Language": language,
-    }
-    old = polib.pofile(str(path)) if path.exists() else polib.POFile()
-    return old, entries
-
-
-def _catalogue(language: str) -> Path | None:
-    """The file of the messages, where the code is in the course's folder."""
-    place = settings.home() / "labutils" / CATALOGUES.name
-    return place / language / "LC_MESSAGES" / "labutils.po" if (
-        place.is_dir()) else None
-
-
-def _text_cells(source: Path) -> list[NotebookNode]:
-    cells = read_notebook(source).cells
-    return [cell for cell in cells if cell.cell_type == "markdown"]
-
-
-def _po(source: Path, language: str) -> Path:
-    return source.parent / language / f"{source.stem}.po"
-
-
-def _notebook(source: Path, language: str) -> Path:
-    return source.parent / language / source.name

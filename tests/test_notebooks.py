@@ -13,7 +13,6 @@ from support import MACHINE_PATH
 from labkit import checks
 from labkit.course import LESSONS, grader
 from labkit.reset import KEPT
-from labstaff import translate
 from labstaff.exercises import EDGE, exercises
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -190,10 +189,6 @@ def test_a_check_is_one_line():
         exercise = name.removeprefix("check_")
         if name != exercise:
             assert cell.source == f"checks.{exercise}({exercise})"
-
-
-def test_the_translations_follow_their_source():
-    assert translate.drift() == []
 
 
 def test_grade_ids_are_unique_in_the_whole_course():

@@ -1,19 +1,18 @@
 """Write the bundle: a folder that installs a room of computers offline."""
 
 import json
-import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from labstaff.publish import folder, release, wheels
 from labstaff.publish.stick import install
-from labstaff.publish.wheels import SYSTEMS, Target
-from labutils import corpus, settings
+from labstaff.publish.wheels import SYSTEMS, Target, WheelError
+from labutils import corpus
 
 STICK = Path(__file__).parent / "stick"
 ABOUT = "bundle.json"
@@ -24,9 +23,8 @@ EXTRAS = {"student": "lab", "full": "test"}
 FULL = (
     ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
     ".gitignore", "LICENSE", "Makefile", "README.md", "README.zh.md",
-    "benchmarks",
-    "conftest.py", "constraints.txt", "docs", "environment.yml", "labkit",
-    "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
+    "benchmarks", "conftest.py", "constraints.txt", "docs", "environment.yml",
+    "labkit", "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
 )
 NO_BOOK = (
     "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE: the room will work on the "
@@ -34,64 +32,33 @@ NO_BOOK = (
 )
 
 
-class BundleError(RuntimeError):
-    """The bundle cannot be made; the message says why."""
+def bundle(
+    out: Path, edition: str = "student", systems: Sequence[str] = (),
+    pythons: Sequence[str] = (), torch_index: str | None = None,
+    languages: Sequence[str] = (),
+) -> str:
+    """Write a bundle into a folder, whole or not at all.
 
-
-@dataclass(frozen=True)
-class Options:
-    """What a bundle is made of.
-
-    Attributes:
+    Args:
+        out: a folder that is new, empty, or an earlier bundle.
         edition: a key of EXTRAS.
         systems: keys of SYSTEMS; none means this computer's.
         pythons: versions such as "3.11"; none means the running one's.
         torch_index: where torch for Linux is taken from; None is the place
             of all the other packages.
         languages: of the student edition; none means all that there are.
-    """
-
-    edition: str = "student"
-    systems: Sequence[str] = ()
-    pythons: Sequence[str] = ()
-    torch_index: str | None = None
-    languages: Sequence[str] = ()
-
-    def targets(self) -> list[Target]:
-        """Each system with each Python."""
-        here = install.system()
-        if not self.systems and here not in SYSTEMS:
-            raise BundleError(
-                f"This computer ({here}) is none that a bundle can be made "
-                f"for. Name others with --for: {', '.join(SYSTEMS)}."
-            )
-        running = ".".join(map(str, sys.version_info[:2]))
-        return [
-            Target(system, python)
-            for system in dict.fromkeys(self.systems or [here])
-            for python in dict.fromkeys(self.pythons or [running])
-        ]
-
-
-def bundle(out: Path, options: Options) -> str:
-    """Write a bundle into a folder, whole or not at all.
-
-    Args:
-        out: a folder that is new, empty, or an earlier bundle.
-        options: what is in it.
 
     Returns:
         What was written, in lines.
 
     Raises:
-        BundleError, ReleaseError, WheelError: it cannot be made.
+        WheelError: a wheel is missing, or this computer is none of SYSTEMS.
+        ValueError: a language is asked for that the course does not have.
         CorpusError: LABUTILS_TEXT names something that is not the book.
-        FolderError: `out` holds something else.
+        FolderError: `out` holds something else, or is part of the course.
     """
-    out = out.expanduser().resolve()
-    release.check_place(out)
-    folder.check(out, (install.SUMS, ABOUT))
-    targets, extra = options.targets(), EXTRAS[options.edition]
+    out = folder.check(out, (install.SUMS, ABOUT))
+    targets = _targets(systems, pythons)
     with warnings.catch_warnings():
         # The bundle has words of its own for this.
         warnings.simplefilter("ignore", corpus.PracticeTextWarning)
@@ -102,59 +69,50 @@ def bundle(out: Path, options: Options) -> str:
     lines: list[str] = []
 
     def fill(new: Path) -> None:
+        print(f"The course ({edition} edition) ...", flush=True)
         course = new / "course"
-        _write_course(course, options)
+        files = (release.edition(languages)[0] if edition == "student"
+                 else release.files_of(*FULL))
         if text.path:
-            folder.write(
-                course, {f"data/{corpus.FILE_NAME}": text.text.encode("utf-8")}
-            )
-        found = [
-            _add_wheels(new, target, extra, options.torch_index)
-            for target in targets
-        ]
-        about = {"edition": options.edition, "extra": extra,
+            files[f"data/{corpus.FILE_NAME}"] = text.text.encode("utf-8")
+        folder.write(course, files)
+        found = [_add_wheels(new, target, EXTRAS[edition], torch_index)
+                 for target in targets]
+        about = {"edition": edition, "extra": EXTRAS[edition],
                  "text": text.name, "targets": found}
         folder.write(new, {
             ABOUT: (json.dumps(about, indent=1) + "\n").encode("utf-8"),
             **_papers(about),
         })
         for name in ("course", "wheels"):
-            sizes = [
-                path.stat().st_size for path in (new / name).rglob("*")
-                if path.is_file()
-            ]
-            lines.append(f"{name}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} "
-                         "MB")
+            sizes = [path.stat().st_size for path in (new / name).rglob("*")
+                     if path.is_file()]
+            lines.append(
+                f"{name}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")
         lines.extend(
             f"{one['title']}: {one['wheels']} wheels, "
             f"{one['bytes'] / 1e6:.0f} MB; installed "
-            f"{one['unpacked'] / 1e9:.1f} GB" for one in found
-        )
+            f"{one['unpacked'] / 1e9:.1f} GB" for one in found)
 
     if kept := folder.replace(out, fill, install.SUMS):
-        notes.append(
-            f"The earlier bundle had been changed there; it is kept as {kept}."
-        )
+        notes.append("The earlier bundle had been changed there; it is kept "
+                     f"as {kept}.")
     return "\n".join([
         f"Bundle: {out}", *lines, f"Text: {text.name}", *notes,
         "Copy the whole folder to a USB stick. Its README.md says how to "
-        "install from it.",
-    ])
+        "install from it."])
 
 
-def _write_course(place: Path, options: Options) -> None:
-    print(f"The course ({options.edition} edition) ...", flush=True)
-    if options.edition == "student":
-        folder.write(place, release.edition(options.languages)[0])
-        return
-    place.mkdir()
-    leftovers = shutil.ignore_patterns(*folder.LEFTOVERS, "*.egg-info")
-    for name in FULL:
-        source = settings.home() / name
-        if source.is_dir():
-            shutil.copytree(source, place / name, ignore=leftovers)
-        else:
-            shutil.copyfile(source, place / name)
+def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
+    """Each system with each Python."""
+    here = install.system()
+    if not systems and here not in SYSTEMS:
+        raise WheelError(
+            f"This computer ({here}) is none that a bundle can be made for. "
+            f"Name others with --for: {', '.join(SYSTEMS)}.")
+    running = ".".join(map(str, sys.version_info[:2]))
+    return [Target(*both) for both in product(
+        dict.fromkeys(systems or [here]), dict.fromkeys(pythons or [running]))]
 
 
 def _add_wheels(
@@ -168,14 +126,13 @@ def _add_wheels(
         place = Path(name)
         wheels.collect(
             wheels.course_requirements(course / "pyproject.toml", extra),
-            target, course / "constraints.txt", place, torch_index,
-        )
+            target, course / "constraints.txt", place, torch_index)
         found = sorted(place.glob("*.whl"))
         about = {
             "system": target.system, "python": target.python,
             "title": str(target), "wheels": len(found),
             "bytes": sum(path.stat().st_size for path in found),
-            "unpacked": wheels.unpacked(place),
+            "unpacked": wheels.unpacked(found),
         }
         for path in found:
             # One for all systems may be there already: it is the same.

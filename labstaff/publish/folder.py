@@ -1,12 +1,13 @@
 """A folder that is replaced as a whole and knows what was put into it."""
 
-import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+
+from labutils import settings
 
 # Lists the files with their SHA-256, as `sha256sum -c` reads it.
 MANIFEST = ".release"
@@ -16,29 +17,32 @@ LEFTOVERS = {"__pycache__", ".ipynb_checkpoints"}
 
 
 class FolderError(RuntimeError):
-    """The folder holds something that must not be lost."""
+    """The folder must not be replaced; the message says why."""
 
 
-def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> None:
-    """Make sure that a folder may be replaced.
-
-    Args:
-        out: the folder.
-        marks: names by which an earlier release is known.
+def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> Path:
+    """A folder that may be replaced, as an absolute path.
 
     Raises:
-        FolderError: it is a file, or holds more than an earlier release.
+        FolderError: it is a file, part of the course, or holds something and
+            has not the `marks`, by which an earlier release is known.
     """
+    out = out.expanduser().resolve()
+    for name in ("notebooks", "labutils", "labkit", "labstaff"):
+        own = (settings.home() / name).resolve()
+        if out.is_relative_to(own):
+            raise FolderError(
+                f"{out} lies inside {own}, which is part of the course. Take "
+                "a folder outside of it.")
     if out.exists() and not out.is_dir():
         raise FolderError(f"{out} is a file. Name a folder.")
     found = sorted(p.name for p in out.iterdir()) if out.exists() else []
     if set(marks) <= set(found) or not set(found) - {GIT}:
-        return
+        return out
     raise FolderError(
         f"{out} is not empty and no earlier release: it holds "
         f"{', '.join(found[:3])}{' and more' if len(found) > 3 else ''}. "
-        "Name a new folder."
-    )
+        "Name a new folder.")
 
 
 def replace(
@@ -85,14 +89,10 @@ def changed(out: Path, manifest: str = MANIFEST) -> bool:
 
     A file that is missing is none that could be lost.
     """
-    listed = set()
-    with contextlib.suppress(FileNotFoundError):
-        text = (out / manifest).read_text(encoding="utf-8")
-        listed = set(text.splitlines())
-    return any(
-        line not in listed and not line.endswith(f"  {manifest}")
-        for line in _lines(out)
-    )
+    path = out / manifest
+    listed = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = {x for x in _lines(out) if not x.endswith(f"  {manifest}")}
+    return not lines <= set(listed.splitlines())
 
 
 def _lines(out: Path) -> Iterator[str]:

@@ -1,65 +1,34 @@
 """Write the student edition: the course without solutions."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import nbgrader.preprocessors as steps
 from nbformat import NotebookNode
-from nbgrader.preprocessors import (
-    CheckCellMetadata,
-    ClearHiddenTests,
-    ClearMarkScheme,
-    ClearOutput,
-    ClearSolutions,
-    ComputeChecksums,
-    LockCells,
-)
 
-from labkit.course import (
-    FOLDERS,
-    NO_ANSWER,
-    notebook_paths,
-    read_notebook,
-    title,
-)
+from labkit import course
 from labstaff.exercises import Exercises, exercises
 from labstaff.publish import folder
 from labutils import settings
 
 # What stands in the place of a solution. A check that meets the error says
 # that this line is to be replaced.
-STUB = (
-    "# Your code here, in place of the next line; then run the check.\n"
-    "raise NotImplementedError()"
-)
 STUBS = {
-    "en": STUB,
+    "en": "# Your code here, in place of the next line; then run the check.\n"
+    "raise NotImplementedError()",
     "zh": "# 把下一行换成你的代码，再运行检查。\nraise NotImplementedError()",
 }
+STUB = STUBS["en"]
 GUIDES = {"en": "README.md", "zh": "README.zh.md"}
-# Of the root, as they are.
+# Of the course, as they are.
 FILES = (
-    ".gitattributes", ".gitignore", "LICENSE", "constraints.txt",
-    "environment.yml", "pyproject.toml",
+    ".gitattributes", ".gitignore", "LICENSE", "constraints.txt", "labkit",
+    "environment.yml", "labutils", "notebooks/images", "pyproject.toml",
 )
-PACKAGES = ("labutils", "labkit")
 TEMPLATES = Path(__file__).parent / "student"
-
-
-class ReleaseError(RuntimeError):
-    """The student edition cannot be made; the message says why."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: a notebook, its title and its exercises."""
-
-    name: str
-    title: str
-    exercises: Exercises
 
 
 def release(out: Path, languages: Sequence[str] = ()) -> str:
@@ -76,18 +45,15 @@ def release(out: Path, languages: Sequence[str] = ()) -> str:
         What was written: a small table, in lines.
 
     Raises:
-        ReleaseError: `out` lies inside the course's own folders, or a
-            language is asked for that the course does not have.
+        ValueError: a language is asked for that the course does not have.
         NotebookError: a notebook cannot be read.
         ExerciseError: a notebook's exercises do not fit together.
-        FolderError: `out` holds something else.
+        FolderError: `out` holds something else, or is part of the course.
     """
-    out = out.expanduser().resolve()
-    check_place(out)
-    folder.check(out)
-    files, rows = edition(languages)
+    out = folder.check(out)
+    files, counts = edition(languages)
     kept = folder.replace(out, lambda new: folder.write(new, files))
-    lines = [f"Student edition: {out}", *_table(rows)]
+    lines = [f"Student edition: {out}", *_table(counts)]
     if kept:
         lines.append("The earlier release had been changed there; it is "
                      f"kept as {kept}.")
@@ -96,109 +62,97 @@ def release(out: Path, languages: Sequence[str] = ()) -> str:
 
 def edition(
     languages: Sequence[str] = (),
-) -> tuple[dict[str, bytes], list[Row]]:
+) -> tuple[dict[str, bytes], dict[str, Exercises]]:
     """The student edition: notebooks without solutions, labutils and labkit.
 
     Its README.md is in the first language.
 
     Returns:
-        The content of each file, by its path in the edition; a row for each
-        notebook.
+        The content of each file, by its path in the edition; the exercises
+        of each notebook.
     """
-    root = settings.home()
-    files = {name: _text(root / name) for name in FILES}
-    for name in (*PACKAGES, "notebooks/images"):
-        files |= {
-            f"{name}/{path.relative_to(root / name).as_posix()}": _text(path)
-            for path in (root / name).rglob("*")
-            if path.is_file() and not any(  # what programs leave behind
-                part.startswith((".", "__pycache__"))
-                for part in path.relative_to(root).parts
-            )
-        }
-    there = [language for language, place in FOLDERS.items()
-             if any((root / "notebooks" / place).glob("[0-9]*.ipynb"))]
+    counts: dict[str, Exercises] = {}
+    files = files_of(*FILES)
+    there = languages_there()
     for language in languages:
         if language not in there:
-            raise ReleaseError(
+            raise ValueError(
                 f"There are no notebooks in {language!r}: expected one of "
                 f"{', '.join(there) or 'none at all'}.")
     for number, language in enumerate(languages or there):
-        place, rows = (Path("notebooks") / FOLDERS[language]).as_posix(), []
-        for path in notebook_paths(extras=True):
-            source = read_notebook(root / place / path.name)
+        rows = []
+        for path in course.notebook_paths(extras=True, language=language):
+            source = course.read_notebook(path)
+            inside = path.relative_to(settings.home()).as_posix()
+            count = counts[path.stem] = exercises(source, path.name)
             # A bar would end a cell of the guide's table.
-            rows.append(Row(path.stem, title(source).replace("|", "/"),
-                            exercises(source, path.name)))
+            shown = course.title(source).replace("|", "/") or path.stem
+            rows.append(f"| [{shown}]({inside}) | {count.code + count.written}"
+                        f" | {count.points:g} |")
             text = nbformat.writes(student_notebook(source, language)) + "\n"
-            files[f"{place}/{path.name}"] = text.encode("utf-8")
-        guide = _text(TEMPLATES / GUIDES[language]).decode("utf-8")
-        table = "\n".join(
-            f"| [{row.title or row.name}]({place}/{row.name}.ipynb) "
-            f"| {row.exercises.code + row.exercises.written} "
-            f"| {row.exercises.points:g} |" for row in rows
-        )
-        name = GUIDES[language] if number else "README.md"
-        files[name] = guide.replace("{rows}", table).encode("utf-8")
+            files[inside] = text.encode("utf-8")
+        guide = _text(TEMPLATES / GUIDES[language])
+        files[GUIDES[language] if number else "README.md"] = guide.replace(
+            b"{rows}", "\n".join(rows).encode("utf-8"))
     files["Makefile"] = _text(TEMPLATES / "Makefile")
-    return files, rows
+    return files, counts
 
 
-def student_notebook(
-    source: NotebookNode, language: str = "en"
-) -> NotebookNode:
+def files_of(*names: str) -> dict[str, bytes]:
+    """What is in files and folders of the course, by its path there, with the
+    line ends that it has in git, on every system."""
+    root, found = settings.home(), {}
+    for name in names:
+        for path in (root / name, *(root / name).rglob("*")):
+            inside = path.relative_to(root)
+            left_behind = [part for part in inside.parts[1:]  # by programs
+                           if part.startswith((".", "__pycache__"))]
+            if path.is_file() and not left_behind:
+                found[inside.as_posix()] = _text(path)
+    return found
+
+
+def languages_there() -> list[str]:
+    """Those that the course has notebooks in."""
+    folder = settings.home() / "notebooks"
+    return [language for language, place in course.FOLDERS.items()
+            if any((folder / place).glob("[0-9]*.ipynb"))]
+
+
+def student_notebook(source: NotebookNode, language: str = "en"
+                     ) -> NotebookNode:
     """A notebook without solutions, hidden tests and outputs.
 
     The steps and their order are those of nbgrader's generate_assignment,
-    except for what needs its gradebook or the course's header and footer.
-
-    Args:
-        source: with solutions; stays as it is.
+    except for what needs its gradebook, a mark scheme (the course has none)
+    or the course's header and footer. The source stays as it is.
     """
     notebook, resources = copy.deepcopy(source), dict[str, Any]()
+    fields = {"collapsed", "scrolled", "execution"}  # when a cell ran
     for step in (
-        LockCells(), ClearSolutions(
-            code_stub={"python": STUBS[language]},
-            text_stub=NO_ANSWER[language]),
-        ClearOutput(), ClearHiddenTests(), ClearMarkScheme(),
+        steps.LockCells(),
+        steps.ClearSolutions(code_stub={"python": STUBS[language]},
+                             text_stub=course.NO_ANSWER[language]),
+        steps.ClearOutput(remove_metadata_fields=fields),
+        steps.ClearHiddenTests(),
         # After the cells have their final text, which these are about.
-        ComputeChecksums(), CheckCellMetadata(),
+        steps.ComputeChecksums(), steps.CheckCellMetadata(),
     ):
         notebook, resources = step.preprocess(notebook, resources)
-    # nbgrader leaves what widgets showed, and when a cell ran.
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
+    notebook.metadata.pop("widgets", None)  # nbgrader leaves what they showed
     return notebook
 
 
-def check_place(out: Path) -> None:
-    """Keep what is generated out of what it is generated from."""
-    for name in ("notebooks", *PACKAGES, "labstaff"):
-        own = (settings.home() / name).resolve()
-        if out.is_relative_to(own):
-            raise ReleaseError(
-                f"{out} lies inside {own}, which is part of the course. Take "
-                "a folder outside of it."
-            )
-
-
 def _text(path: Path) -> bytes:
-    """A text with the line ends that it has in git, on every system."""
-    data = path.read_bytes()
-    return data if path.suffix == ".mo" else data.replace(b"\r\n", b"\n")
+    data = path.read_bytes()  # by a NUL git, too, knows what is no text
+    return data if b"\0" in data else data.replace(b"\r\n", b"\n")
 
 
-def _table(rows: list[Row]) -> list[str]:
-    total = Exercises(
-        sum(row.exercises.code for row in rows),
-        sum(row.exercises.written for row in rows),
-        sum(row.exercises.points for row in rows),
-    )
-    width = max(len(row.name) for row in rows)
+def _table(counts: Mapping[str, Exercises]) -> list[str]:
+    total = Exercises(*map(sum, zip(*counts.values(), strict=True)))
+    width = max(map(len, counts))
     return [
         f"{'notebook':{width}}  in code  written  points",
-        *(f"{row.name:{width}}  {row.exercises.code:7}  "
-          f"{row.exercises.written:7}  {row.exercises.points:6g}"
-          for row in [*rows, Row("total", "", total)]),
-    ]
+        *(f"{name:{width}}  {count.code:7}  {count.written:7}  "
+          f"{count.points:6g}"
+          for name, count in {**counts, "total": total}.items())]

@@ -5,7 +5,6 @@
 here, for the system that the wheels are for, and pip only fetches it.
 """
 
-import email
 import subprocess
 import sys
 import textwrap
@@ -13,10 +12,9 @@ import tomllib
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import cast
 
-from packaging.markers import Environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -33,30 +31,25 @@ class WheelError(RuntimeError):
     """The wheels cannot be collected; the message says why."""
 
 
+# What requirements ask of a system, in the order of `System.markers`.
+MARKERS = ("os_name", "sys_platform", "platform_system", "platform_machine")
+
+
 @dataclass(frozen=True)
 class System:
-    """A kind of computer, as pip and packages name it.
+    """A kind of computer, as pip and packages name it."""
 
-    Attributes:
-        title: in words.
-        tags: what the names of its wheels may end with, the best first.
-        markers: what a package's requirements ask of a system.
-    """
-
-    title: str
-    tags: tuple[str, ...]
-    markers: dict[str, str]
+    title: str  # in words
+    tags: tuple[str, ...]  # of its wheels' names, the best first
+    markers: tuple[str, ...]
 
 
 def _linux(machine: str) -> System:
     # torch's wheels need glibc 2.28. Wheels for an older one work as well,
-    # but pip counts none of them in unless it is told so.
-    newer = [f"manylinux_2_{minor}_{machine}" for minor in range(28, 4, -1)]
-    older = [f"manylinux{year}_{machine}" for year in (2014, 2010, 1)]
-    return System(f"Linux, {machine}", (*newer, *older), {
-        "os_name": "posix", "sys_platform": "linux",
-        "platform_system": "Linux", "platform_machine": machine,
-    })
+    # but pip counts few of them in unless it is told so.
+    tags = [f"manylinux_2_{minor}_{machine}" for minor in range(28, 4, -1)]
+    return System(f"Linux, {machine}", (*tags, f"manylinux2014_{machine}"),
+                  ("posix", "linux", "Linux", machine))
 
 
 # By the names that stick/install.py finds for the computer it runs on.
@@ -64,25 +57,16 @@ SYSTEMS = {
     "linux": _linux("x86_64"),
     "linux-arm": _linux("aarch64"),
     # PyTorch has no wheels for Macs with an Intel processor.
-    "macos": System("macOS 14 or newer, arm64", ("macosx_14_0_arm64",), {
-        "os_name": "posix", "sys_platform": "darwin",
-        "platform_system": "Darwin", "platform_machine": "arm64",
-    }),
-    "windows": System("Windows, x86_64", ("win_amd64",), {
-        "os_name": "nt", "sys_platform": "win32",
-        "platform_system": "Windows", "platform_machine": "AMD64",
-    }),
+    "macos": System("macOS 14 or newer, arm64", ("macosx_14_0_arm64",),
+                    ("posix", "darwin", "Darwin", "arm64")),
+    "windows": System("Windows, x86_64", ("win_amd64",),
+                      ("nt", "win32", "Windows", "AMD64")),
 }
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a set of wheels is for.
-
-    Attributes:
-        system: a key of SYSTEMS.
-        python: version of Python, such as "3.11".
-    """
+    """What a set of wheels is for: a key of SYSTEMS, a Python such as 3.11."""
 
     system: str
     python: str
@@ -90,42 +74,22 @@ class Target:
     def __str__(self) -> str:
         return f"{SYSTEMS[self.system].title}, Python {self.python}"
 
-    def environments(self) -> list[Environment]:
-        """What markers are compared with: the first release of this Python
-        and one after the last, since nobody knows which one a room has."""
-        return [
-            cast(Environment, SYSTEMS[self.system].markers | {
-                "python_version": self.python,
-                "python_full_version": f"{self.python}.{release}",
-                "implementation_version": f"{self.python}.{release}",
-                "implementation_name": "cpython",
-                "platform_python_implementation": "CPython",
-                "platform_release": "", "platform_version": "",
-            })
-            for release in (0, 99)
-        ]
-
 
 def course_requirements(project: Path, extra: str) -> list[Requirement]:
-    """What a course's package needs to be installed and to run.
-
-    Args:
-        project: its pyproject.toml.
-        extra: whose requirements are added.
-    """
+    """What a course's package needs to be installed and to run, with an extra;
+    `project` is its pyproject.toml."""
     read = tomllib.loads(project.read_text(encoding="utf-8"))
-    extras = read["project"]["optional-dependencies"]
-    build = read["build-system"]["requires"]
-    wanted = [*build, *TOOLS, *read["project"]["dependencies"]]
-    own, waiting = canonicalize_name(read["project"]["name"]), [extra]
+    own, extras = read["project"], read["project"]["optional-dependencies"]
+    waiting = [*read["build-system"]["requires"], *TOOLS,
+               *own["dependencies"], f"{own['name']}[{extra}]"]
+    found = []
     while waiting:
-        for line in extras[waiting.pop()]:
-            # An extra may name others: labutils[lab].
-            if (need := Requirement(line)).name == own:
-                waiting += need.extras
-            else:
-                wanted.append(line)
-    return [Requirement(line) for line in wanted]
+        need = Requirement(waiting.pop())
+        if need.name == own["name"]:  # an extra may name others
+            waiting += [line for name in need.extras for line in extras[name]]
+        else:
+            found.append(need)
+    return found
 
 
 def collect(
@@ -159,8 +123,7 @@ def collect(
                 raise WheelError(
                     f"{there[name].name} was fetched, but a package needs "
                     f"{need}. Write a version of {need.name} that suits both "
-                    "into constraints.txt."
-                )
+                    "into constraints.txt.")
             for extra in ("", *need.extras):
                 if (name, extra) not in followed:
                     followed.add((name, extra))
@@ -170,19 +133,14 @@ def collect(
 
 def by_name(folder: Path) -> dict[str, Path]:
     """The wheels of a folder by the names of their packages."""
-    return {
-        parse_wheel_filename(path.name)[0]: path
-        for path in folder.glob("*.whl")
-    }
+    return {parse_wheel_filename(path.name)[0]: path
+            for path in folder.glob("*.whl")}
 
 
-def unpacked(folder: Path) -> int:
-    """Bytes that the wheels of a folder take when they are installed, about.
-
-    Python's compiled files come on top of what the wheels hold.
-    """
+def unpacked(wheels: Iterable[Path]) -> int:
+    """About how many bytes wheels take when they are installed."""
     size = 0
-    for path in folder.glob("*.whl"):
+    for path in wheels:
         with zipfile.ZipFile(path) as wheel:
             size += sum(info.file_size for info in wheel.infolist())
     return round(size * COMPILED)
@@ -194,14 +152,11 @@ def _download(
 ) -> None:
     """Have pip fetch wheels that are not there yet, and nothing they need."""
     there = by_name(folder)
-    lines: dict[str, Requirement] = {}
-    for need in needs:
-        if (name := canonicalize_name(need.name)) not in there:
-            known = lines.setdefault(name, need)
-            known.specifier &= need.specifier
+    lines = sorted({f"{name}{need.specifier}" for need in needs if (
+        name := canonicalize_name(need.name)) not in there})
     if not lines:
         return
-    names = sorted(lines)
+    names = sorted({Requirement(line).name for line in lines})
     print("  " + textwrap.shorten(
         f"{len(names)} packages: {', '.join(names)}", 75, placeholder=" ...",
         break_on_hyphens=False), flush=True)
@@ -214,34 +169,31 @@ def _download(
          f"--constraint={pins}", "--only-binary=:all:",
          f"--python-version={target.python}.99",
          *(f"--platform={tag}" for tag in SYSTEMS[target.system].tags),
-         *options, *(f"{name}{lines[name].specifier}" for name in names)],
-        capture_output=True, encoding="utf-8", errors="replace",
-    )
+         *options, *lines],
+        capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
-        said = done.stderr
-        errors = [x for x in said.splitlines() if x.startswith("ERROR:")]
-        first = errors[0].removeprefix("ERROR:") if errors else said[-300:]
+        first = next((line.removeprefix("ERROR:")
+                      for line in done.stderr.splitlines()
+                      if line.startswith("ERROR:")), done.stderr[-300:])
         raise WheelError(
             f"pip could not fetch a wheel for {target}. It says: "
             f"{' '.join(first.split())} Is the network there, and has the "
-            "version of constraints.txt a wheel for this system?"
-        )
+            "version of constraints.txt a wheel for this system?")
 
 
 def _needs(path: Path, extra: str, target: Target) -> list[Requirement]:
     """What a wheel needs on a system, with one of its extras or without."""
     with zipfile.ZipFile(path) as wheel:
-        [name] = [
-            name for name in wheel.namelist()
-            if name.count("/") == 1 and name.endswith(".dist-info/METADATA")
-        ]
-        metadata = email.message_from_bytes(wheel.read(name))
-    needs = map(Requirement, metadata.get_all("Requires-Dist", []))
+        [info] = [place for place in zipfile.Path(wheel).iterdir()
+                  if place.name.endswith(".dist-info")]
+        lines = metadata.PathDistribution(info).requires or []
+    system = dict(zip(MARKERS, SYSTEMS[target.system].markers, strict=True))
+    # The first release of this Python and one after the last, since nobody
+    # knows which one a room has.
+    environments = [
+        system | {"extra": extra, "python_version": target.python,
+                  "python_full_version": f"{target.python}.{release}"}
+        for release in (0, 99)]
     return [
-        need for need in needs
-        if need.marker is None or any(
-            need.marker.evaluate(
-                environment | {"extra": extra})  # type: ignore[arg-type]
-            for environment in target.environments()
-        )
-    ]
+        need for need in map(Requirement, lines) if need.marker is None
+        or any(map(need.marker.evaluate, environments))]

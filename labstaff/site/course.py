@@ -23,9 +23,9 @@ from sphinx.util.docutils import docutils_namespace, patch_docutils
 from labkit.course import notebook_paths, read_notebook
 from labkit.pages import COLOURS, STYLE, formula_to_mathml
 from labstaff.publish import folder
+from labstaff.publish.release import languages_there
 from labstaff.site import explorer
 from labstaff.slides import cells, decks
-from labstaff.slides.exporter import formula_font
 from labutils import settings
 
 HERE = Path(__file__).parent / "pages"
@@ -50,16 +50,13 @@ def write(out: Path, kept: Mapping[str, Any], solutions: bool = True) -> Path:
     """
     folder.check(out, [MANIFEST])
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-    notebooks = {"en": notebook_paths()}
-    chinese = (settings.home() / "notebooks/zh").glob("[0-9]*.ipynb")
-    if found := sorted(chinese):
-        notebooks["zh"] = found
+    there = languages_there() or ["en"]
 
     def fill(new: Path) -> None:
-        for language, paths in notebooks.items():
+        for language in there:
             place = new / LANGUAGES[language][0]
-            _build(language, paths, place, solutions, len(notebooks) > 1)
-            decks.write(list(map(str, paths)), place / "slides", solutions)
+            _build(language, place, solutions, len(there) > 1)
+            decks.write((), place / "slides", solutions, language)
         explorer.write(new / "explorer", kept)
         # For a host that would leave out folders such as _static.
         (new / ".nojekyll").touch()
@@ -68,15 +65,13 @@ def write(out: Path, kept: Mapping[str, Any], solutions: bool = True) -> Path:
     return out / "index.html"
 
 
-def _build(
-    language: str, paths: list[Path], out: Path, solutions: bool, both: bool
-) -> None:
+def _build(language: str, out: Path, solutions: bool, both: bool) -> None:
     """Sphinx's pages of one language."""
     with tempfile.TemporaryDirectory(prefix="labutils-site-") as made:
         source = shutil.copytree(HERE / language, Path(made, "source"))
         shutil.copytree(settings.home() / "notebooks/images",
                         source / "images")
-        for path in paths:
+        for path in notebook_paths(language=language):
             shown = cells.for_reading(read_notebook(path), solutions)
             text = nbformat.writes(shown).replace("](../images/", "](images/")
             (source / path.name).write_text(text, encoding="utf-8")
@@ -94,7 +89,7 @@ def _build(
     # Formulas get the font for them, with the characters that they have.
     pages = "".join(p.read_text(encoding="utf-8") for p in out.glob("*.html"))
     (out / "_static/formulas.css").write_text(
-        f"{STYLE}\n{formula_font(pages)}\n", encoding="utf-8")
+        f"{STYLE}\n{decks.formula_font(pages)}\n", encoding="utf-8")
 
 
 # ---- what Sphinx has not
@@ -138,8 +133,7 @@ def _add_language(
     body = re.sub(r'(<pre|<math[^>]*display="block")>', r'\1 tabindex="0">',
                   context.get("body", ""))
     if body and app.config.both_languages:
-        own = (app.config.language or "en")[:2]
-        _, _, language, place, words = LANGUAGES[own]
-        body = (f'<p class="language"><a lang="{language}" '
+        *_, other, place, words = LANGUAGES[(app.config.language or "en")[:2]]
+        body = (f'<p class="language"><a lang="{other}" '
                 f'href="{place}{page}.html">{words}</a></p>{body}')
     context["body"] = body

@@ -12,12 +12,12 @@ import torch
 from lab import _browser
 from torch.nn import functional as F
 
-from labstaff.site import explorer, networks
+from labstaff.site import explorer
 from labutils.generation import probabilities
 
 pytestmark = pytest.mark.slow
 
-KINDS = tuple(networks.LAYERS)
+KINDS = tuple(explorer.LAYERS)
 PHONE, DESK, HALL = (360, 740), (1280, 900), (1920, 1080)
 # Rows of the gates among torch's weights.
 ROWS = {"input": 0, "forget": 1, "output": 3, "reset": 0, "update": 1}
@@ -26,7 +26,7 @@ SEED = 7
 
 @pytest.fixture(scope="module")
 def kept():
-    return networks.networks(practice=True)
+    return explorer.networks(practice=True)
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +120,13 @@ def some_texts(kept, count, seed=SEED):
 def test_a_thousand_texts_are_read_as_by_pytorch(window, kept, kind):
     texts = some_texts(kept, 1000)
     check_equal(read(window, f"trained.{kind}", texts),
-                read_with_torch(networks.model_of(kind, kept), texts))
+                read_with_torch(explorer.model_of(kind, kept), texts))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_untrained_network_is_one_as_torch_makes_it(window, kept, kind):
     net = f"untrained('{kind}', 28, 64)"
-    model = networks.new_model(kind, 28, 64)
+    model = explorer.new_model(kind, 28, 64)
     named = {"W_ih": "rnn.weight_ih_l0", "W_hh": "rnn.weight_hh_l0",
              "b_ih": "rnn.bias_ih_l0", "b_hh": "rnn.bias_hh_l0",
              "W_hq": "linear.weight", "b_q": "linear.bias"}
@@ -183,7 +183,7 @@ CHANGES = [
     f"{kind}-{change}" for kind, change, _ in CHANGES])
 def test_a_change_does_what_it_says(window, kept, kind, change, same):
     texts = some_texts(kept, 100)
-    model = networks.model_of(kind, kept)
+    model = explorer.model_of(kind, kept)
     before = read_with_torch(model, texts)
     with torch.no_grad():
         same(model)
@@ -200,7 +200,7 @@ def test_a_change_does_what_it_says(window, kept, kind, change, same):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_reset_forgets_all_that_was_before(window, kept, kind):
     texts = [one for one in some_texts(kept, 200) if len(one) > 5]
-    model = networks.model_of(kind, kept)
+    model = explorer.model_of(kind, kept)
     check_equal(read(window, f"trained.{kind}", texts, {"at": 4}),
                 read_with_torch(model, [one[4:] for one in texts]))
 
@@ -230,7 +230,7 @@ def test_surprise_is_the_cross_entropy_in_bits(window, kept, kind):
             text.forEach((x) => reading.push(x));
             return reading.bits;
         }}""", one)
-    model = networks.model_of(kind, kept)
+    model = explorer.model_of(kind, kept)
     X = torch.tensor([one])
     with torch.no_grad():
         logits, _ = model(X, model.begin_state(1))
@@ -278,7 +278,7 @@ def test_what_is_written_pytorch_writes_too(
         f"""() => {{ const random = randomNumbers({seed});
             return Array.from({{length: 120}}, random); }}""")
     assert 0.3 < sum(numbers) / 120 < 0.7 and len(set(numbers)) == 120
-    model = networks.model_of(kind, kept).double()
+    model = explorer.model_of(kind, kept).double()
     if change:
         with torch.no_grad():
             change(model)

@@ -20,7 +20,6 @@ from test_release import content
 from labkit import __main__ as cli
 from labstaff import commands
 from labstaff.publish import bundle, release, wheels
-from labstaff.publish.bundle import Options
 from labstaff.publish.folder import FolderError
 from labstaff.publish.stick import install
 from labstaff.publish.wheels import SYSTEMS, Requirement, Target, WheelError
@@ -133,7 +132,7 @@ def stick(tmp_path_factory):
     needs_registry(place / "probe")
     with pytest.MonkeyPatch.context() as monkeypatch:
         small_course(place, monkeypatch)
-        said = bundle.bundle(place / "made", Options())
+        said = bundle.bundle(place / "made")
     # Elsewhere, and where a path must be quoted.
     copy = place / "机房 stick" / "bundle"
     copy.parent.mkdir()
@@ -282,14 +281,14 @@ def script(stick: Path, *arguments: str | Path):
 
 
 def test_a_whole_copy_passes_its_check(course, out):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     code, said, error = script(out, "--check")
     assert (code, error) == (0, "")
     assert said.endswith(" files ...\nThis copy is whole.\n")
 
 
 def test_a_damaged_copy_is_found(course, out, tmp_path):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     [path] = (out / "wheels").iterdir()
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -305,7 +304,7 @@ def test_a_damaged_copy_is_found(course, out, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"), [("python", "3.99"), ("system", "amiga")])
 def test_another_python_or_system_is_told(course, out, key, value):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     about = json.loads((out / "bundle.json").read_text(encoding="utf-8"))
     about["targets"][0][key] = value
     lesson.write(out / "bundle.json", json.dumps(about))
@@ -326,7 +325,7 @@ def fake_python(place: Path, name: str, version: str) -> Path:
 
 @pytest.mark.skipif(WINDOWS, reason="a script for sh")
 def test_the_script_looks_for_a_python_that_fits(course, out, tmp_path):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     path = tmp_path / "bin"
     for tool in ("dirname", "sh"):
         path.mkdir(exist_ok=True)
@@ -354,7 +353,7 @@ def test_the_script_looks_for_a_python_that_fits(course, out, tmp_path):
 
 
 def test_the_script_for_windows_holds_together(course, out):
-    bundle.bundle(out, Options(pythons=["3.11", "3.12"]))
+    bundle.bundle(out, pythons=["3.11", "3.12"])
     data = (out / "install.bat").read_bytes()
     assert data.count(b"\n") == data.count(b"\r\n")
     text = data.decode("ascii")
@@ -379,7 +378,7 @@ def test_notebooks_that_are_there_stay(tmp_path):
 
 
 def test_a_folder_with_something_else_is_no_place(course, out, tmp_path):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     lesson.write(tmp_path / "here" / "thesis.tex", "years of work")
     code, _, error = script(out, tmp_path / "here")
     assert code == 1 and "holds something else" in error
@@ -392,7 +391,8 @@ def test_a_full_disk_is_told_before_anything_is_written(
     usage = shutil.disk_usage(tmp_path)._replace(free=10**8)
     monkeypatch.setattr(install.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(install.InstallError, match=r"1\.5 GB .* 0\.1 GB"):
-        install.install(tmp_path / "a" / "b", {"unpacked": 15 * 10**8})
+        install.install(
+            tmp_path / "a" / "b", {"unpacked": 15 * 10**8}, "lab")
     assert names(tmp_path) == []
 
 
@@ -400,18 +400,18 @@ def test_a_full_disk_is_told_before_anything_is_written(
 
 
 def test_two_bundles_are_equal(course, out):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     first = content(out)
-    said = bundle.bundle(out, Options())
+    said = bundle.bundle(out)
     assert content(out) == first
     assert "kept" not in said
     assert names(out.parent) == ["book.txt", "course", "stick"]
 
 
 def test_a_bundle_that_was_changed_is_kept(course, out):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     lesson.write(out / "notes.txt", "room 12 next")
-    said = bundle.bundle(out, Options())
+    said = bundle.bundle(out)
     kept = out.with_name("stick.before1")
     assert f"kept as {kept}." in said
     assert (kept / "notes.txt").exists()
@@ -422,17 +422,17 @@ def test_a_bundle_that_was_changed_is_kept(course, out):
 def test_another_folder_is_refused(course, out, name):
     lesson.write(out / name, "years of work")
     with pytest.raises(FolderError, match="Name a new folder"):
-        bundle.bundle(out, Options())
+        bundle.bundle(out)
     assert names(out) == [name]
 
 
 def test_the_courses_own_folders_are_refused(course):
-    with pytest.raises(release.ReleaseError, match="part of the course"):
-        bundle.bundle(course / "notebooks" / "stick", Options())
+    with pytest.raises(FolderError, match="part of the course"):
+        bundle.bundle(course / "notebooks" / "stick")
 
 
 def test_a_failure_leaves_the_earlier_bundle(course, out, monkeypatch):
-    bundle.bundle(out, Options())
+    bundle.bundle(out)
     before = content(out)
 
     def fails(*_, **__):
@@ -440,7 +440,7 @@ def test_a_failure_leaves_the_earlier_bundle(course, out, monkeypatch):
 
     monkeypatch.setattr(wheels, "collect", fails)
     with pytest.raises(WheelError):
-        bundle.bundle(out, Options())
+        bundle.bundle(out)
     assert content(out) == before
     assert names(out.parent) == ["book.txt", "course", "stick"]
 
@@ -450,7 +450,7 @@ def test_a_failure_leaves_the_earlier_bundle(course, out, monkeypatch):
 
 def test_the_practice_text_is_told_loudly(course, out, monkeypatch, capsys):
     monkeypatch.setenv("LABUTILS_TEXT", "practice")
-    said = bundle.bundle(out, Options())
+    said = bundle.bundle(out)
     loud = "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE"
     assert loud in capsys.readouterr().err and loud in said
     assert not (out / "course" / "data").exists()
@@ -460,7 +460,7 @@ def test_the_practice_text_is_told_loudly(course, out, monkeypatch, capsys):
 def test_a_damaged_text_makes_no_bundle(course, out, tmp_path):
     lesson.write(tmp_path / "book.txt", "something else")
     with pytest.raises(corpus.CorpusError):
-        bundle.bundle(out, Options())
+        bundle.bundle(out)
     assert not out.exists()
 
 
@@ -628,13 +628,12 @@ def test_a_python_that_cannot_be_is_refused(version, capsys):
     assert "such as 3.11" in capsys.readouterr().err
 
 
-def test_the_full_edition_is_all_that_is_committed(tmp_path):
+def test_the_full_edition_is_all_that_is_committed():
     top = {
         path.relative_to(settings.home()).parts[0] for path in committed()
     }
     assert set(bundle.FULL) == top
-    bundle._write_course(tmp_path / "course", Options("full"))
-    copied = content(tmp_path / "course")
+    copied = release.files_of(*bundle.FULL)
     for path in committed():
         name = path.relative_to(settings.home()).as_posix()
         assert copied[name] == path.read_bytes(), name

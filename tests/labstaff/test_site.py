@@ -6,14 +6,14 @@ import re
 import pytest
 
 from labkit.__main__ import main
-from labstaff.site import explorer, networks
+from labstaff.site import explorer
 from labutils import training
 from labutils.batches import load_data_time_machine
 from labutils.evaluation import evaluate_perplexity
 from labutils.models import device_of
 
 EPOCHS = {"RNN": 2, "LSTM": 1, "GRU": 1}
-TINY = networks.Plan(4, 3000, 2000, EPOCHS)
+TINY = explorer.Plan(4, 3000, 2000, EPOCHS)
 
 
 @pytest.fixture(autouse=True)
@@ -26,24 +26,24 @@ def folder(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_they_are_kept_with_what_one_must_know(folder):
-    assert networks.networks() == networks.networks(practice=True)
-    path = networks.train_all(TINY)
+    assert explorer.networks() == explorer.networks(practice=True)
+    path = explorer.train_all(TINY)
     assert path == folder / "networks.json"
-    kept = networks.networks()
+    kept = explorer.networks()
     assert kept["book"] is False and kept["tokens"] == 3000
     loader, vocab = load_data_time_machine(
-        networks.BATCH_SIZE, networks.NUM_STEPS, max_tokens=3000,
+        explorer.BATCH_SIZE, explorer.NUM_STEPS, max_tokens=3000,
         held_out_tokens=2000)
     assert kept["vocab"] == vocab.idx_to_token
     for name, found in kept["networks"].items():
-        model = networks.model_of(name, kept)
+        model = explorer.model_of(name, kept)
         # Halves of the numbers lose next to nothing.
         assert evaluate_perplexity(model, loader.held_out) == pytest.approx(
             found["perplexity"], rel=0.01)
         assert found["parameters"] == sum(
             p.numel() for p in model.parameters())
         assert (found["num_hiddens"], found["status"]) == (4, "")
-    assert networks.networks(practice=True) != kept
+    assert explorer.networks(practice=True) != kept
 
 
 @pytest.mark.slow
@@ -55,13 +55,13 @@ def test_the_epoch_is_chosen_on_held_out_text(monkeypatch):
 
     monkeypatch.setattr(training, "evaluate_perplexity", told)
     loader, vocab = load_data_time_machine(32, 50, held_out_tokens=2000)
-    chosen, plain = (networks.new_model("GRU", len(vocab), 4)
+    chosen, plain = (explorer.new_model("GRU", len(vocab), 4)
                      for _ in range(2))
-    history = networks._train_best(chosen, loader, vocab, 0.003, 5)
+    history = explorer._train_best(chosen, loader, vocab, 0.003, 5)
     assert history.best_held_out == (6.5, 4)
     values = iter([4.0, 3.0, 2.0, 1.0])  # the best epoch is the last
     loader.restart()
-    networks._train_best(plain, loader, vocab, 0.003, 4)
+    explorer._train_best(plain, loader, vocab, 0.003, 4)
     for one, other in zip(
             chosen.parameters(), plain.parameters(), strict=True):
         assert (one == other).all()
@@ -72,9 +72,9 @@ def test_a_capped_training_says_so(monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
     if variable == "LABUTILS_SECONDS":
         monkeypatch.setattr(
-            networks.History, "time_limit", (1e-9, variable))
-    networks.train_all(TINY)
-    found = networks.networks()["networks"]
+            explorer.History, "time_limit", (1e-9, variable))
+    explorer.train_all(TINY)
+    found = explorer.networks()["networks"]
     assert found["RNN"]["status"] == "(1 of 2 epochs)"
     assert found["LSTM"]["status"] == ""
 
@@ -83,19 +83,19 @@ def test_a_training_that_is_stopped_leaves_what_was(monkeypatch, folder):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    networks.train_all(TINY)
+    explorer.train_all(TINY)
     before = (folder / "networks.json").read_bytes()
-    monkeypatch.setattr(networks, "train", stopped)
+    monkeypatch.setattr(explorer, "train", stopped)
     with pytest.raises(KeyboardInterrupt):
-        networks.train_all(TINY)
+        explorer.train_all(TINY)
     assert (folder / "networks.json").read_bytes() == before
 
 
 def test_a_training_that_diverges_is_an_error(monkeypatch):
-    monkeypatch.setitem(networks.LR, "RNN", 1e30)
+    monkeypatch.setitem(explorer.LR, "RNN", 1e30)
     with (pytest.warns(UserWarning, match="no finite number"),
           pytest.raises(RuntimeError, match="Try another seed")):
-        networks.train_all(TINY)
+        explorer.train_all(TINY)
 
 
 @pytest.mark.parametrize("damage", [
@@ -106,7 +106,7 @@ def test_a_training_that_diverges_is_an_error(monkeypatch):
 ])
 def test_a_damaged_file_is_named(folder, capsys, damage):
     folder.mkdir()
-    kept = networks.PRACTICE.read_text(encoding="utf-8")
+    kept = explorer.PRACTICE.read_text(encoding="utf-8")
     (folder / "networks.json").write_text(damage(kept), encoding="utf-8")
     assert main(["site"]) == 1
     [line] = capsys.readouterr().err.splitlines()
@@ -115,15 +115,15 @@ def test_a_damaged_file_is_named(folder, capsys, damage):
 
 
 def test_the_bundled_networks_are_those_of_the_practice_text():
-    kept = networks.networks(practice=True)
+    kept = explorer.networks(practice=True)
     assert kept["book"] is False
-    assert networks.PRACTICE.stat().st_size < 200_000
+    assert explorer.PRACTICE.stat().st_size < 200_000
     loader, vocab = load_data_time_machine(
-        networks.BATCH_SIZE, networks.NUM_STEPS,
+        explorer.BATCH_SIZE, explorer.NUM_STEPS,
         max_tokens=kept["tokens"], held_out_tokens=3000)
     assert kept["vocab"] == vocab.idx_to_token
     for name, found in kept["networks"].items():
-        model = networks.model_of(name, kept)
+        model = explorer.model_of(name, kept)
         assert device_of(model).type == "cpu"
         assert evaluate_perplexity(model, loader.held_out) == pytest.approx(
             found["perplexity"], rel=0.005)
@@ -149,7 +149,7 @@ def test_the_command_writes_one_file_and_opens_it(
 
 
 def test_no_string_ends_the_script():
-    kept = networks.networks(practice=True) | {"vocab": ["</script>"]}
+    kept = explorer.networks(practice=True) | {"vocab": ["</script>"]}
     html = explorer.page(kept)
     assert html.count("</script>") == 1
     data = re.search(r"const DATA = (\{.*\});", html)

@@ -16,7 +16,7 @@ from support import names
 
 from labkit import __main__ as cli
 from labstaff.publish.release import STUB, student_notebook
-from labstaff.slides import cells, decks, exporter
+from labstaff.slides import cells, decks
 from labstaff.slides.cells import SlideError, prepare
 from labutils import settings
 
@@ -129,7 +129,7 @@ class TestPage:
 
     def test_nothing_is_loaded(self, name):
         page = deck(name).page
-        assert exporter.fetched(page) == []
+        assert decks.fetched(page) == []
         assert page.count("<script") - page.count("<\\/script") == 1
         assert "reveal.js 5" in page
 
@@ -190,8 +190,8 @@ def test_two_pages_of_a_notebook_are_equal():
 ])
 def test_what_would_be_loaded_is_found(part, address):
     kept = '<a href="http://example.org">b</a><img src="data:image/png;b">'
-    assert exporter.fetched(kept) == []
-    assert exporter.fetched(kept + part) == [address]
+    assert decks.fetched(kept) == []
+    assert decks.fetched(kept + part) == [address]
 
 
 # ---- cells
@@ -233,7 +233,7 @@ def test_of_a_widget_there_is_its_picture():
     assert [dict(o.data) for o in cell.outputs] == [
         {"image/png": PIXEL, "text/plain": "<a curve>"},
         {"text/html": "<p>a table</p>"}]
-    page = exporter.export(v4.new_notebook(cells=[cell]), "t")
+    page = decks.export(v4.new_notebook(cells=[cell]), "t")
     assert 'alt="a curve"' in page and "a table" in words(page)
 
 
@@ -244,7 +244,7 @@ def test_lines_without_a_picture_stay():
 
 def test_a_cell_can_show_its_output_alone():
     [cell] = shown(code("print(1)", printed("1\n"), code="skip"))
-    page = exporter.export(v4.new_notebook(cells=[cell]), "t")
+    page = decks.export(v4.new_notebook(cells=[cell]), "t")
     assert "print" not in words(page) and "1" in words(page)
 
 
@@ -255,7 +255,7 @@ def test_a_cell_can_show_its_output_later(place):
     assert kind(second) == place
     both = v4.new_notebook(cells=[first, second])
     assert cells.count(both) == (2 if place == "subslide" else 1)
-    said = words(exporter.export(both, "t"))
+    said = words(decks.export(both, "t"))
     assert said.count("print") == said.count("one") == 1
 
 
@@ -311,14 +311,14 @@ def test_a_cell_without_a_place_is_left_out_and_named(tmp_path):
 def test_an_attached_picture_is_in_the_page():
     cell = slide(v4.new_markdown_cell("![curve](attachment:a.png)"))
     cell["attachments"] = {"a.png": {"image/png": PIXEL}}
-    page = exporter.export(v4.new_notebook(cells=shown(cell)), "t")
+    page = decks.export(v4.new_notebook(cells=shown(cell)), "t")
     assert f'src="data:image/png;base64,{PIXEL}"' in page
 
 
 def test_a_page_that_would_load_something_is_refused():
     table = v4.new_output("display_data", {"text/html": "<img src='a.png'>"})
     with pytest.raises(RuntimeError, match=r"would load a\.png"):
-        exporter.export(v4.new_notebook(cells=shown(code("1", table))), "t")
+        decks.export(v4.new_notebook(cells=shown(code("1", table))), "t")
 
 
 # ---- the command
@@ -368,7 +368,7 @@ def test_without_a_package_it_says_how_to_install_it(
     command, tmp_path, monkeypatch, module, package
 ):
     monkeypatch.setattr(
-        exporter, "find_spec",
+        decks, "find_spec",
         lambda name: None if name == module else find_spec(name),
     )
     code, out, err = command("03", "--out", tmp_path)

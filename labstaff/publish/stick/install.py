@@ -19,8 +19,6 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SUMS = "SHA256SUMS"
-# Of the course's folder: what a student has worked on is not replaced.
-STUDENTS_OWN = "notebooks"
 START = "--LabApp.default_url=/lab/tree/notebooks"
 
 
@@ -33,15 +31,27 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog="install",
+        description="Install the course on this computer, with no network.",
+        epilog="example: sh install.sh ~/rnn-course")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER",
+                        default=Path("~/rnn-course"),
+                        help="where the course goes; default: rnn-course in "
+                        "your home folder")
+    parser.add_argument("--check", action="store_true",
+                        help="verify this copy of the bundle, install nothing")
+    options = parser.parse_args(arguments)
     try:
         if options.check:  # on any computer, above all the one that made it
             verify(HERE)
             print("This copy is whole.")
-            return 0
-        target = fitting(_about()["targets"])
-        verify(HERE, "1 of 3: ")
-        install(options.folder.expanduser().absolute(), target)
+        else:
+            about = json.loads((HERE / "bundle.json").read_text("utf-8"))
+            target = fitting(about["targets"])
+            verify(HERE, "1 of 3: ")
+            install(options.folder.expanduser().absolute(), target,
+                    about["extra"])
     except (InstallError, OSError) as error:
         print(f"install: {error}", file=sys.stderr)
         return 1
@@ -75,16 +85,11 @@ def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
     raise InstallError(
         f"this is Python {major}.{minor}.{micro} on {system()}, and the "
         f"bundle is for: {served}. Install such a Python, or have a bundle "
-        "made for this one (labutils bundle --help)."
-    )
+        "made for this one (labutils bundle --help).")
 
 
 def verify(folder: Path, step: str = "") -> None:
-    """Compare every file with the list of SHA-256 sums.
-
-    Args:
-        folder: of the bundle.
-        step: what the line that says so begins with.
+    """Compare every file of a bundle with its list of SHA-256 sums.
 
     Raises:
         InstallError: a file is missing or damaged.
@@ -97,23 +102,20 @@ def verify(folder: Path, step: str = "") -> None:
         try:
             with (folder / name).open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != expected:
+                bad.append(f"{name} is damaged")
         except FileNotFoundError:
             bad.append(f"{name} is missing")
-            continue
         except OSError as error:
             bad.append(f"{name} cannot be read ({error.strerror})")
-            continue
-        if found != expected:
-            bad.append(f"{name} is damaged")
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise InstallError(
             f"this copy of the bundle is not whole: {', '.join(bad[:3])}"
-            f"{more}. Nothing was installed. Copy the bundle again."
-        )
+            f"{more}. Nothing was installed. Copy the bundle again.")
 
 
-def install(out: Path, target: dict[str, Any]) -> None:
+def install(out: Path, target: dict[str, Any], extra: str) -> None:
     """Copy the course into a folder and give it a Python environment.
 
     Run again it repairs: the environment is made anew, files of the course
@@ -122,41 +124,61 @@ def install(out: Path, target: dict[str, Any]) -> None:
     Args:
         out: the folder.
         target: from `fitting`.
+        extra: of the course's package, what it is installed with.
 
     Raises:
         InstallError: the folder holds something else, the disk is too full,
             or a step fails.
     """
-    _check_folder(out)
-    _check_space(out, target["unpacked"])
+    _check_folder(out, target["unpacked"])
     kept = copy_course(HERE / "course", out)
     words = f", keeping {kept} notebooks that are there" if kept else ""
     print(f"2 of 3: the course is in {out}{words}", flush=True)
     print(f"3 of 3: installing {target['wheels']} packages into "
           f"{out / '.venv'}; this takes some minutes ...", flush=True)
-    bin_folder = _environment(out)
+    programs = out / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+    python, wheels = str(programs / "python"), HERE / "wheels"
+    [pip] = wheels.glob("pip-*.whl")
+    offline = ["install", "--quiet", "--disable-pip-version-check",
+               "--no-index", f"--find-links={wheels}"]
+    # Nobody's settings of pip and Python.
+    environment = {
+        name: value for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "PYTHON"))
+    } | {"PIP_CONFIG_FILE": os.devnull}
+    # Not every Linux has ensurepip: pip comes from its wheel, which runs.
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", "--without-pip", ".venv"],
+        [python, str(pip / "pip"), *offline, "pip"],
+        [python, "-m", "pip", *offline, "--constraint=constraints.txt",
+         "--editable", f".[{extra}]"],
+        [python, "-m", "labkit", "data"],
+    ):
+        done = subprocess.run(command, cwd=out, env=environment)
+        if done.returncode:
+            raise InstallError("this step failed, and its message stands "
+                               f"above: {shlex.join(command)}")
     # For make in that folder: nothing is left to install.
-    stamps = ["made", "ready-lab"]
-    if _about()["extra"] == "test":
-        stamps += ["ready-teach", "ready-test"]
-    for name in stamps:
+    more = ["ready-teach", "ready-test"] if extra == "test" else []
+    for name in ("made", "ready-lab", *more):
         (out / ".venv" / name).touch()
-    _run([str(bin_folder / "python"), "-m", "labkit", "data"], out)
-    print(f"\nDone. To start:\n\n{_start(out, bin_folder)}\n")
+    if os.name == "nt":
+        start = f'    cd "{out}"\n    .venv\\Scripts\\jupyter lab {START}'
+    else:
+        root = " --allow-root" if os.geteuid() == 0 else ""
+        start = (f"    cd {shlex.quote(str(out))}\n"
+                 f"    .venv/bin/jupyter lab{root} {START}")
+    print(f"\nDone. To start:\n\n{start}\n")
 
 
 def copy_course(course: Path, out: Path) -> int:
-    """Copy a course's files.
-
-    Returns:
-        How many notebooks were there already, and stay as they are.
-    """
+    """Copy a course's files; returns how many notebooks were there already,
+    and stay as they are."""
     kept = 0
-    for path in sorted(course.rglob("*")):
+    for path in filter(Path.is_file, sorted(course.rglob("*"))):
         inside = path.relative_to(course)
-        if not path.is_file():
-            continue
-        if inside.parts[0] == STUDENTS_OWN and (out / inside).exists():
+        # What a student has worked on is not replaced.
+        if inside.parts[0] == "notebooks" and (out / inside).exists():
             kept += 1
             continue
         (out / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -164,86 +186,21 @@ def copy_course(course: Path, out: Path) -> int:
     return kept
 
 
-def _about() -> dict[str, Any]:
-    return json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
-
-
-def _check_folder(out: Path) -> None:
+def _check_folder(out: Path, needed: int) -> None:
+    """Whether the course may go there, and has room."""
     if out.exists() and not out.is_dir():
         raise InstallError(f"{out} is a file. Name a folder.")
     found = {path.name for path in out.iterdir()} if out.exists() else set()
     if found and not {"labutils", "notebooks", "pyproject.toml"} <= found:
         raise InstallError(
-            f"{out} holds something else than this course. Name a new folder."
-        )
-
-
-def _check_space(out: Path, needed: int) -> None:
-    if (out / ".venv").exists():
-        return  # it is replaced
+            f"{out} holds something else than this course. Name a new folder.")
     place = next(p for p in (out, *out.parents) if p.exists())
     free = shutil.disk_usage(place).free
-    if free < needed:
+    if free < needed and ".venv" not in found:  # which is replaced
         raise InstallError(
             f"{out} needs {needed / 1e9:.1f} GB on its disk; "
             f"{free / 1e9:.1f} GB are free. Make room, or name a folder on "
-            "another disk."
-        )
-
-
-def _environment(out: Path) -> Path:
-    """Make .venv and install into it; returns its folder of programs."""
-    wheels = HERE / "wheels"
-    # Not every Linux has ensurepip: pip comes from its wheel, which runs.
-    _run([sys.executable, "-m", "venv", "--clear", "--without-pip", ".venv"],
-         out)
-    bin_folder = out / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-    python = str(bin_folder / "python")
-    [pip] = wheels.glob("pip-*.whl")
-    offline = ["install", "--quiet", "--disable-pip-version-check",
-               "--no-index", f"--find-links={wheels}"]
-    _run([python, str(pip / "pip"), *offline, "pip"], out)
-    _run([python, "-m", "pip", *offline, "--constraint=constraints.txt",
-          "--editable", f".[{_about()['extra']}]"], out)
-    return bin_folder
-
-
-def _run(command: list[str], folder: Path) -> None:
-    """Run one step with nobody's settings of pip and Python."""
-    environment = {
-        name: value for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "PYTHON"))
-    }
-    environment["PIP_CONFIG_FILE"] = os.devnull
-    done = subprocess.run(command, cwd=folder, env=environment)
-    if done.returncode:
-        raise InstallError(
-            f"this step failed, and its message stands above: "
-            f"{shlex.join(command)}"
-        )
-
-
-def _start(out: Path, bin_folder: Path) -> str:
-    if os.name == "nt":
-        return (f'    cd "{out}"\n    .venv\\Scripts\\jupyter lab {START}')
-    root = " --allow-root" if os.geteuid() == 0 else ""
-    return (f"    cd {shlex.quote(str(out))}\n"
-            f"    {bin_folder.relative_to(out)}/jupyter lab{root} {START}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="install",
-        description="Install the course on this computer, with no network.",
-        epilog="example: sh install.sh ~/rnn-course",
-    )
-    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER",
-                        default=Path("~/rnn-course"),
-                        help="where the course goes; default: rnn-course in "
-                        "your home folder")
-    parser.add_argument("--check", action="store_true",
-                        help="verify this copy of the bundle, install nothing")
-    return parser
+            "another disk.")
 
 
 if __name__ == "__main__":
