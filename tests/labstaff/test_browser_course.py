@@ -229,8 +229,7 @@ def test_a_fault_in_a_page_is_an_error(site, tmp_path, monkeypatch, capsys):
 
 def test_pages_without_solutions(site, tmp_path):
     place = tmp_path / "pages"
-    path = settings.home() / f"notebooks/{LESSONS[1]}.ipynb"
-    course._build("en", [path], place, solutions=False, both=False)
+    course._build("en", place, solutions=False, both=False)
     page = (place / f"{LESSONS[1]}.html").read_text(encoding="utf-8")
     assert "NotImplementedError" in page
     assert "NotImplementedError" not in (
