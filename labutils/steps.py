@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
 
 from labutils import settings
 from labutils.checkpoint import Snapshot
@@ -24,14 +26,12 @@ from labutils.files import say
 from labutils.models import LanguageModel, State
 
 # (model, X, y, state, optimizer, grad_clip) -> loss and new state, detached.
-Step = Callable[..., tuple[torch.Tensor, State]]
+Step = Callable[..., tuple[Tensor, State]]
 
 
 @contextmanager
-def fastest(
-    take_step: Step, device: torch.device, verbose: bool = True,
-    before: Mapping[str, int] | None = None,
-) -> Iterator["OneByOne"]:
+def fastest(take_step: Step, device: torch.device, verbose: bool = True,
+            before: Mapping[str, int] | None = None) -> Iterator["OneByOne"]:
     """The same step as this device takes it best; its `taken` counts how.
 
     Args:
@@ -57,7 +57,7 @@ class OneByOne:
         self.take_step = take_step
         self.taken: Counter[str] = Counter()  # what way, how many steps
 
-    def __call__(self, *args: Any) -> tuple[torch.Tensor, State]:
+    def __call__(self, *args: Any) -> tuple[Tensor, State]:
         self.taken["one by one"] += 1
         return self.take_step(*args)
 
@@ -73,20 +73,19 @@ class PacedStep(OneByOne):
         before: `taken` of the training's earlier parts.
     """
 
-    def __init__(
-        self, take_step: Step, most: int, before: Mapping[str, int]
-    ) -> None:
+    def __init__(self, take_step: Step, most: int,
+                 before: Mapping[str, int]) -> None:
         super().__init__(take_step)
         self.numbers = sorted({min(most, n) for n in (1, 2, 4, 8, 16)})
         self.before = before
         self.pace: Generator[int, float, None] | None = None
 
-    def __call__(self, *args: Any) -> tuple[torch.Tensor, State]:
+    def __call__(self, *args: Any) -> tuple[Tensor, State]:
         if self.pace is None:
-            numbers = self.numbers
-            if len(numbers) > 1:
-                numbers = self.usable(*args)
-            self.pace = fastest_number(numbers)
+            usable = dict.fromkeys(self.numbers, 0.0)
+            if len(usable) > 1:
+                usable = self.usable(*args)
+            self.pace = fastest_number(usable)
             self.threads = next(self.pace)
         result, seconds = self.timed(self.threads, args)
         self.taken[f"threads: {self.threads}"] += 1
@@ -98,8 +97,9 @@ class PacedStep(OneByOne):
         start = time.perf_counter()
         return self.take_step(*args), time.perf_counter() - start
 
-    def usable(self, *args: Any) -> list[int]:
-        """Take a step on each number of threads, and take it back."""
+    def usable(self, *args: Any) -> dict[int, float]:
+        """Seconds of a step on each number that may be used; the step is
+        taken back."""
         model, *_, optimizer, _ = args
         snapshot, random = Snapshot.of(model, optimizer), torch.get_rng_state()
         ends, seconds = {}, {}
@@ -108,29 +108,33 @@ class PacedStep(OneByOne):
             ends[number] = Snapshot.of(model, optimizer).fingerprint()
             snapshot.restore(model, optimizer)
             torch.set_rng_state(random)
-        same = [n for n in self.numbers if ends[n] == ends[1]]
+        same = {n: seconds[n] for n in self.numbers if ends[n] == ends[1]}
         if len(same) > 1:
             return same
         kept = max(self.before, key=self.before.__getitem__, default="")
-        return [next(
-            (n for n in self.numbers if f"threads: {n}" == kept),
-            min(seconds, key=seconds.__getitem__),
-        )]
+        quickest = min(seconds, key=seconds.__getitem__)
+        return {next((n for n in self.numbers if f"threads: {n}" == kept),
+                     quickest): 0.0}
 
 
-def fastest_number(numbers: Sequence[int]) -> Generator[int, float, None]:
+def fastest_number(known: Mapping[int, float]) -> Generator[int, float, None]:
     """The number of threads for each step; it is sent the step's seconds.
 
     Each is tried for two steps, for as long as more are faster. All are
     tried again when steps suddenly take twice as long, and when the last
     trials are but a fiftieth of the time: that a busy machine is free again
     shows in no other way.
+
+    Args:
+        known: the numbers, in ascending order, and what a step has taken on
+            each just before; 0 where that is not known.
     """
+    numbers, known = [*known], dict(known)
     while True:
         pace: dict[int, float] = {}
-        begin = time.perf_counter()
+        begin = time.perf_counter() - sum(known.values())
         for number in numbers:
-            pace[number] = yield number
+            pace[number] = known.pop(number, 0) or (yield number)
             # Several threads can take a hundred times as long as one.
             if pace[number] <= 3 * min(pace.values()):
                 pace[number] = min(pace[number], (yield number))
@@ -159,11 +163,8 @@ class RecordedStep(OneByOne):
         self.rates: list[float] = []
         self.obstacle = ""
 
-    def __call__(
-        self, model: LanguageModel, X: torch.Tensor, y: torch.Tensor,
-        state: State, optimizer: torch.optim.Optimizer, grad_clip: float,
-    ) -> tuple[torch.Tensor, State]:
-        args = model, X, y, state, optimizer, grad_clip
+    def __call__(self, *args: Any) -> tuple[Tensor, State]:
+        model, X, y, state, optimizer, _ = args
         rates = [group["lr"] for group in optimizer.param_groups]
         if rates != self.rates:  # a graph has them for constants
             self.rates, self.graph = rates, None
@@ -181,18 +182,15 @@ class RecordedStep(OneByOne):
             return super().__call__(*args)
 
     def record(
-        self, model: LanguageModel, X: torch.Tensor, y: torch.Tensor,
-        state: State, optimizer: torch.optim.Optimizer, grad_clip: float,
-    ) -> str:
+        self, model: LanguageModel, X: Tensor, y: Tensor, state: State,
+        optimizer: Optimizer, grad_clip: float) -> str:
         """Record a step; all is left as it was. What it fails on, or ""."""
         self.X, self.y, self.state = _clone((X, y, state))
-        args = (model, self.X, self.y, self.state, optimizer, grad_clip)
+        args = model, self.X, self.y, self.state, optimizer, grad_clip
         parameters = list(model.parameters())
-        memory = [
-            value for values in optimizer.state.values()
-            for value in values.values() if torch.is_tensor(value)
-        ]
-        changed = [*(p.detach() for p in parameters), *memory]
+        changed = [p.detach() for p in parameters] + [
+            value for memory in optimizer.state.values()
+            for value in memory.values() if torch.is_tensor(value)]
         before = _clone(changed)
         random = torch.cuda.get_rng_state(X.device)
         for parameter in parameters:
@@ -226,14 +224,14 @@ class RecordedStep(OneByOne):
         return ""
 
 
-def obstacle(model: LanguageModel, optimizer: torch.optim.Optimizer) -> str:
+def obstacle(model: LanguageModel, optimizer: Optimizer) -> str:
     """Why a step must not be recorded, or "".
 
     What Python does beside the computation would be done once, not each time.
     """
-    name = type(optimizer).__name__
-    if not _is_sgd(optimizer) and "capturable" not in optimizer.defaults:
-        return f"{name} is not made for it"
+    kind = type(optimizer)
+    if kind is not SGD and "capturable" not in optimizer.defaults:
+        return f"{kind.__name__} is not made for it"
     modules = model.modules() if isinstance(model, torch.nn.Module) else ()
     hooks = [
         optimizer._optimizer_step_pre_hooks,
@@ -246,22 +244,14 @@ def obstacle(model: LanguageModel, optimizer: torch.optim.Optimizer) -> str:
     return "there are hooks that run at each step" if any(hooks) else ""
 
 
-def _is_sgd(optimizer: torch.optim.Optimizer) -> bool:
-    return type(optimizer) is torch.optim.SGD
-
-
-def _has_memory(optimizer: torch.optim.Optimizer) -> bool:
+def _has_memory(optimizer: Optimizer) -> bool:
     """Whether it has all the tensors that its steps will ever change."""
-    needs_none = _is_sgd(optimizer) and not any(
-        group["momentum"] for group in optimizer.param_groups
-    )
-    return bool(optimizer.state) or needs_none
+    return bool(optimizer.state) or (type(optimizer) is SGD and not any(
+        group["momentum"] for group in optimizer.param_groups))
 
 
 @contextmanager
-def _capturable(
-    optimizer: torch.optim.Optimizer, wanted: bool = True
-) -> Iterator[None]:
+def _capturable(optimizer: Optimizer, wanted: bool = True) -> Iterator[None]:
     """Let it count its steps on the device, not in Python.
 
     For the time of a step: a state saved with it would be refused on a CPU.
@@ -294,7 +284,7 @@ def _no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(before)
 
 
-def _new_leaf(parameter: torch.Tensor) -> None:
+def _new_leaf(parameter: Tensor) -> None:
     """Part a parameter from results that are still around, in a notebook say.
 
     They tie its gradient to the stream in which they were computed, and a
@@ -302,8 +292,7 @@ def _new_leaf(parameter: torch.Tensor) -> None:
     """
     data = parameter.data
     parameter.data = data.new_empty(0, dtype=(
-        torch.float64 if data.dtype != torch.float64 else torch.float32
-    ))
+        torch.float32 if data.dtype == torch.float64 else torch.float64))
     parameter.data = data
 
 

@@ -73,13 +73,13 @@ def a_model(kind, device="cpu"):
 # ---- how many threads
 
 
-def numbers_taken(numbers, seconds_of, count):
+def numbers_taken(numbers, seconds_of, count, known=None):
     """What is chosen where a step on n threads takes `seconds_of(n, time)`,
     by a clock that these seconds move."""
     now, taken = 0.0, []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps.time, "perf_counter", lambda: now)
-        chosen = fastest_number(numbers)
+        chosen = fastest_number(known or dict.fromkeys(numbers, 0.0))
         number = next(chosen)
         for _ in range(count):
             taken.append(number)
@@ -99,6 +99,15 @@ def test_more_threads_are_tried_for_as_long_as_they_are_faster():
 def test_one_that_is_far_slower_is_tried_once():
     taken = numbers_taken([1, 2], lambda n, _: [1.0, 50.0][n - 1], 40)
     assert Counter(taken) == {1: 39, 2: 1}
+
+
+def test_a_step_that_was_timed_just_before_is_no_trial_again():
+    seconds = {1: 1.0, 2: 50.0}
+    taken = numbers_taken([1, 2], lambda n, _: seconds[n], 40, seconds)
+    assert set(taken) == {1}
+    seconds = {1: 1.0, 2: 0.5}
+    taken = numbers_taken([1, 2], lambda n, _: seconds[n], 40, seconds)
+    assert taken[:3] == [1, 2, 2] and set(taken[3:]) == {2}
 
 
 def test_a_machine_that_becomes_busy_is_noticed_at_once():
