@@ -150,6 +150,8 @@ def _forms(case: _Case) -> dict[str, object]:
         "indices in place of characters: vocab.to_tokens": right,
         "spaces between the characters: ''.join puts them together":
             " ".join(pieces),
+        "lines between the characters: ''.join puts them together":
+            "\n".join(pieces),
         "the list as text: ''.join puts the characters together": str(pieces),
         "indices in place of characters: vocab.to_tokens, then ''.join":
             "".join(map(str, right)),
@@ -170,10 +172,13 @@ def _forms(case: _Case) -> dict[str, object]:
         "predictions stand in the place of the prefix: read its characters, "
         "and keep them": _text(
             prefix[:1], len(prefix) - 1 + num_preds, *rest),
+        "the prefix is followed by the last character alone":
+            prefix + expected[-1],
     }
 
 
 _FEED = "each prediction has to become the next input"
+_INDEX = "the index of the score is the token's"
 
 # What is taken from scores, (T, V).
 PICKS: Slips = {
@@ -181,14 +186,18 @@ PICKS: Slips = {
     "the index of the largest score, not the score itself: argmax, not max":
         lambda x: x[-1].max(),
     slips.ARGMAX_AXIS + " (here over the steps)": lambda x: x.argmax(0)[-1],
+    slips.ARGMAX_AXIS + " (here over the steps, in the first column)":
+        lambda x: x.argmax(0)[0],
     slips.ARGMAX_AXIS + " (here in the row of the first step)":
         lambda x: x[0].argmax(),
     slips.ARGMAX_AXIS + " (here over all steps together)":
         lambda x: x.max(0).values.argmax(),
     "the likeliest character, not the least likely": lambda x: x[-1].argmin(),
     "the likeliest character, not the second": lambda x: x[-1].argsort()[-2],
-    "the prediction is off by one: the index of the score is the token's":
+    f"the prediction is off by one: {_INDEX}":
         lambda x: (x[-1].argmax() + 1) % x.shape[1],
+    f"the token after <unk> is taken for the first: {_INDEX}":
+        lambda x: (x[-1].argmax() - 1) % x.shape[1],
 }
 # What is read first, of the prefix's indices.
 READ: Slips = {

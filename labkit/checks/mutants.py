@@ -51,7 +51,7 @@ _UNBIASED = {"made": lambda x, h, b: torch.tanh(x + h)}
 RNN: Slips = {
     slips.NOT_CARRIED: {"carried": False},
     slips.NOT_CARRIED + " (nor from the batch before)":
-        {"carried": False, "start": False},
+        {"carried": False, "fill": 0},
     slips.MISSING_BIAS + ": b_h": _UNBIASED,
     slips.MISSING_BIAS + ": b_h and b_q": {**_UNBIASED, "output_bias": False},
     "no tanh": {"made": lambda x, h, b: x + h + b},
@@ -63,6 +63,8 @@ RNN: Slips = {
     _WHOLE + " (the bias too)": {"made": lambda x, h, b: (x + h).tanh() + b},
     _WHOLE + " (once, around all of it)":
         {"made": lambda x, h, b: x.tanh() + h.tanh() + b},
+    _WHOLE + " (and there is but one)":
+        {"made": lambda x, h, b: ((x + b).tanh() + h.tanh()).tanh()},
     "the new state takes the place of the old one, it is not added to it":
         {"added": True},
 }
@@ -103,6 +105,8 @@ LSTM: Slips = {
     slips.MISSING_BIAS + " in the gates, and b_q":
         {"bias": False, "output_bias": False},
     "no tanh where the cell is shown: H = O * tanh(C)": {"shown": same},
+    "a sigmoid where the cell is shown: H = O * tanh(C)":
+        {"shown": torch.sigmoid},
     "the candidate takes a tanh, the gates a sigmoid":
         {"candidate": torch.sigmoid},
     "the gates take a sigmoid, the candidate alone a tanh":
@@ -130,7 +134,8 @@ LSTM: Slips = {
 
 # What goes wrong around a step, whichever it is.
 AROUND: Slips = {
-    slips.START_IGNORED: {"start": False},
+    slips.START_IGNORED: {"fill": 0},
+    slips.START_IGNORED + " (nor from ones)": {"fill": 1},
     slips.MISSING_BIAS + ": b_q": {"output_bias": False},
     "the scores are read off the old state, before it is computed anew":
         {"late": True},
@@ -141,12 +146,13 @@ AROUND: Slips = {
 
 @torch.no_grad()
 def logits(
-    step, inputs, state, params, *, start=True, output_bias=True, late=False,
+    step, inputs, state, params, *, fill=None, output_bias=True, late=False,
     read=0, scores=same, swapped=False, **slip: Any,
 ) -> torch.Tensor:
     """Scores of every step, right or with one slip, here or in `step`."""
     *blocks, W_hq, b_q = params
-    first = state if start else [torch.zeros_like(s) for s in state]
+    first = state if fill is None else [
+        torch.full_like(s, fill) for s in state]
     state = first = first[::-1] if swapped else first
     made = []
     for X in inputs:
@@ -184,6 +190,9 @@ def of_logits(got, network: str, inputs, start, params, shape) -> str:
                 step, inputs, start, [*params[:-2], eye, 0 * eye[0]]),
         "the steps are read backwards":
             lambda: logits(step, inputs.flip(0), start, params),
+        "the steps are read backwards, the scores put back in order":
+            lambda: logits(step, inputs.flip(0), start, params).reshape(
+                T, B, V).flip(0).flatten(0, 1),
         "tokens are returned where their scores are asked for: no argmax "
         "here": lambda: whole.argmax(-1),
         slips.SOFTMAX: lambda: whole.softmax(-1),
@@ -237,6 +246,8 @@ GRU: Slips = {
         {"reset": lambda x, h, R, b: R * x + h},
     _RESET + ", the bias b_hn as well":
         {"reset": lambda x, h, R, b: x + R * (h - b) + b},
+    _RESET + ", and not 1 - R":
+        {"reset": lambda x, h, R, b: x + (1 - R) * h},
     "the update gate is not used": {"update": lambda Z, N, H: N},
     "the new state is a mean, (1 - Z) N + Z H: the weights add up to 1":
         {"update": lambda Z, N, H: N + Z * H},

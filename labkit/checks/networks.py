@@ -4,6 +4,7 @@ A recurrence is compared with torch.nn's layer on the same weights, outputs and
 gradients. Shapes: B batch, T steps, V vocabulary, H hidden units, L layers.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
@@ -161,10 +162,14 @@ def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
     few = len(found) < len(expected)
     if few and [s for s in expected if s[1:]] == [s for s in found if s[1:]]:
         likely = slips.MISSING_BIAS
-    elif len(found) != len(expected):
+    elif few:
         likely = ("one block for each gate and for the candidate, in full"
-                  if len(names) > 5 else "all of " + ", ".join(names)
-                  if few else "no more than " + ", ".join(names))
+                  if len(names) > 5 else "all of " + ", ".join(names))
+    elif len(found) > len(expected):
+        more = [*(Counter(found) - Counter(expected)).elements()]
+        likely = (f"a tensor too many: {more[0]}" if len(more) == 1 else
+                  f"tensors too many: {len(found) - len(expected)}; not "
+                  "expected: " + ", ".join(map(str, more)))
     elif other == turned:
         likely = ("rows and columns are swapped: (inputs, outputs), in "
                   + ", ".join(turned))
@@ -648,7 +653,8 @@ def _depth(model, V: int, H: int, L: int) -> None:
         numbers = sum(p.numel() for p in _parts(state))
         require(
             numbers == L * B * H, f"a state of {numbers} numbers",
-            f"L * B * H = {L * B * H}",
+            "num_layers * batch_size * num_hiddens = "
+            f"{L} * {B} * {H} = {L * B * H}",
             "num_layers is not used: this network has one layer"
             if numbers == B * H else
             "two states for each layer: an LSTM, or two directions"

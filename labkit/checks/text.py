@@ -112,6 +112,9 @@ def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
             expected[0],
         "only the last line is left: append to one list that was there "
         "before the loop": expected[-1:],
+        "the lines are in another order": expected[::-1],
+        "the tokens of a line are in another order":
+            [line[::-1] for line in expected],
         again: [list(dict.fromkeys(line)) for line in expected],
         again + ", and in its place": [*map(set, expected)],
         "the last character of each line is missing; these lines have no "

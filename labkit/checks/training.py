@@ -230,6 +230,8 @@ def perplexity_slip(got: float, losses: list[Losses]) -> str:
         "exp comes last: divide by the number of tokens before exp":
             exp(total) / tokens,
         "2 to the power of nats: the loss is in nats, so take exp": 2 ** mean,
+        "10 to the power of nats: the loss is in nats, so take exp":
+            10 ** min(mean, 300),
         "bits, not a perplexity: take exp of the nats": mean / math.log(2),
         "upside down: exp of the mean loss, not of minus the mean loss":
             exp(-mean),
@@ -464,10 +466,14 @@ NORMS: Slips = {
         lambda G, W: sum(float(g.abs().sum()) for g in G),
     "the norm of all is not the sum of the norms":
         lambda G, W: sum(_norm([g]) for g in G),
+    "the norm of all is not the mean of the norms":
+        lambda G, W: sum(_norm([g]) for g in G) / len(G),
     "the norm of all is not the largest of the norms":
         lambda G, W: max(_norm([g]) for g in G),
     "the squares are added up, not averaged":
         lambda G, W: _norm(G) / len(_flat(G)) ** 0.5,
+    "the squares are added up, not averaged in each parameter":
+        lambda G, W: sum(float((g ** 2).mean()) for g in G) ** 0.5,
     "the gradients of one parameter alone make the norm (the first)":
         lambda G, W: _norm(G[:1]),
     "the gradients of one parameter alone make the norm (the last)":
@@ -586,10 +592,16 @@ MOVES: Slips = {
         lambda p, g, lr: p - g / lr,
     "the old value is thrown away: the step is taken from it":
         lambda p, g, lr: -lr * g,
+    "the old value is thrown away, and with it the step: param is set to lr "
+    "* param.grad": lambda p, g, lr: lr * g,
     "lr times the gradient, not times the parameter":
         lambda p, g, lr: p - lr * p,
+    "the gradient is multiplied by the parameter":
+        lambda p, g, lr: p - lr * g * p,
     "the step has length lr whatever the gradient":
         lambda p, g, lr: p - lr * g.sign(),
+    "the step has length lr whatever the gradient (no norm here)":
+        lambda p, g, lr: p - lr * g / g.norm(),
     "one mean gradient for all numbers: each has its own":
         lambda p, g, lr: p - lr * g.mean(),
     "two steps at once": lambda p, g, lr: p - 2 * lr * g,
@@ -618,10 +630,10 @@ def _step_slip(steps: list[_Trial]) -> str:
 def train_epoch(function) -> str:
     """An epoch, weight by weight."""
     for device in devices():
-        # On steep slopes every gradient is clipped, on gentle ones none is,
-        # so that its size is seen.
+        # On gentle slopes no gradient is clipped, so that its size is seen and
+        # a long step is no other norm; on steep ones each of them is.
         for use_random_iter, steep, lr in product(
-                (False, True), (True, False), (2.0, 0.5)):
+                (False, True), (False, True), (2.0, 0.5)):
             kind_of = "random" if use_random_iter else "sequential"
             tried = f"three {kind_of} batches, the last one shorter, lr = {lr}"
             with trying(tried if device.type == "cpu" else
@@ -705,6 +717,8 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         "the last batch is left out": {"used": slice(-1)},
         "the first batch is left out": {"used": slice(1, None)},
         "uphill: the step goes against the gradient": {"scale": -1},
+        "the step is twice as long: one step a batch, lr times the gradient":
+            {"scale": 2},
         # A state is often lost together with something else.
         **{f"two slips. First: {name}. Second: {other}": {**lost, **slip}
            for other, slip in SLIPS.items()},
@@ -844,6 +858,7 @@ def _width_slip(half: float, width: float, values: list[float]) -> str:
             2.92,
         "three runs leave two degrees of freedom, not one, so 4.303": 12.706,
         "the full width; half of it is asked for": 2 * STUDENT_T,
+        "the interval is halved twice": STUDENT_T / 2,
     }
     spreads = {"": s, bessel: population, squared: s ** 2,
                f"{squared}; {bessel}": population ** 2}

@@ -153,6 +153,10 @@ wrong_min_freq_ignored = order(
 wrong_more_than_min_freq = order(
     "exactly min_freq times is kept",
     lambda r, t, counts, least: ["<unk>", *r, *by_count(t, counts, least + 1)])
+wrong_rare_ones_kept = order(
+    "min_freq the wrong way round",
+    lambda r, t, counts, least: [
+        "<unk>", *r, *by_count([x for x in t if counts[x] < least], counts)])
 wrong_twice_no_unknown_and_alphabet = order(
     "<unk> is missing",
     lambda r, t, *rest: [*r, *sorted(by_count(t, *rest))])

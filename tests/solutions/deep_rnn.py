@@ -30,7 +30,7 @@ def right_by_names(V, H, L):
                                     num_layers=L), vocab_size=V)
 
 
-@slip("num_layers is not used")
+@slip("num_layers * batch_size * num_hiddens = 2 * 2 * 4 = 16")
 def wrong_one_layer(V, H, L):
     return labutils.RNNModel(nn.RNN(V, H), V)
 
@@ -198,6 +198,8 @@ wrong_from_zeros = own(
 wrong_no_graph = own(
     "the graph is cut",
     forward=after(lambda logits, new, old: (logits.detach(), new)))
+wrong_no_state = own(
+    "no `return`", begin_state=lambda self, batch_size, device: None)
 wrong_last_scores = own(
     "every step of every row has scores",
     forward=after(lambda logits, new, old: (logits[-2:], new)))

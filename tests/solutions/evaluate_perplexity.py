@@ -297,6 +297,9 @@ def wrong_printed(model, data_iter):
 wrong_base_two = measured(
     "2 to the power of nats", result=lambda nats, tokens, n: 2 ** (
         nats / tokens))
+wrong_base_ten = measured(
+    "10 to the power of nats", result=lambda nats, tokens, n: 10 ** (
+        nats / tokens))
 wrong_base_two_of_batches = measured(
     "2 to the power of nats in place of exp, and",
     result=lambda nats, tokens, n: 2 ** (nats / n),

@@ -164,3 +164,9 @@ def wrong_one_turned(V, H, device):
 @slip("all of W_xh, W_hh, b_h, W_hq, b_q")
 def wrong_no_output_layer(V, H, device):
     return right_as_in_the_notebook(V, H, device)[:3]
+
+
+@slip("likely: a tensor too many: (40,)")
+def wrong_a_bias_for_each_weight(V, H, device):
+    W_xh, *params = made(V, H, device)
+    return learning([W_xh, torch.zeros(H, device=device), *params])

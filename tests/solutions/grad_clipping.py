@@ -196,10 +196,26 @@ def wrong_sum_of_norms(model, theta):
             p.grad *= theta / norm
 
 
+@slip("not the mean of the norms")
+def wrong_mean_of_norms(model, theta):
+    norms = torch.stack([p.grad.norm() for p in model.parameters()])
+    if norms.mean() > theta:
+        for p in model.parameters():
+            p.grad *= theta / norms.mean()
+
+
 @slip("added up, not averaged")
 def wrong_mean_square(model, theta):
     flat = torch.cat([p.grad.flatten() for p in model.parameters()])
     norm = (flat ** 2).mean().sqrt()
+    if norm > theta:
+        for p in model.parameters():
+            p.grad *= theta / norm
+
+
+@slip("not averaged in each parameter")
+def wrong_mean_square_of_each(model, theta):
+    norm = torch.sqrt(sum((p.grad ** 2).mean() for p in model.parameters()))
     if norm > theta:
         for p in model.parameters():
             p.grad *= theta / norm

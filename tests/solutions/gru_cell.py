@@ -189,6 +189,10 @@ wrong_reset_of_the_input = variant(
     "in place of the input's",
     lambda x, h, H: mix(gates(x, h)[1], torch.tanh(
         gates(x, h)[0] * x[2] + h[2]), H))
+wrong_reset_the_other_way = variant(
+    "and not 1 - R",
+    lambda x, h, H: mix(gates(x, h)[1], torch.tanh(
+        x[2] + (1 - gates(x, h)[0]) * h[2]), H))
 wrong_gates_without_sigmoid = variant(
     "no sigmoid around the gates",
     lambda x, h, H: mix(x[1] + h[1], torch.tanh(

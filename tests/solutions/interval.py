@@ -104,6 +104,12 @@ def wrong_full_width(values):
     return mean, 2 * half
 
 
+@slip("the interval is halved twice")
+def wrong_half_of_the_half_width(values):
+    mean, half = right_by_hand(values)
+    return mean, half / 2
+
+
 @slip("the variance in place of the standard deviation")
 def wrong_variance(values):
     return sum(values) / 3, 4.303 * statistics.variance(values) / 3 ** 0.5

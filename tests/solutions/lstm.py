@@ -109,10 +109,14 @@ wrong_forget_and_input = slip("the gates are in the wrong order: f, i, o, c")(
 wrong_no_bias = slip("a missing bias")(variant(bias=0))
 wrong_cell_shown_plainly = slip("no tanh where the cell is shown")(
     variant(shown=lambda c: c))
+wrong_cell_shown_with_sigmoid = slip("a sigmoid where the cell is shown")(
+    variant(shown=torch.sigmoid))
 wrong_candidate_with_sigmoid = slip("the candidate takes a tanh")(
     variant(candidate=torch.sigmoid))
 wrong_from_zeros = slip("the state handed in is ignored")(
     variant(first=lambda state: [torch.zeros_like(s) for s in state]))
+wrong_from_ones = slip("not from zeros (nor from ones)")(
+    variant(first=lambda state: [torch.ones_like(s) for s in state]))
 wrong_last_step_only = slip("only the last step's scores")(
     variant(give=lambda logits, H, C: (logits[-1], (H, C))))
 wrong_stacked = slip("torch.cat, not torch.stack")(
@@ -308,3 +312,10 @@ wrong_scores_of_the_cell = slip("read off the cell C")(
     variant(read=lambda C: C))
 wrong_scores_of_the_shown_cell = slip("read off tanh(C)")(
     variant(read=torch.tanh))
+
+
+@slip("the steps are read backwards, the scores put back in order")
+def wrong_backwards_put_back_in_order(inputs, state, params):
+    logits, state = right_one_product(inputs.flip(0), state, params)
+    T, (B, V) = len(inputs), (inputs.shape[1], logits.shape[1])
+    return logits.reshape(T, B, V).flip(0).reshape(-1, V), state

@@ -85,3 +85,15 @@ def wrong_indices_as_floats(X, vocab_size):
 @slip("a list is no tensor yet")
 def wrong_a_list(X, vocab_size):
     return [F.one_hot(column, vocab_size).float() for column in X.T]
+
+
+@slip("changed in place")
+def wrong_turned_in_place(X, vocab_size):
+    return F.one_hot(X.t_(), vocab_size).float()
+
+
+@slip("changed in place")
+def wrong_counted_from_zero(X, vocab_size):
+    hot = F.one_hot(X.T, vocab_size).float()
+    X -= X.min()
+    return hot

@@ -183,6 +183,13 @@ wrong_numbers_joined = text(
 wrong_spaces = text(
     "spaces between the characters",
     result=lambda indices, vocab, n: " ".join(vocab.to_tokens(indices)))
+wrong_lines = text(
+    "lines between the characters",
+    result=lambda indices, vocab, n: "\n".join(vocab.to_tokens(indices)))
+wrong_only_the_last_kept = text(
+    "followed by the last character alone",
+    result=lambda indices, vocab, n: "".join(
+        vocab.to_tokens(indices[:n] + indices[-1:])))
 wrong_printed = text(
     "no `return`",
     result=lambda indices, vocab, n: print("".join(vocab.to_tokens(indices))))
@@ -191,6 +198,12 @@ wrong_second_likeliest = text(
 wrong_index_plus_one = text(
     "off by one",
     pick=lambda logits: (int(logits[-1].argmax()) + 1) % logits.shape[1])
+wrong_index_minus_one = text(
+    "the token after <unk> is taken for the first",
+    pick=lambda logits: (int(logits[-1].argmax()) - 1) % logits.shape[1])
+wrong_argmax_over_time_first = text(
+    "over the steps, in the first column",
+    pick=lambda logits: int(logits.argmax(dim=0)[0]))
 wrong_twice_state_and_axis = text(
     "Second: state not carried from step to step", kept=lambda old, new: old,
     pick=lambda logits: int(logits[0].argmax()))

@@ -145,6 +145,10 @@ wrong_tanh_of_the_inputs_alone = marked(
 wrong_bias_outside_the_tanh = marked(
     "the tanh goes around the whole sum",
     step=lambda X, H, U, W, b: torch.tanh(X @ U + H @ W) + b)
+wrong_tanh_of_each_and_of_the_sum = marked(
+    "X W_xh + H W_hh + b_h (and there is but one)",
+    step=lambda X, H, U, W, b: torch.tanh(
+        torch.tanh(X @ U + b) + torch.tanh(H @ W)))
 wrong_sigmoid = marked(
     "a sigmoid in place of tanh",
     step=lambda X, H, U, W, b: torch.sigmoid(X @ U + H @ W + b))
@@ -194,10 +198,16 @@ wrong_from_zeros = marked(
     "the state handed in is ignored", start=torch.zeros_like)
 wrong_from_noise = marked(
     "the state handed in is ignored", start=torch.randn_like)
+wrong_from_ones = marked(
+    "not from zeros (nor from ones)", start=torch.ones_like)
 wrong_loop_over_rows = marked(
     "batch and time swapped", each=lambda inputs: inputs.transpose(0, 1))
 wrong_backwards = marked(
     "the steps are read backwards", each=lambda inputs: inputs.flip(0))
+wrong_backwards_put_back_in_order = marked(
+    "the steps are read backwards, the scores put back in order",
+    each=lambda inputs: inputs.flip(0),
+    give=lambda o, H, state: (torch.cat(o[::-1]), (H,)))
 wrong_last_step_left_out = marked(
     "the last step is left out", each=lambda inputs: inputs[:-1])
 wrong_first_step_left_out = marked(

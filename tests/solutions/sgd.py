@@ -185,6 +185,13 @@ def wrong_typo(params, lr):
             param.grad.zero_()
 
 
+@slip("and with it the step")
+def wrong_set_to_the_step(params, lr):
+    for param in params:
+        param.data = lr * param.grad
+        param.grad = None
+
+
 @slip("only the first parameter moves")
 def wrong_returned_at_once(params, lr):
     with torch.no_grad():
@@ -201,6 +208,14 @@ def wrong_parameter_in_place_of_gradient(params, lr):
         param.grad.zero_()
 
 
+@slip("the gradient is multiplied by the parameter")
+def wrong_parameter_times_gradient(params, lr):
+    with torch.no_grad():
+        for param in params:
+            param *= 1 - lr * param.grad
+            param.grad.zero_()
+
+
 @slip("divided by a count")
 def wrong_divided_by_rows(params, lr):
     with torch.no_grad():
@@ -214,6 +229,14 @@ def wrong_signs(params, lr):
     with torch.no_grad():
         for param in params:
             param -= lr * torch.sign(param.grad)
+            param.grad.zero_()
+
+
+@slip("whatever the gradient (no norm here)")
+def wrong_divided_by_the_norm(params, lr):
+    with torch.no_grad():
+        for param in params:
+            param -= lr * param.grad / param.grad.norm()
             param.grad.zero_()
 
 

@@ -150,6 +150,19 @@ def wrong_last_line_alone(lines, token="word"):
     return tokens
 
 
+@slip("the lines are in another order")
+def wrong_lines_backwards(lines, token="word"):
+    tokens = []
+    for line in lines:
+        tokens.insert(0, line.split() if token == "word" else list(line))
+    return tokens
+
+
+@slip("the tokens of a line are in another order")
+def wrong_tokens_backwards(lines, token="word"):
+    return [line[::-1] for line in right_as_in_the_notebook(lines, token)]
+
+
 @slip("raise ValueError")
 def wrong_kind_printed_as_in_the_book(lines, token="word"):
     if token == "word":

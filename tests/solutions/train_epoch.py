@@ -231,6 +231,9 @@ wrong_update_before_backward = epoch(
         loss.backward()))
 wrong_lr_of_the_notebook = epoch(
     "lr is not used", learn=lambda loss, model, lr: learn(loss, model, 0.7))
+wrong_step_twice_as_long = epoch(
+    "the step is twice as long",
+    learn=lambda loss, model, lr: learn(loss, model, 2 * lr))
 wrong_over_batches = epoch(
     "perplexity averaged over batches instead of tokens",
     sum=lambda loss, *_: (loss, 1))
@@ -314,3 +317,6 @@ wrong_small_threshold = epoch(
 wrong_base_two = epoch(
     "2 to the power of nats",
     result=lambda nats, tokens, n: 2 ** (nats / tokens))
+wrong_base_ten = epoch(
+    "10 to the power of nats",
+    result=lambda nats, tokens, n: 10 ** (nats / tokens))
