@@ -26,9 +26,9 @@ def make_model(kind, seed=0):
     )
 
 
-def make_data(use_random_iter=False, seed=0):
+def make_data(use_random_iter=False, seed=0, tokens=400):
     corpus = torch.tensor(VOCAB[list(TEXT * 20)])
-    loader = SeqDataLoader(corpus[:400], 4, 10, use_random_iter, seed)
+    loader = SeqDataLoader(corpus[:tokens], 4, 10, use_random_iter, seed)
     loader.held_out = SeqDataLoader(corpus[800:1100], 4, 10, offset=0)
     loader.record = {"name": "a sentence"}
     return loader

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from statistics import stdev
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -332,8 +331,14 @@ class _Net(nn.Module):
         self.weights = nn.ParameterList(params)
 
 
-class _Plain(SimpleNamespace):
+@dataclass
+class _Plain:
     """The same without torch.nn, as our own networks are."""
+
+    params: Tensors
+
+    def parameters(self) -> Tensors:
+        return self.params
 
 
 @dataclass
@@ -387,8 +392,7 @@ def _clip(function, module: bool, given: Tensors, theta: float) -> _Trial:
     params: Tensors = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
         p.grad = g.clone()
-    model = _Net(params) if module else _Plain(
-        params=params, parameters=lambda: params)
+    model = _Net(params) if module else _Plain(params)
     with trying(tried):
         call(function, model, theta)
         params = list(model.parameters())

@@ -29,7 +29,8 @@ def new_model(get_params=scratch.get_lstm_params, forward=scratch.lstm,
 
 
 def epochs_to(limit, model):
-    history = train(model, make_data(), VOCAB, 1.0, EPOCHS, verbose=False)
+    history = train(
+        model, make_data(tokens=800), VOCAB, 1.0, EPOCHS, verbose=False)
     return history.first_epoch_below(limit) or EPOCHS + 1
 
 
@@ -78,10 +79,10 @@ def test_gates_that_see_the_cell():
         return torch.cat(outputs), (H, C)
 
     model, plain = new_model(get_params, lstm), new_model()
-    X, _ = next(iter(make_data()))
+    X, _ = next(iter(make_data(tokens=800)))
     for a, b in zip(model(X, model.begin_state(4)),
                     plain(X, plain.begin_state(4)), strict=True):
         torch.testing.assert_close(a, b)  # with all of them at zero
-    train(model, make_data(), VOCAB, 1.0, 2, verbose=False)
+    train(model, make_data(tokens=800), VOCAB, 1.0, 2, verbose=False)
     for w in model.params[-3:]:
         assert w.shape == (H,) and w.any()

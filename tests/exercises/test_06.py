@@ -26,7 +26,7 @@ def trained(layer, seed, num_epochs=2, **options):
     torch.manual_seed(seed)
     model = RNNModel(layer(V, 8, 2, **options), V)
     history = train(
-        model, make_data(seed=seed), VOCAB, None, num_epochs,
+        model, make_data(seed=seed, tokens=800), VOCAB, None, num_epochs,
         optimizer=torch.optim.Adam(model.parameters(), 0.01), eval_every=1,
         verbose=False)
     return model, history
@@ -44,7 +44,7 @@ def test_six_new_seeds():
 
 
 def test_the_best_setting_is_measured_once_on_test_text():
-    train_iter = make_data()
+    train_iter = make_data(tokens=800)
     rest = SeqDataLoader(train_iter.held_out.corpus[100:], 4, 10, offset=0)
     tried = {
         dropout: trained(nn.GRU, 0, 3, dropout=dropout)[1]

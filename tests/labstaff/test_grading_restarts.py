@@ -280,7 +280,7 @@ def test_one_student_again(small, tmp_path, monkeypatch):
     before = (out / "grades.json").read_bytes()
 
     def graded(job):  # as the first time
-        path = pool.place(first, job.student, job.course.stem)
+        path = pool.place(first, job)
         return Graded.load(path), path.with_suffix(".ipynb").read_bytes()
 
     workers = Workers()
