@@ -1,6 +1,7 @@
 """Write the student edition: the course without solutions."""
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ STUBS = {
 }
 STUB = STUBS["en"]
 GUIDES = {"en": "README.md", "zh": "README.zh.md"}
+LAB = "labkit/jupyterlab.json"  # what is set in JupyterLab
+LOCALES = {"zh": "zh_CN"}  # as JupyterLab names its language packs
 # Of the course, as they are.
 FILES = (
     ".gitattributes", ".gitignore", "LICENSE", "constraints.txt", "labkit",
@@ -65,7 +68,8 @@ def edition(
 ) -> tuple[dict[str, bytes], dict[str, Exercises]]:
     """The student edition: notebooks without solutions, labutils and labkit.
 
-    Its README.md is in the first language.
+    Its README.md is in the first language, and JupyterLab as well, where that
+    is not the one that it speaks by itself.
 
     Returns:
         The content of each file, by its path in the edition; the exercises
@@ -95,6 +99,10 @@ def edition(
         files[GUIDES[language] if number else "README.md"] = guide.replace(
             b"{rows}", "\n".join(rows).encode("utf-8"))
     files["Makefile"] = _text(TEMPLATES / "Makefile")
+    if locale := LOCALES.get((languages or there)[0]):
+        shown = json.loads(files.get(LAB, b"{}")) | {
+            "@jupyterlab/translation-extension:plugin": {"locale": locale}}
+        files[LAB] = (json.dumps(shown, indent=2) + "\n").encode("utf-8")
     return files, counts
 
 

@@ -1,11 +1,13 @@
 """The student edition: what is in it, and what must never be."""
 
 import copy
+import json
 import os
 import re
 import subprocess
 import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 
 import lesson
@@ -642,3 +644,18 @@ def test_without_nbgrader_it_says_how_to_install_it(
         capsys.readouterr().err,
     )
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("languages", "locale"), [
+    (["zh"], "zh_CN"), (["zh", "en"], "zh_CN"), (["en"], None), ([], None)])
+def test_jupyterlab_speaks_the_first_language(languages, locale):
+    files, _ = release.edition(languages)
+    plugin = "@jupyterlab/translation-extension:plugin"
+    found = json.loads(files["labkit/jupyterlab.json"])
+    assert found.get(plugin, {}).get("locale") == locale
+    assert "@jupyterlab/apputils-extension:notification" in found
+    # The names are JupyterLab's own, and its language pack is installed.
+    schema = Path(sys.prefix, "share/jupyter/lab/schemas",
+                  plugin.replace(":", "/") + ".json")
+    assert "locale" in json.loads(schema.read_text("utf-8"))["properties"]
+    assert metadata.entry_points(group="jupyterlab.languagepack")["zh_CN"]
