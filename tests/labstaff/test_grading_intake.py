@@ -74,12 +74,23 @@ def test_a_zip_file_for_each_student(tmp_path):
 
 
 def test_names_in_gbk():
-    info = zipfile.ZipInfo("李雷.ipynb".encode("gbk").decode("cp437"))
-    info.flag_bits = 0
-    assert archives.readable_name(info) == "李雷.ipynb"
-    info = zipfile.ZipInfo("李雷.ipynb".encode().decode("cp437"))
-    info.flag_bits = 0
-    assert archives.readable_name(info) == "李雷.ipynb"
+    def read(*names, encoding):
+        infos = [zipfile.ZipInfo(name.encode(encoding).decode("cp437"))
+                 for name in names]
+        return archives.readable_names(infos)
+
+    for names in (["李雷.ipynb"], ["李雷/毛毛.ipynb"], ["袁泉.zip"], [],
+                  ["毛毛.zip", "a.zip", "李雷.zip"]):  # 毛毛 could be "ëë"
+        for encoding in ("gbk", "utf-8"):
+            assert read(*names, encoding=encoding) == names
+    for name in ("René.zip", "Rene\u0301.zip"):
+        assert read(name, encoding="utf-8") == [name]
+    mixed = [*map(zipfile.ZipInfo, (
+        "李雷.zip".encode("gbk").decode("cp437"),
+        "韩梅梅.zip".encode().decode("cp437"), "é.zip"))]
+    mixed[2].flag_bits = archives.UTF8_NAMES
+    assert archives.readable_names(mixed) == [
+        "李雷.zip", "韩梅梅.zip", "é.zip"]
 
 
 def test_one_zip_file_of_all(tmp_path):
@@ -397,6 +408,22 @@ def test_other_archives_are_opened(tmp_path, kind):
                            "zip" if kind == "rar" else kind)
     write(tmp_path / "in" / f"20230001-A.{kind}", content)
     assert set(one(tmp_path / "in").files) == {NAME}
+
+
+@pytest.mark.parametrize(("members", "held"), [
+    ([], "it holds no file"),
+    ([("__MACOSX/._x.ipynb", b"x"), (".DS_Store", b"x")],
+     "it holds ._x.ipynb, .DS_Store"),
+    ([(".ipynb_checkpoints/x.ipynb", BOOK)], "it holds x.ipynb"),
+    ([("a.zip", zipped())], "a.zip: no notebook is in it; it holds no file"),
+])
+def test_an_archive_without_a_notebook_is_refused(tmp_path, members, held):
+    write(tmp_path / "in" / "20230001-A.zip", zipped(*members))
+    whole = zipped(("20230001-A.zip", zipped(*members)),
+                   ("20230002-B.zip", zipped()))
+    for place in (tmp_path / "in", write(tmp_path / "all.zip", whole)):
+        student = found(place)[0]
+        assert held in student.why_not(NAME)
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), [
