@@ -96,9 +96,9 @@ def _keep_settings(out: Path, settings: Settings) -> None:
             raise GradeError(f"{out} is not empty and no folder of an earlier "
                              "grading. Name a new folder.")
         write_atomically(path, own.encode("utf-8"))
-    before = path.read_text(encoding="utf-8", errors="replace")
-    if before.split() != own.split():
-        before, own = (" ".join(text.split()) for text in (before, own))
+    before, own = (" ".join(text.split()) for text in (
+        path.read_text(encoding="utf-8", errors="replace"), own))
+    if before != own:
         raise GradeError(f"{out} was begun with other settings ({before}); "
                          f"these are {own}. Take the same ones, or a new "
                          "folder.")
