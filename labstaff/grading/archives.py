@@ -40,6 +40,9 @@ ARCHIVE = re.compile(r"\.(zip|7z|rar|tgz|tbz2?|txz|tar(\.\w{1,4})?)$", re.I)
 NOTEBOOK = re.compile(r"\.ipynb(\.(txt|json|download))?$", re.I)
 LINK = "a link is not followed"
 UTF8_NAMES = 0x800  # flag bit: the member's name is in UTF-8
+CHINESE = re.compile("[\u3000-\u9fff\uff00-\uffef]")
+# What a few words in GBK are where they happen to be valid UTF-8.
+NO_WORDS = re.compile("[\u0180-\u02ff\u0370-\u07ff]")
 Call = Callable[..., Any]
 
 
@@ -182,9 +185,14 @@ class _Reader:
                 return
             if depth == DEEPEST:
                 raise RefusedError("an archive in an archive in an archive")
+            before, inside = self.files, []
             for one in _members(io.BytesIO(content), f"{file.path}/"):
+                inside.append(PurePosixPath(one.path).name)
                 yield from self.notebooks(replace(
                     one, times=[*file.times, *one.times]), depth + 1)
+            if self.files == before:  # no file but a system's
+                raise RefusedError("no notebook is in it; it holds "
+                                   f"{', '.join(inside[:5]) or 'no file'}")
         except Exception as error:  # archives fail in many ways
             yield Found(file.path, file.times, _words(error))
 
@@ -247,15 +255,14 @@ def _members(file: IO[bytes], place: str = "") -> Iterator[_File]:
 
 def _in_zip(file: IO[bytes]) -> Iterator[_File]:
     with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
+        infos = [one for one in archive.infolist() if not one.is_dir()]
+        for info, name in zip(infos, readable_names(infos), strict=True):
             problem = LINK if stat.S_ISLNK(info.external_attr >> 16) else (
                 "it is encrypted" if info.flag_bits & 1 else "")
             when = 0.0
             with contextlib.suppress(ValueError, OverflowError):
                 when = time.mktime((*info.date_time, 0, 0, -1))
-            yield _File(readable_name(info), [when], info.file_size,
+            yield _File(name, [when], info.file_size,
                         functools.partial(archive.open, info), problem)
 
 
@@ -292,12 +299,17 @@ def _in_7z(file: IO[bytes]) -> Iterator[_File]:
 # ---- names
 
 
-def readable_name(info: zipfile.ZipInfo) -> str:
-    """A member's name; programs in China write GBK without saying so."""
-    if not info.flag_bits & UTF8_NAMES:
-        with contextlib.suppress(UnicodeError):
-            return decoded(info.filename.encode("cp437"))
-    return readable(info.filename)
+def readable_names(infos: Sequence[zipfile.ZipInfo]) -> list[str]:
+    """Members' names; programs in China write GBK without saying so, and
+    then in the whole archive."""
+    raw = [b"" if info.flag_bits & UTF8_NAMES
+           else info.filename.encode("cp437", "ignore") for info in infos]
+    text = decoded(b"\0".join(raw))
+    if NO_WORDS.search(text) and not CHINESE.search(text):
+        text = b"\0".join(raw).decode("gb18030", "replace")
+    names = [*map(decoded, raw)] if "\ufffd" in text else text.split("\0")
+    return [name or readable(info.filename)
+            for name, info in zip(names, infos, strict=False)]
 
 
 def readable(name: str) -> str:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from labkit.course import matching
 from labstaff.grading import pages, pool, sandbox
 from labstaff.grading.archives import limited
-from labstaff.grading.intake import Submission, find, read_roster
+from labstaff.grading.intake import Submission, find
 from labstaff.grading.matching import CourseNotebook, course
 from labstaff.grading.results import Graded, Job, Settings, Status
 from labutils.corpus import find_corpus
@@ -62,9 +62,8 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
         wanted = {file for name in only for file in matching(
             name, [notebook.stem for notebook in every])}
         notebooks = [n for n in every if not only or n.stem in wanted]
-        students = find(submissions, read_roster(roster) if roster else {},
-                        partial(limited, pool.CONTEXT))
-        said = [doubt for student in students for doubt in student.doubts]
+        students, said = find(submissions, notebooks, roster,
+                              partial(limited, pool.CONTEXT))
         _forget(out, students, again)
         # On a cluster, it is the workers that need one.
         if settings.sandbox and not scheduler and (why := sandbox.fault()):
@@ -97,9 +96,9 @@ def _keep_settings(out: Path, settings: Settings) -> None:
             raise GradeError(f"{out} is not empty and no folder of an earlier "
                              "grading. Name a new folder.")
         write_atomically(path, own.encode("utf-8"))
-    before = path.read_text(encoding="utf-8", errors="replace")
-    if before.split() != own.split():
-        before, own = (" ".join(text.split()) for text in (before, own))
+    before, own = (" ".join(text.split()) for text in (
+        path.read_text(encoding="utf-8", errors="replace"), own))
+    if before != own:
         raise GradeError(f"{out} was begun with other settings ({before}); "
                          f"these are {own}. Take the same ones, or a new "
                          "folder.")
@@ -148,12 +147,18 @@ def _told(graded: Sequence[Graded], students: Sequence[Submission],
     found = []
     for one in graded:
         student = own[one.student]
-        late, file = "", student.files.get(one.notebook)
-        if deadline and file and file.times and (
-                after := file.times[-1] - deadline.timestamp()) > 0:
-            late = (f"{after / 86400:.1f} days" if after > 86400
-                    else f"{after / 3600:.1f} hours")
-        found.append(replace(
-            one, file=student.chosen.get(one.notebook, ""), late=late,
-            notes=[*student.notes, *student.doubts, *one.notes]))
+        late, notes = "", [*student.notes, *student.doubts, *one.notes]
+        file = student.files.get(one.notebook)
+        if deadline and file:
+            came, after = (file.times[i] - deadline.timestamp()
+                           for i in (0, -1))
+            if after > 0:
+                late = (f"{after / 86400:.1f} days" if after > 86400
+                        else f"{after / 3600:.1f} hours")
+            elif came > 0 and all(one.inside for one in student.entries):
+                notes.append(f"{file.path}: by the platform's date it was "
+                             "handed in after the deadline, by its own saved "
+                             "before.")
+        found.append(replace(one, file=student.chosen.get(one.notebook, ""),
+                             late=late, notes=notes))
     return found

@@ -8,15 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labkit.course import LESSONS, language_of, title
+from nbformat import NotebookNode
+
+from labkit.course import LESSONS, title
 from labstaff.grading import archives
 from labstaff.grading.archives import ARCHIVE, NOTEBOOK, Call, Found, readable
-
-MOST_PATHS = 500_000  # of a class
+from labstaff.grading.matching import CourseNotebook, match
 
 # ---- names
 # Some universities begin their numbers with a letter or two.
@@ -25,9 +26,14 @@ NUMBER = re.compile(
 DATE = re.compile(r"20[0-3]\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$")
 # What follows a name in the files that learning platforms export.
 TAIL = re.compile(
-    r"(?is)(?<![a-z])(lab|hw|homework|assign\w*|attempt|submission|report|"
-    r"final|copy|new|last|实验|作业|提交|最终|报告)(?![a-z]).*$")
-EDGES = " -_.,;()[]【】—、"
+    r"(?is)(?<![a-z])的?(lab|hw|homework|assign\w*|attempt|submission|report|"
+    r"final|copy|new|last|rnn|lstm|第[\d一二三四五六七八九十]{1,3}次|大?作业|"
+    r"实验|提交|补交|附件|副本|期[中末]|最终|报告|循环神经|从零|\(\d+\)|"
+    r"20\d\d([-_.年月]\d\d?){2}|20\d{12})(?![a-z]).*$")
+EDGES = " -_.,;+()[]【】—、"
+# What stands beside the hand-ins: lists, and what was written about them.
+PAPER = re.compile(r"(?<!\.ipynb)\.(([ct]sv|xlsx?)|txt|md|rtf|pdf|docx?|wps|"
+                   r"pptx?|json|xml|log|url|lnk|png|jpe?g|gif)$", re.I)
 CHINESE = re.compile(r"[\u3400-\u9fff·]+")
 WORD = re.compile(r"[^\W\d_]+")
 LONGEST = 60  # characters of a key
@@ -81,44 +87,59 @@ class Submission:
 
 
 def find(
-    submissions: Path, roster: Mapping[str, str] | None = None,
+    submissions: Path, asked: Sequence[CourseNotebook],
+    roster: Path | None = None,
     call: Call = lambda function, *args: function(*args),
-) -> list[Submission]:
+) -> tuple[list[Submission], list[str]]:
     """Read a folder, or an archive, of submissions, and change nothing in it.
 
     Args:
         submissions: holds a folder, an archive or loose notebooks for each
             student; these may stand in folders of classes.
-        roster: the class's names by their numbers.
+        asked: the notebooks to be graded.
+        roster: the class, as `read_roster` takes it.
         call: calls what reads archives, as `archives.limited` does.
+
+    Returns:
+        The students, and what a person should look at before the grading.
 
     Raises:
         IntakeError: it is not there, or empty.
     """
+    names = read_roster(roster) if roster else {}
     if not submissions.exists():
         raise IntakeError(
             f"There is no {submissions}. Name the folder, or the zip file, "
             "with what the students have handed in.")
     try:
-        paths = (_below(submissions) if submissions.is_dir()
-                 else call(archives.names, submissions))
+        paths = (
+            [path.relative_to(submissions).as_posix()  # no link is followed
+             for path in submissions.rglob("*")] if submissions.is_dir()
+            else call(archives.names, submissions))
     except Exception as error:  # archives fail in many ways
         raise IntakeError(f"{submissions} is no folder, and no zip file that "
                           f"can be read ({error}).") from None
-    entries = [*_entries(submissions, _tree(paths), call)]
+    found = [one for one in _entries(submissions, _tree(paths), call)
+             if not roster or one.place.resolve() != roster.resolve()]
+    strays = [one.name for one in found if _is_stray(one.name, names)]
+    entries = [one for one in found if one.name not in strays]
     if not entries:
         raise IntakeError(f"{submissions} holds no folder, zip file or "
                           "notebook. Expected one for each student.")
-    students = _students(entries, roster or {})
+    students = _students(entries, names)
     for student in students:
-        found: list[Found] = []
+        files: list[Found] = []
         for entry in student.entries:
             try:
-                found += call(archives.read, entry.place, entry.inside)
+                files += call(archives.read, entry.place, entry.inside)
             except Exception as error:  # and the others are graded
-                found.append(Found(entry.name, refused=str(error)))
-        _take(student, found)
-    return students
+                files.append(Found(entry.name, refused=str(error)))
+        _take(student, files, asked, call)
+    said = [doubt for student in students for doubt in student.doubts]
+    if strays:
+        said.insert(0, f"{', '.join(strays)}: left out, as no student's. If "
+                    "one is, put the number into its name.")
+    return students, said
 
 
 def read_roster(path: Path) -> dict[str, str]:
@@ -149,14 +170,6 @@ def read_roster(path: Path) -> dict[str, str]:
 # ---- entries
 
 
-def _below(place: Path) -> list[str]:
-    """All the paths below a folder, where links are not followed."""
-    found = [*islice(place.rglob("*"), MOST_PATHS + 1)]
-    if len(found) > MOST_PATHS:
-        raise IntakeError(f"{place} holds more than {MOST_PATHS} files.")
-    return [path.relative_to(place).as_posix() for path in found]
-
-
 def _tree(paths: Iterable[str]) -> Tree:
     root: Tree = {}
     for path in paths:
@@ -171,7 +184,8 @@ def _tree(paths: Iterable[str]) -> Tree:
 def _entries(place: Path, tree: Tree, call: Call,
              inside: str = "") -> Iterator[_Entry]:
     """Each student's; folders and archives of a class are looked into."""
-    alone, on_disk = len(tree) == 1, place.is_dir()
+    alone = sum(not PAPER.search(name) for name in tree) == 1
+    on_disk = place.is_dir()
     for name, below in sorted(tree.items()):
         path = place / inside / name if on_disk else place
         shown, members = readable(name), {}
@@ -190,6 +204,7 @@ def _entries(place: Path, tree: Tree, call: Call,
 def _is_class(name: str, tree: Tree, alone: bool) -> bool:
     """Whether what is below a name belongs to several students."""
     own = _number(name)
+    tree = {c: below for c, below in tree.items() if not PAPER.search(c)}
     numbers = {_number(readable(child)) for child in tree} - {""}
     # What is there alone may be a class without numbers, and so on below.
     inner = alone and not own and len(tree) == 1
@@ -202,6 +217,15 @@ def _is_class(name: str, tree: Tree, alone: bool) -> bool:
                not in parts and (below or ARCHIVE.search(child))]
     return alone and not own and (
         bool(numbers) or 1 < len(holders) == len(tree))
+
+
+def _is_stray(name: str, roster: Mapping[str, str]) -> bool:
+    """Whether a loose file is the platform's and no student's."""
+    number, paper = _number(name), PAPER.search(name)
+    if not paper or _whose(name, roster)[0] in roster:
+        return False
+    # A list may have a date in its name.
+    return not number or bool(DATE.match(number) and (roster or paper[2]))
 
 
 # ---- students
@@ -225,8 +249,8 @@ def _shown(name: str) -> str:
     text = unicodedata.normalize("NFKC", _stem(name))
     for stem in COURSE:
         text = text.replace(stem, "")
-    match = re.search(re.escape(_number(text)), text, re.I)
-    parts = [text[:match.start()], text[match.end():]] if match else [text]
+    place = re.search(re.escape(_number(text)), text, re.I)
+    parts = [text[:place.start()], text[place.end():]] if place else [text]
     cut = [TAIL.sub("", part).strip(EDGES) for part in parts]
     return " ".join(part for part in cut if part)
 
@@ -321,8 +345,9 @@ def _people(known: str, some: list[_Entry]) -> dict[str, list[_Entry]]:
 # ---- notebooks
 
 
-def _take(student: Submission, found: Sequence[Found]) -> None:
-    """Take the newest version of each notebook."""
+def _take(student: Submission, found: Sequence[Found],
+          asked: Sequence[CourseNotebook], call: Call) -> None:
+    """Take of each notebook that is asked for the version that counts."""
     versions: dict[str, list[Found]] = defaultdict(list)
     others = [one for one in found if one.other]
     strange: dict[str, str] = {}
@@ -334,15 +359,15 @@ def _take(student: Submission, found: Sequence[Found]) -> None:
             versions[stem].append(one)
         elif not PurePosixPath(one.path).name.startswith("extra_"):
             strange[one.path] = "not recognised as a notebook of the course"
-    for stem, some in sorted(versions.items()):
-        _choose(student, stem, _worked(some))
-        student.refused.pop(stem, None)
+    for course in asked:
+        if some := versions.get(course.stem):
+            _choose(student, course, some, call)
     for one in others:
         stem = _named(one.path)
         if stem and stem not in versions and not one.path.endswith(
                 (".html", ".pdf", ".png")):
             student.refused.setdefault(stem, f"{one.path}: {one.refused}")
-    if not student.files:
+    if not versions:
         student.notes.append("No notebook of the course was found.")
         if not student.refused:
             student.refused |= strange | {
@@ -353,26 +378,24 @@ def _take(student: Submission, found: Sequence[Found]) -> None:
         f"{path}: {why}." for path, why in told if path not in COURSE]
 
 
-def _worked(versions: list[Found]) -> list[Found]:
-    """Without copies that `labutils run` has written among the results, and
-    without those of the other language, which came along untouched."""
-    versions = [one for one in versions if "results" not in
-                PurePosixPath(one.path).parts] or versions
-    executed = [one for one in versions if any(
-        cell.get("execution_count") for cell in one.notebook.cells)]
-    languages = {language_of(one.notebook) for one in versions}
-    return executed if executed and len(languages) > 1 else versions
+def _choose(student: Submission, course: CourseNotebook,
+            versions: list[Found], call: Call) -> None:
+    """Take the newest of those in which something was written; the dates of
+    the files handed in come first."""
+    stem, written = course.stem, [True]
+    # `labutils run` writes copies among the results.
+    some = [one for one in versions if "results" not in
+            PurePosixPath(one.path).parts] or versions
+    if len({one.digest for one in some}) > 1:
+        with contextlib.suppress(Exception):  # matching takes too much
+            written = call(_written, [one.notebook for one in some], course)
+        some = [*compress(some, written)] or some
 
-
-def _choose(student: Submission, stem: str, some: list[Found]) -> None:
-    """Take the newest; the dates of the files handed in come first."""
     def age(one: Found) -> tuple[list[int], Sequence[float]]:
         return [round(when / SAME) for when in one.times], one.times[1:]
 
-    def natural(one: Found) -> list[str]:
-        return [part.zfill(9) for part in re.findall(r"\d+|\D+", one.path)]
-
-    newest = max(some, key=lambda one: (*age(one), natural(one)))
+    newest = max(some, key=lambda one: (*age(one), [
+        part.zfill(9) for part in re.findall(r"\d+|\D+", one.path)]))
     path = PurePosixPath(newest.path)
     words = newest.path
     if len({one.digest for one in some}) > 1:
@@ -381,17 +404,23 @@ def _choose(student: Submission, stem: str, some: list[Found]) -> None:
         why = "by its name: the dates are equal" if same else "the newest"
         when = f"{datetime.fromtimestamp(newest.times[0]):%Y-%m-%d %H:%M}"
         words += f" ({why} of {len(some)} versions, {when})"
-        student.notes.append(
-            f"{stem}: {len(some)} versions; {path}, {why}, counts.")
-        if same:
-            student.doubts.append(
-                f"{student.name}, {stem}: {len(some)} versions with the same "
-                f"date; {path} counts. Remove the others if it should not.")
+        said = f"{stem}: {len(some)} versions; {path}, {why}, counts."
+        if same and any(written):
+            student.doubts.append(f"{student.name}, {said} Remove the others "
+                                  "if it should not.")
+        else:
+            student.notes.append(said)
     elif len(some) > 1:
         words += f" ({len(some)} versions, all equal)"
     if stem not in path.stem:
         student.notes.append(f"{stem}: handed in as {path.name}.")
     student.files[stem], student.chosen[stem] = newest, words
+
+
+def _written(notebooks: Sequence[NotebookNode],
+             course: CourseNotebook) -> list[bool]:
+    """In which of them something was written for an exercise."""
+    return [any(match(one, course).attempts.values()) for one in notebooks]
 
 
 def _which(file: Found) -> str:

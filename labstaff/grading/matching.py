@@ -246,7 +246,8 @@ def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
 
 def _is_written(cell: NotebookNode, exercise: Exercise) -> bool:
     """Whether there is more in it than the stub, however that is laid out."""
-    if _plain(cell.source) in ("", _plain(exercise.stub)):
+    if _plain(cell.source) in ("", _plain(exercise.stub),
+                               *notebooks.NO_ANSWER.values()):
         return False
     one, other = _tree(cell.source), _tree(exercise.stub)
     with contextlib.suppress(RecursionError):  # of very long expressions

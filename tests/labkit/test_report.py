@@ -30,7 +30,7 @@ from labkit.report.document import Student, render
 from labkit.report.gathering import gather
 from labkit.report.missing import problems
 from labkit.report.write import file_stem
-from labstaff.grading import intake
+from labstaff.grading import intake, matching
 from labstaff.publish import release
 from labutils import recorded, settings
 from labutils.files import LANGUAGES
@@ -112,7 +112,7 @@ def test_the_command_writes_all_that_is_asked_for(main, complete, tmp_path):
             f"notebooks/{lesson.stem}.ipynb" for lesson in LESSONS]
         # Says that its names are UTF-8; others would take another alphabet.
         assert archive.getinfo(f"{STEM}.html").flag_bits & 0x800
-    [student] = intake.find(out)
+    [student], _ = intake.find(out, matching.course())
     assert student.key.startswith("20231234") and "张三" in student.name
     assert len(student.files) == 6 and not student.refused
 

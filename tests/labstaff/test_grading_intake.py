@@ -14,23 +14,26 @@ from pathlib import PurePosixPath
 
 import classroom
 import fuzz
+import lesson
 import nbformat
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from labkit.course import notebook_paths
 from labstaff.grading import archives, intake, matching
+from labstaff.grading.classroom import _told
 from labstaff.grading.intake import IntakeError
+from labstaff.grading.results import Graded, Status
 
-COURSE = [path.stem for path in notebook_paths()]
+ASKED = matching.course()
+COURSE = [notebook.stem for notebook in ASKED]
 NAME = classroom.NOTEBOOK
 BOOK = nbformat.writes(classroom.Editions().released["en"]).encode("utf-8")
 
 
-def found(folder):
-    return intake.find(folder)
+def found(folder, roster=None):
+    return intake.find(folder, ASKED, roster)[0]
 
 
 def one(folder):
@@ -74,12 +77,23 @@ def test_a_zip_file_for_each_student(tmp_path):
 
 
 def test_names_in_gbk():
-    info = zipfile.ZipInfo("李雷.ipynb".encode("gbk").decode("cp437"))
-    info.flag_bits = 0
-    assert archives.readable_name(info) == "李雷.ipynb"
-    info = zipfile.ZipInfo("李雷.ipynb".encode().decode("cp437"))
-    info.flag_bits = 0
-    assert archives.readable_name(info) == "李雷.ipynb"
+    def read(*names, encoding):
+        infos = [zipfile.ZipInfo(name.encode(encoding).decode("cp437"))
+                 for name in names]
+        return archives.readable_names(infos)
+
+    for names in (["李雷.ipynb"], ["李雷/毛毛.ipynb"], ["袁泉.zip"], [],
+                  ["毛毛.zip", "a.zip", "李雷.zip"]):  # 毛毛 could be "ëë"
+        for encoding in ("gbk", "utf-8"):
+            assert read(*names, encoding=encoding) == names
+    for name in ("René.zip", "Rene\u0301.zip"):
+        assert read(name, encoding="utf-8") == [name]
+    mixed = [*map(zipfile.ZipInfo, (
+        "李雷.zip".encode("gbk").decode("cp437"),
+        "韩梅梅.zip".encode().decode("cp437"), "é.zip"))]
+    mixed[2].flag_bits = archives.UTF8_NAMES
+    assert archives.readable_names(mixed) == [
+        "李雷.zip", "韩梅梅.zip", "é.zip"]
 
 
 def test_one_zip_file_of_all(tmp_path):
@@ -116,20 +130,57 @@ def test_the_newest_version_counts(tmp_path):
                for n in student.notes)
 
 
-def test_the_language_that_somebody_has_worked_in_counts(tmp_path):
-    """Both came with the edition; the other one may have the later date."""
-    worked = classroom.Editions().released["zh"]
-    next(c for c in worked.cells if c.cell_type == "code").execution_count = 1
-    chinese = nbformat.writes(worked).encode("utf-8")
-    write(tmp_path / "in" / "20231234.zip", zipped(
-        (f"notebooks/{NAME}.ipynb", BOOK),
-        (f"notebooks/zh/{NAME}.ipynb", chinese),
-        ("notebooks/extra_backward_by_hand.ipynb",
-         BOOK.replace(b"nb01", b"x")),
-        times=[(2026, 1, 2, 0, 0, 0), (2026, 1, 1, 0, 0, 0)] * 2))
-    student = one(tmp_path / "in")
-    assert student.files[NAME].digest == hashlib.sha256(chinese).hexdigest()
-    assert student.notes == []
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_was_worked_in_counts_and_not_what_came_along(tmp_path, language):
+    """Nothing was run, and dates say nothing, or the wrong thing."""
+    books = classroom.Editions().released
+    stubs = [(f"{name}/{NAME}.ipynb", nbformat.writes(book).encode())
+             for name, book in books.items()]
+    book = books[language]
+    place = next(i for i, cell in enumerate(book.cells)
+                 if lesson.meta(cell).get("grade_id") == "tokenize")
+    book.cells.insert(place + 1, classroom.own(
+        "def tokenize(lines):\n    return 7", "own"))
+    work = nbformat.writes(book).encode()
+    extra = "extra_backward_by_hand.ipynb", BOOK.replace(b"nb01", b"x")
+    members = [*stubs, (f"mine/{NAME}.ipynb", work), extra]
+    for days in (1, 1, 1, 1), (3, 2, 1, 1):
+        write(tmp_path / "in" / "20231234.zip", zipped(
+            *members, times=[(2026, 5, day, 0, 0, 0) for day in days]))
+        [student], said = intake.find(tmp_path / "in", ASKED)
+        assert student.files[NAME].path.endswith(f"mine/{NAME}.ipynb")
+        assert not said and not student.notes
+    # Two that differ are looked at only where they are graded, and untouched
+    # ones nowhere.
+    other = work.replace(b"return 7", b"return 8")
+    for rest, asked, doubts in (
+            ([("a.ipynb", other)], ASKED, 1), ([("a.ipynb", other)], [], 0)):
+        write(tmp_path / "in" / "20231234.zip", zipped(*members, *rest))
+        assert len(intake.find(tmp_path / "in", asked)[1]) == doubts
+    write(tmp_path / "in" / "20231234.zip", zipped(*stubs))
+    assert intake.find(tmp_path / "in", ASKED)[1] == []
+
+
+def test_what_was_uploaded_late_and_saved_before_has_a_note(tmp_path):
+    """By the platform's date, which only an archive of the class keeps."""
+    inner = zipped((f"{NAME}.ipynb", BOOK), times=[(2026, 5, 1, 0, 0, 0)])
+    whole = zipped(("20230001-A.zip", inner), ("20230002-B.zip", inner),
+                   times=[(2026, 5, 3, 0, 0, 0), (2026, 5, 2, 0, 0, 0)])
+    path = write(tmp_path / "in" / "all.zip", whole)
+    students = found(path)
+    [book] = [notebook for notebook in ASKED if notebook.stem == NAME]
+    graded = [Graded.without_points(
+        s.key, book, Status.NOT_ATTEMPTED, "", "graded") for s in students]
+    late, early = _told(graded, students, datetime(2026, 5, 2, 12))
+    assert not late.late and not early.late
+    assert "by the platform's date" in " ".join(late.notes)
+    assert not early.notes
+    late, _ = _told(graded, students, datetime(2026, 4, 30))
+    assert late.late == "24.0 hours" and not late.notes
+    # What lies on the disk has the date of the download, perhaps.
+    write(tmp_path / "disk" / "20230001-A.zip", inner)
+    assert not _told(graded[:1], found(tmp_path / "disk"),
+                     datetime(2026, 5, 2, 12))[0].notes
 
 
 def test_a_renamed_notebook_is_known_by_its_cells(tmp_path):
@@ -286,6 +337,14 @@ def test_two_names_that_look_alike_stay_two():
     ("作业_20230001_attempt_2026-11-05-12-30-45_a.zip", "20230001",
      "20230001"),
     ("20261105-20240001-王五", "20240001", "20240001 20261105 王五"),
+    ("赵子轩_20231201_第1次提交.zip", "20231201", "20231201 赵子轩"),
+    ("20231217+秦可欣+第三次作业.zip", "20231217", "20231217 秦可欣"),
+    ("卫一鸣-20231211-RNN从零实现-2026-11-19.zip", "20231211",
+     "20231211 卫一鸣"),
+    ("韩雪(20231214)附件 (1).zip", "20231214", "20231214 韩雪"),
+    ("陈晨的期末大作业.zip", "陈晨", "陈晨"),
+    ("第五伦_20261118203011.zip", "第五伦", "第五伦"),
+    ("次第一.zip", "次第一", "次第一"),
     ("２０２３０００１李雷", "20230001", "20230001 李雷"),
     (f"20230001_{NAME}.ipynb", "20230001", "20230001"),
 ])
@@ -329,6 +388,12 @@ def test_a_student_alone_is_no_class(tmp_path):
     assert [s.name for s in found(place)] == ["张三"]
 
 
+def test_papers_with_dates_in_their_names_make_no_class(tmp_path):
+    place = layout(tmp_path, f"张三/{NAME}.ipynb", "张三/截图_20261118.png",
+                   "张三/截图_20261119.png", "李四.zip")
+    assert [s.name for s in found(place)] == ["张三", "李四"]
+
+
 def test_two_students_with_one_number_stay_two(tmp_path):
     place = layout(tmp_path, "20230001-李雷.zip", "20230001-李雷 (1).zip",
                    "20230001-韩梅梅.zip", "20230002-Li Lei.zip",
@@ -338,10 +403,11 @@ def test_two_students_with_one_number_stay_two(tmp_path):
         "20230001 李雷", "20230001 韩梅梅", "20230002 李雷"]
     assert all(s.files for s in students)
     assert "another name has the number" in students[1].doubts[0]
-    roster = write(tmp_path / "roster.csv",
+    roster = write(place / "roster.csv",
                    "学号,姓名\n20230001,李雷\n20230003,韩梅梅\n"
                    "20230009,王五\n".encode("gbk"))
-    students = intake.find(place, intake.read_roster(roster))
+    students, said = intake.find(place, ASKED, roster)
+    assert not any("roster.csv" in line for line in said)
     assert [(s.name, len(s.files)) for s in students] == [
         ("20230001 李雷", 1), ("20230002 Li Lei", 1), ("20230003 韩梅梅", 1),
         ("20230009 王五", 0)]
@@ -399,6 +465,44 @@ def test_other_archives_are_opened(tmp_path, kind):
     assert set(one(tmp_path / "in").files) == {NAME}
 
 
+def test_what_the_platform_puts_beside_the_hand_ins_is_no_student(tmp_path):
+    names = ("list.csv", "成绩单_20261121.xlsx", "readme.txt")
+    place = layout(tmp_path, "张三.zip", "李四.py", "王五.html", "赵六.rar",
+                   "钱七.ipynb.txt", "20230001-孙八.docx", *names)
+    students, said = intake.find(place, ASKED)
+    assert sorted(s.name for s in students) == sorted([
+        "张三", "李四.py", "王五.html", "赵六", "钱七", "20230001 孙八.docx"])
+    assert all(s.files or s.why_not(NAME) for s in students)
+    assert said == ["list.csv, readme.txt, 成绩单_20261121.xlsx: left out, as "
+                    "no student's. If one is, put the number into its name."]
+    # The roster knows one; and beside a list stands the archive of a class.
+    place = tmp_path / "other"
+    write(place / "李四.pdf", b"x")
+    for name in names:
+        write(place / name, b"x")
+    write(place / "all.zip", zipped(*(
+        (f"{name}/x.ipynb", BOOK) for name in ("张三", "王五"))))
+    roster = write(tmp_path / "r.csv", b"20230004,\xc0\xee\xcb\xc4\n")
+    assert [s.name for s in found(place, roster)] == [
+        "20230004 李四", "张三", "王五"]
+
+
+@pytest.mark.parametrize(("members", "held"), [
+    ([], "it holds no file"),
+    ([("__MACOSX/._x.ipynb", b"x"), (".DS_Store", b"x")],
+     "it holds ._x.ipynb, .DS_Store"),
+    ([(".ipynb_checkpoints/x.ipynb", BOOK)], "it holds x.ipynb"),
+    ([("a.zip", zipped())], "a.zip: no notebook is in it; it holds no file"),
+])
+def test_an_archive_without_a_notebook_is_refused(tmp_path, members, held):
+    write(tmp_path / "in" / "20230001-A.zip", zipped(*members))
+    whole = zipped(("20230001-A.zip", zipped(*members)),
+                   ("20230002-B.zip", zipped()))
+    for place in (tmp_path / "in", write(tmp_path / "all.zip", whole)):
+        student = found(place)[0]
+        assert held in student.why_not(NAME)
+
+
 @pytest.mark.parametrize(("name", "content", "reason"), [
     ("A.rar", b"Rar!\x1a\x07", "RAR archive"),
     ("A.py", b"x = 1", "no notebook, but a .py file"),
@@ -453,7 +557,7 @@ def test_no_spoilt_file_costs_anybody_else_anything(tmp_path):
     students = found(tmp_path / "in")
     assert len(students) == NUMBER + 1 and not students[0].notes
     assert not readable - {s.key for s in students if s.files}
-    course = {notebook.stem: notebook for notebook in matching.course()}
+    course = {notebook.stem: notebook for notebook in ASKED}
     for student in students:
         assert student.files or student.refused
         for stem, file in student.files.items():

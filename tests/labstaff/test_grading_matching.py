@@ -8,7 +8,7 @@ import pytest
 from nbformat import v4
 
 from labkit import checks
-from labkit.course import notebook_paths, read_notebook
+from labkit.course import FOLDERS, notebook_paths, read_notebook
 from labstaff.grading.matching import (
     borrowed,
     course,
@@ -27,6 +27,14 @@ EDITIONS = classroom.Editions()
 @pytest.fixture
 def work():
     return EDITIONS.of(classroom.Student("20230001", whole=True))
+
+
+@pytest.mark.parametrize("language", FOLDERS)
+def test_in_an_untouched_notebook_nothing_is_written(language):
+    for notebook in COURSE:
+        [path] = notebook_paths([notebook.stem], language=language)
+        released = student_notebook(read_notebook(path), language)
+        assert not any(match(released, notebook).attempts.values())
 
 
 def place(notebook, name):
