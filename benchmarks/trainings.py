@@ -40,7 +40,7 @@ from labutils import plots
 from labutils.corpus import find_corpus
 from labutils.results import save_figure, save_text
 
-SIZE = 2048  # of the square matrices whose product is timed
+SIZE = 1024  # of the square matrices whose product is timed
 HATCHES = ("", "///", "...")
 
 

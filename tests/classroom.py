@@ -24,9 +24,8 @@ NOTEBOOK = "01_text_preprocessing"
 EXERCISES = ("tokenize", "Vocab", "load_corpus_time_machine")
 POINTS = dict(zip(EXERCISES, (2, 4, 3), strict=True))
 # An honest cell takes a tenth of a second, since torch is imported before it,
-# and ten times as long on a machine that runs other tests as well. One of the
-# hostile ones reads all the files it finds, which may be many.
-CELL_SECONDS, NOTEBOOK_SECONDS = 12, 300
+# and ten times as long on a machine that runs other tests as well.
+CELL_SECONDS, NOTEBOOK_SECONDS = 6, 300
 SETTINGS = Settings(
     limits=Limits(cell=CELL_SECONDS, notebook=NOTEBOOK_SECONDS, memory=2**30))
 # No submission holds it but one, so that others can look for it.
@@ -124,19 +123,23 @@ FATAL = {
     "mute": "get_ipython().kernel.session.send = None",
 }
 # And of these nothing but their own time.
-READ = """from pathlib import Path
+READ = """import os
+from pathlib import Path
 import labutils
-places = [Path('/home'), Path('/root'), Path('/tmp'),
+places = ['/home', '/root', '/tmp',
           *Path(labutils.__file__).parents[1].glob('[!.]*')]
 secrets, books = [], 0
-for path in [path for place in places for path in place.rglob('*')]:
-    try:
-        if path.suffix in ('.ipynb', '.json', '.csv'):
-            text = path.read_text(errors='replace')
-            books += 'load_corpus_time_machine' in text
-            secrets += [text[-4000:]] * ('owl of' in text)
-    except OSError:
-        pass
+for place in places:
+    for folder, inside, files in os.walk(place):
+        inside[:] = set(inside) - {'site-packages'}
+        for name in files:
+            try:
+                if name.endswith(('.ipynb', '.json', '.csv')):
+                    text = Path(folder, name).read_text(errors='replace')
+                    books += 'load_corpus_time_machine' in text
+                    secrets += [text[-4000:]] * ('owl of' in text)
+            except OSError:
+                pass
 print(secrets, 'notebooks of the course:', books)
 """
 REACHING = {

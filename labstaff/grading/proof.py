@@ -3,6 +3,7 @@
 An installation that is not quite the expected one would give everybody none.
 """
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -86,6 +87,7 @@ def _worked(settings: Settings, text: Path | None) -> Job:
                settings, text, slot=sandbox.USERS - 1 - os.getpid() % 100)
 
 
+@functools.cache  # some tenths of a second, and each notebook asks
 def _state(settings: Settings, text: Path | None) -> str:
     """A digest of all that the proof depends on."""
     home = place.home()
