@@ -326,14 +326,13 @@ def to_lend(found: Matched, end: int, wanted: set[str],
             known: set[str]) -> list[str]:
     """What of the course's has to be run before a cell: it binds names that
     are `wanted`, to which its own are added, and not `known`."""
-    chosen: set[str] = set()
-    while more := {source for source, (place, _) in found.lent.items()
-                   if place <= end and source not in chosen
-                   and names_in(source)[1] & wanted - known}:
-        chosen |= more
-        for used, bound, _ in map(names_in, more):
+    chosen = []
+    for source, (place, _) in reversed(found.lent.items()):
+        used, bound, _ = names_in(source)
+        if place <= end and bound & wanted - known:
             wanted |= used - bound
-    return [source for source in found.lent if source in chosen]
+            chosen.append(source)
+    return chosen[::-1]
 
 
 def continues(cells: Sequence[NotebookNode], index: int) -> bool:

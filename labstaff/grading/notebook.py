@@ -84,10 +84,9 @@ def _run(job: Job, found: Matched,
             kernel.run(cells[at], at)
         except TimeoutError as error:
             late.add(at)
-            inside = [name for end in _errors(cells[at])
-                      for name in FRAME.findall(str(end.traceback))
-                      if name in found.places]
-            notes.append(f"Cell {at + 1}: {error}, within {inside[-1]}."
+            frames = FRAME.findall(str(_errors(cells[at])))
+            inside = [n for n in dict.fromkeys(frames) if n in found.places]
+            notes.append(f"Cell {at + 1}: {error}, within {', '.join(inside)}."
                          if inside else f"Cell {at + 1}: {error}.")
         if at not in late and not _errors(cells[at]):
             known.update(matching.names_in(cells[at].source)[1])

@@ -304,6 +304,7 @@ class Here:
         except Exception as error:
             trace = ["Cell In[3], line 1", "in \x1b[36mpredict\x1b[39m(x)",
                      "Cell In[2], line 6, in \x1b[36mpredict\x1b[39m(x)",
+                     "Cell In[1], line 3, in \x1b[36mrnn\x1b[39m(y)",
                      "File torch.py, line 1, in walk(y)"]
             cell.outputs = [v4.new_output(
                 "error", ename=type(error).__name__, evalue=str(error),
@@ -356,7 +357,7 @@ def test_what_the_course_gives_is_there(third, source, note):
     elif source:
         cell.source = source + cell.source if source == FAILS else source
     else:
-        cell.cell_type = "markdown"
+        work.cells[1] = v4.new_markdown_cell(cell.source, id=cell.id)
     before = len(work.cells)
     graded, executed = grade()
     assert verdict(graded).status is Status.PASSED, verdict(graded)
@@ -426,4 +427,4 @@ def test_where_a_cell_was_stopped(third):
     work, grade = third
     work.cells.insert(2, classroom.own("1 / 0  # STOP", "own"))
     assert grade()[0].notes == [
-        "Cell 3: the cell was stopped after 4 s, within predict."]
+        "Cell 3: the cell was stopped after 4 s, within predict, rnn."]
