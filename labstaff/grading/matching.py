@@ -371,19 +371,17 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
 @lru_cache(1000)
 def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
     """The global names that a cell uses before it binds them itself, those
-    that it binds, and of these the modules, functions and classes."""
-    try:
-        return _names(python(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ANY, set(), set()
-
-
-def _names(source: str) -> tuple[set[str], set[str], set[str]]:
+    that it binds, and of these the modules, functions and classes. What is no
+    Python may use any."""
     used: set[str] = set()
     bound: set[str] = set()
     fixed: set[str] = set()
-    for statement in ast.parse(source).body:
-        tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
+    try:
+        statements = [symtable.symtable(ast.unparse(node), "cell", "exec")
+                      for node in ast.parse(python(source)).body]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ANY, used, bound
+    for tables in ([statement] for statement in statements):
         before = {*bound}
         for table in tables:
             tables += table.get_children()
