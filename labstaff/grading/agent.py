@@ -82,13 +82,16 @@ class Agent:
     # ---- requests
 
     def signature(self, name):
-        """Whether there is such a function, and its arguments' names."""
+        """Whether there is such a function, its arguments and its module."""
         function = self.namespace.get(name)
         try:
             names = list(inspect.signature(function).parameters)
         except (TypeError, ValueError):
             names = None
-        return {"found": callable(function), "names": names}
+        origin = [str(getattr(function, name, ""))
+                  for name in ("__module__", "__qualname__")]
+        return {"found": callable(function), "names": names,
+                "origin": ".".join(origin)}
 
     def call(self, target, args, options, arrived, recording):
         """Call something; its result, and what has become of the arguments.

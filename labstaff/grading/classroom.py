@@ -56,7 +56,7 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
         raise GradeError(
             f"Another grading writes into {out} at this moment. Wait for its "
             "end, or name another folder.") from None
-    with lock, pool.workers(processes, scheduler) as executor:
+    with lock, pool.workers(processes, scheduler) as (executor, at_once):
         _keep_settings(out, settings)
         every = course()
         wanted = {file for name in only for file in matching(
@@ -78,7 +78,7 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
         for line in said:
             say(f"LOOK: {line}")
         jobs, others = _jobs(students, notebooks, settings, text)
-        graded = [*pool.run(jobs, out, executor, say), *others]
+        graded = [*pool.run(jobs, out, executor, say, at_once), *others]
         names = {student.key: student.name for student in students}
         graded, problems = pages.enter(out, names, graded)
         for line in problems:

@@ -42,12 +42,8 @@ ARGUMENTS = ["-f", "{connection_file}", "--log-level=CRITICAL"]
 
 
 class KernelLostError(RuntimeError):
-    """The kernel is gone; `reason` is one of `notebook.LOST`, or else no
-    fault of the notebook's."""
-
-    @property
-    def reason(self) -> str:
-        return str(self)
+    """The kernel is gone, for one of the reasons in `notebook.LOST`, or else
+    by no fault of the notebook's."""
 
 
 class StudentKernel:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from nbformat import NotebookNode
+from nbformat import NotebookNode, v4
 
 from labkit import course as notebooks
 from labkit.course import grader, python
 from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
-PACKAGES = ("labutils", "labkit", "labstaff")
+PACKAGES = {"labutils", "labkit", "labstaff"}
 # Whoever names one of these can reach any value without naming it.
 STUB = "# (the stub, not run: it is solved above or below)"
 ANY = {"exec", "eval", "globals", "locals", "vars", "get_ipython"}
@@ -47,6 +47,8 @@ class CourseNotebook:
     cells: dict[str, str] = field(default_factory=dict)
     # The same by a cell's text, where that occurs once.
     texts: dict[str, str] = field(default_factory=dict)
+    # By name the code that the course gives: no exercise, and no check.
+    given: dict[str, str] = field(default_factory=dict)
 
 
 def course() -> list[CourseNotebook]:
@@ -97,7 +99,10 @@ def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
     return CourseNotebook(
         stem, titles, tuple(found), checks, cells,
         {text: cells[min(ids)] for text, ids in texts.items()
-         if len(ids) == 1})
+         if len(ids) == 1},
+        {cells[c.id]: c.source for c in released.cells if c.cell_type == "code"
+         and cells[c.id] not in checks  # nor anything an exercise binds
+         and not names_in(c.source)[1] & {x.name for x in found}})
 
 
 # ---- a submission
@@ -120,6 +125,9 @@ class Matched:
     attempts: dict[str, list[int]] = field(default_factory=dict)
     # Why an exercise has no cell that counts.
     lost: dict[str, str] = field(default_factory=dict)
+    # The course's cells that are changed, no code any more or missing, in
+    # order: where each is due, and whether the cell above it is its own.
+    lent: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
 
 def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
@@ -143,6 +151,12 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
         if name not in found.places:
             found.notes.append(f"{name}: {found.lost[name]}")
     found.notes += _put_checks(cells, names, course)
+    for name, source in course.given.items():
+        own = [i for i, n in enumerate(names) if n == name]
+        if _plain(source) not in [_plain(cells[i].source) for i in own
+                                  if cells[i].cell_type == "code"]:
+            last = own[-1] if own else _last_before(name, names, course)
+            found.lent[source] = last + 1, bool(own)
     expected = list(course.cells.values())
     order = [expected.index(n) for n in dict.fromkeys(names) if n]
     if order != sorted(order):
@@ -218,13 +232,10 @@ def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
                  found: Matched) -> None:
     """All that was written where an answer belongs, or else anywhere."""
     cells, name = found.notebook.cells, exercise.name
-    order = list(course.cells.values())
-    before = {*order[:order.index(name)]}
     marked = [i for i, own in enumerate(names) if own == name]
     own = [i for i, cell in enumerate(cells)
            if not names[i] and cell.cell_type != "code"]
-    start = marked[0] if marked else max(
-        (i for i, n in enumerate(names) if n in before), default=-1)
+    start = marked[0] if marked else _last_before(name, names, course)
     end = next((i for i in range(start + 1, len(cells))
                 if names[i] not in ("", name)), len(cells))
     near = sorted({*marked, *(i for i in own if start <= i < end)})
@@ -242,6 +253,13 @@ def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
         return
     found.places[name], found.attempts[name] = counted[0], written
     found.sources[name] = "\n\n".join(cells[i].source for i in counted)
+
+
+def _last_before(name: str, names: list[str], course: CourseNotebook) -> int:
+    """Index of the last cell that stands above another in the course."""
+    order = list(course.cells.values())
+    before = {*order[:order.index(name)]}
+    return max((i for i, n in enumerate(names) if n in before), default=-1)
 
 
 def _is_written(cell: NotebookNode, exercise: Exercise) -> bool:
@@ -299,8 +317,32 @@ def to_run(found: Matched, course: CourseNotebook, end: int) -> set[int]:
     """
     cells = found.notebook.cells[:end]
     given = {*course.texts, *map(_plain, course.checks.values())}
-    return needed(cells, {i for i, cell in enumerate(cells)
-                          if _plain(cell.source) not in given})
+    lent = [v4.new_code_cell(source)
+            for source, (place, _) in found.lent.items() if place <= end]
+    return {*range(len(cells))} & needed([*cells, *lent], {
+        i for i, cell in enumerate(cells) if _plain(cell.source) not in given})
+
+
+def to_lend(found: Matched, end: int, wanted: set[str],
+            known: set[str]) -> list[str]:
+    """What of the course's has to be run before a cell: it binds names that
+    are `wanted`, to which its own are added, and not `known`."""
+    chosen = []
+    for source, (place, _) in reversed(found.lent.items()):
+        used, bound, _ = names_in(source)
+        if place <= end and bound & wanted - known:
+            wanted |= used - bound
+            chosen.append(source)
+    return chosen[::-1]
+
+
+def continues(cells: Sequence[NotebookNode], index: int) -> bool:
+    """Whether the next code fits below a cell's as if it were one cell: its
+    first line is indented."""
+    code = [c.source for c in cells[index:] if c.cell_type == "code"][:2]
+    first = next((line for source in code[1:] for line in source.splitlines()
+                  if line.partition("#")[0].strip()), "")
+    return first[:1].isspace() and bool(_tree("\n".join(code)).body)
 
 
 def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
@@ -313,10 +355,7 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
             uses, or may change what is bound to such a name.
     """
     code = {i for i, cell in enumerate(cells) if cell.cell_type == "code"}
-    try:
-        names = {i: _names(python(cells[i].source)) for i in code}
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return code
+    names = {i: names_in(cells[i].source) for i in code}
     found = {i for i in own if i in code}
     wanted = {n for i in found for n in names[i][0]}
     if wanted & ANY:
@@ -330,14 +369,20 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
     return found
 
 
-def _names(source: str) -> tuple[set[str], set[str], set[str]]:
+@lru_cache(1000)
+def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
     """The global names that a cell uses before it binds them itself, those
-    that it binds, and of these the modules, functions and classes."""
+    that it binds, and of these the modules, functions and classes. What is no
+    Python may use any."""
     used: set[str] = set()
     bound: set[str] = set()
     fixed: set[str] = set()
-    for statement in ast.parse(source).body:
-        tables = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
+    try:
+        statements = [symtable.symtable(ast.unparse(node), "cell", "exec")
+                      for node in ast.parse(python(source)).body]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ANY, used, bound
+    for tables in ([statement] for statement in statements):
         before = {*bound}
         for table in tables:
             tables += table.get_children()
@@ -357,19 +402,15 @@ def _names(source: str) -> tuple[set[str], set[str], set[str]]:
 
 
 def borrowed(name: str, source: str, others: Iterable[str]) -> str:
-    """The part of the package that a solution is made of; empty for none. In
-    `others`, the sources of the student's cells, it may be imported."""
-    taken: set[str] = set()  # names of packages, and of what is in them
-    for node in (n for text in (*others, source)
-                 for n in ast.walk(_tree(text))):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            origin = getattr(node, "module", None)
-            for alias in node.names:
-                own = alias.asname or alias.name
-                if (origin or alias.name).split(".")[0] in PACKAGES:
-                    if origin and own == name:
-                        return f"{origin}.{alias.name}"
-                    taken.add(own.split(".")[0])
+    """The part of the package that a solution is made of, where it is not a
+    part itself; empty for none. In `others`, the sources of the student's
+    cells, it may be imported."""
+    taken = {  # names of packages, and of what is in them
+        (alias.asname or alias.name).split(".")[0]
+        for text in (*others, source) for node in ast.walk(_tree(text))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names if PACKAGES.intersection(
+            (getattr(node, "module", None) or alias.name).split(".")[:1])}
     for node in ast.walk(_tree(source)):
         root = node
         while isinstance(root, ast.Attribute):

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import re
 import time
 from dataclasses import replace
 from socket import socket
 
 import nbformat
+from nbformat import NotebookNode, v4
 
 from labkit.course import language_of
 from labstaff.grading import matching, sandbox
@@ -24,6 +26,8 @@ LOST = {
     "output": (Status.KERNEL_DIED, "more output than allowed"),
     "kernel died": (Status.KERNEL_DIED, "the kernel died"),
 }
+# In what Python shows of a traceback of IPython's, the name in a frame.
+FRAME = re.compile(r", in (?:\\x1b\[[\d;]*m)*(\w+)")
 
 
 def grade(job: Job, forks: socket | None) -> tuple[Graded, bytes]:
@@ -40,8 +44,9 @@ def grade(job: Job, forks: socket | None) -> tuple[Graded, bytes]:
     cells = [c.source for c in found.notebook.cells if c.cell_type == "code"]
     for x in job.course.exercises:
         written = found.sources.get(x.name, "")
-        taken = matching.borrowed(x.name, written, cells)
-        if verdicts[x.name].points and taken != x.borrows:
+        taken = verdicts[x.name].origin or matching.borrowed(
+            x.name, written, cells)
+        if found.attempts.get(x.name) and taken not in ("", x.borrows):
             notes.append(f"{x.name}: LOOK AT IT, it is made of {taken}, which "
                          "the course's package holds.")
     graded = Graded(
@@ -70,32 +75,70 @@ def _run(job: Job, found: Matched,
     late: set[int] = set()
     if not due:
         return verdicts, notes
+    cells = found.notebook.cells
+    wanted: set[str] = set()  # names that the cells use, and have bound
+    known: set[str] = set()
+
+    def run(at: int) -> None:
+        try:
+            kernel.run(cells[at], at)
+        except TimeoutError as error:
+            late.add(at)
+            frames = FRAME.findall(str(_errors(cells[at])))
+            inside = [n for n in dict.fromkeys(frames) if n in found.places]
+            notes.append(f"Cell {at + 1}: {error}, within {', '.join(inside)}."
+                         if inside else f"Cell {at + 1}: {error}.")
+        if at not in late and not _errors(cells[at]):
+            known.update(matching.names_in(cells[at].source)[1])
+
     kernel = StudentKernel(
         found.notebook, job.settings.limits, job.text, job.slot, forks)
     try:
         with kernel.running():
             needed = matching.to_run(found, job.course, max(due))
             for index in range(max(due) + 1):
+                if index in needed:
+                    wanted |= matching.names_in(cells[index].source)[0]
+                for source in matching.to_lend(found, index, wanted, known):
+                    place, own = found.lent.pop(source)
+                    if names := matching.names_in(source)[1] & wanted - known:
+                        notes.append(_why_lent(cells, place, own, names))
+                        # Below the student's, which keep their numbers.
+                        cells.append(v4.new_code_cell(source))
+                        run(len(cells) - 1)
                 for exercise in due.get(index, ()):
                     before = verdicts.get(exercise.name)
                     if before is None or not before.points:
                         verdicts[exercise.name] = _judged(
                             job, kernel, exercise, found, index, late)
                 if index in needed:
-                    try:
-                        kernel.run(found.notebook.cells[index], index)
-                    except TimeoutError as error:
-                        notes.append(f"Cell {index + 1}: {error}.")
-                        late.add(index)
+                    run(index)
     except KernelLostError as lost:
-        if lost.reason not in LOST:  # the machine's fault
+        if str(lost) not in LOST:  # the machine's fault
             raise
-        status, reason = LOST[lost.reason]
+        status, reason = LOST[str(lost)]
         notes.append(f"The run ended early: {reason}.")
         for exercise in job.course.exercises:
             verdicts.setdefault(exercise.name, Verdict.without_points(
                 exercise, status, f"Not judged: {reason}."))
     return verdicts, notes
+
+
+def _errors(cell: NotebookNode) -> list[NotebookNode]:
+    return [output for output in cell.get("outputs", ())
+            if output.output_type == "error"]
+
+
+def _why_lent(cells: list[NotebookNode], place: int, own: bool,
+              names: set[str]) -> str:
+    """Why a cell of the course's is run, in words."""
+    which = ", ".join(sorted(names))
+    if not own:
+        return f"The course's cell for {which} is missing; it was run."
+    ends = [f"ended with {end.ename}: {end.evalue}"[:200]
+            for end in _errors(cells[place - 1])]
+    how = ends[-1] if ends else f"does not define {which}"
+    return f"Cell {place} {how}; the course's own cell was run after it."
 
 
 def _before(job: Job, found: Matched) -> dict[str, Verdict]:
@@ -126,10 +169,14 @@ def _judged(job: Job, kernel: StudentKernel, exercise: Exercise,
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4])
     with kernel.probing():
         verdict = judge(exercise.name, kernel.request, seed, exercise.points)
-    ends = [output for output in found.notebook.cells[counted].outputs
-            if output.output_type == "error"]
+    cells = found.notebook.cells
+    ends = _errors(cells[counted])
     if verdict.points:
         pass
+    elif any(matching.continues(cells, i)
+             for i in found.attempts[exercise.name]):
+        verdict = replace(verdict, likely="", reason="The next cell continues "
+                          "the function: a function must stand in one cell.")
     elif counted in late:  # its cell's own end says why
         verdict = Verdict.without_points(
             exercise, Status.TIMED_OUT, "Its cell was stopped after "

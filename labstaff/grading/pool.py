@@ -8,6 +8,7 @@ written, imports none of it.
 
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -57,16 +57,15 @@ def place(out: Path, job: Job) -> Path:
 
 
 def run(jobs: Sequence[Job], out: Path, executor: Executor,
-        say: Callable[[str], None] = print) -> list[Graded]:
-    """Grade what is not graded yet; each result is on disk at once.
-
-    The results of all the jobs come in their order.
+        say: Callable[[str], None] = print, at_once: int = 1
+        ) -> list[Graded]:
+    """Grade what is not graded yet, some `at_once`; each result is on disk at
+    once. The results of all the jobs come in their order.
     """
     done = {number: found for number, job in enumerate(jobs)
             if (found := _finished(out, job)) is not None}
     if done:
         say(f"{len(done)} of {len(jobs)} notebooks are graded already.")
-    begin, before = time.monotonic(), len(done)
     waiting = {executor.submit(in_process, job): number
                for number, job in enumerate(jobs) if number not in done}
     for future in as_completed(waiting):
@@ -83,8 +82,9 @@ def run(jobs: Sequence[Job], out: Path, executor: Executor,
             write_atomically(path.with_suffix(".ipynb"), executed)
         graded.save(path)
         done[number] = graded
-        spent = time.monotonic() - begin
-        left = spent / (len(done) - before) * (len(jobs) - len(done))
+        # By what each took itself: all of them wait for the proof as well.
+        left = (sum(one.seconds for one in done.values()) / len(done)
+                * math.ceil((len(jobs) - len(done)) / at_once))
         about = f"{left / 60:.0f} min" if left >= 30 else f"{left:.0f} s"
         say(f"{len(done)}/{len(jobs)}  {graded.student} {graded.notebook}: "
             f"{graded.points:g} of {graded.possible:g} points, "
@@ -122,18 +122,19 @@ def _lost(job: Job, error: Exception) -> Graded:
 
 @contextlib.contextmanager
 def workers(processes: int | None,
-            scheduler: str | None) -> Iterator[Executor]:
-    """What waits for a job each: threads for so many processes of this machine
-    (None: as many as cores), or the Dask cluster with that scheduler.
+            scheduler: str | None) -> Iterator[tuple[Executor, int]]:
+    """What waits for a job each, and how many: threads for so many processes
+    of this machine (None: as many as cores), or that scheduler's Dask cluster.
 
     Raises:
         ClusterError: nobody answers there.
     """
     if scheduler is None:
         sandbox.sweep()
-        executor = ThreadPoolExecutor(processes or os.cpu_count())
+        processes = processes or os.cpu_count() or 1
+        executor = ThreadPoolExecutor(processes)
         try:
-            yield executor
+            yield executor, processes
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
             end_server()
@@ -148,7 +149,8 @@ def workers(processes: int | None,
             "with `dask scheduler`, or check the address.") from None
     with client:
         # Not pure: the same file of two students is two jobs.
-        yield client.get_executor(pure=False, retries=RETRIES)
+        yield (client.get_executor(pure=False, retries=RETRIES),
+               sum(client.nthreads().values()) or 1)
 
 
 # ---- a process for each

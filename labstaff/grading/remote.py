@@ -25,6 +25,7 @@ from labkit import checks
 from labkit.checks import harness
 from labkit.checks.harness import CheckFailed
 from labstaff.grading import agent
+from labstaff.grading.matching import PACKAGES
 from labstaff.grading.results import Status, Verdict
 
 # Brings a request to the agent; gives its answer within some seconds.
@@ -65,14 +66,20 @@ def judge(exercise: str, request: Request, seed: int,
     """
     def verdict(status: Status, reason: str, **words: str) -> Verdict:
         points = possible if status is Status.PASSED else 0.0
+        if origin and not points:
+            words["likely"] = (f"it is the course's own {origin}, which need "
+                               "not be what is asked for here: write yours")
         return Verdict(exercise, status, points, possible, reason,
-                       seed=seed, **words)
+                       seed=seed, origin=origin, **words)
 
-    session = Session(request)
+    session, origin = Session(request), ""
     check = getattr(checks, exercise).__wrapped__
     recording = torch.is_grad_enabled()
     try:
-        if not session.ask("signature", exercise).get("found"):
+        asked = session.ask("signature", exercise)
+        if (made := str(asked.get("origin"))).split(".")[0] in PACKAGES:
+            origin = made[:100]
+        if not asked.get("found"):
             return verdict(
                 Status.NOT_ATTEMPTED, f"There is no {exercise} to call.")
         with harness.seeded(seed), harness.unchanged({}):

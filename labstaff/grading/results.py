@@ -74,6 +74,7 @@ class Verdict:
     where: str = ""  # cell and line of an error, in words
     seed: int | None = None  # the same one gives a probe the same inputs
     cell: str = ""  # which cell counted, in words
+    origin: str = ""  # in the course's package, where it is from there
 
     @classmethod
     def without_points(cls, exercise: Exercise, status: Status, reason: str,

@@ -53,7 +53,7 @@ class Run:
                 except TimeoutError:
                     self.ends.append("late")
                 except KernelLostError as lost:
-                    self.lost = lost.reason
+                    self.lost = str(lost)
                     break
             self.ask()
 

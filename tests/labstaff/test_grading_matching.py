@@ -1,22 +1,28 @@
 """Cells of a submission are found whatever has become of them."""
 
+import contextlib
 import copy
 
 import classroom
 import lesson
+import nbformat
 import pytest
 from nbformat import v4
 
 from labkit import checks
-from labkit.course import FOLDERS, notebook_paths, read_notebook
+from labkit.course import FOLDERS, notebook_paths, python, read_notebook
+from labstaff.grading import notebook as grading
+from labstaff.grading.agent import Agent
 from labstaff.grading.matching import (
     borrowed,
+    continues,
     course,
     defined,
     match,
     needed,
     to_run,
 )
+from labstaff.grading.results import Job, Settings, Status
 from labstaff.publish.release import student_notebook
 
 COURSE = course()
@@ -233,7 +239,6 @@ def test_an_answer_is_found_where_it_was_written(kind):
 
 
 @pytest.mark.parametrize(("source", "others", "taken"), [
-    ("from labutils.text import tokenize", (), "labutils.text.tokenize"),
     ("tokenize = u.tokenize", ("import labutils as u",), "u.tokenize"),
     ("def tokenize(x):\n    return old_tokenize(x)",
      ("from labutils import tokenize as old_tokenize",), "old_tokenize"),
@@ -265,7 +270,7 @@ def test_what_the_courses_own_solutions_borrow_is_known():
     (["n = 1", "def f():\n    global n\n    n = 2", "n"], {2}, {0, 1, 2}),
     (["x = 1", "y = 2", "eval('x')"], {2}, {0, 1, 2}),
     (["x = 1", "%timeit x", "y = 2", "x"], {1}, {0, 1, 2, 3}),
-    (["x = 1", "x ==", "x"], {2}, {0, 1, 2}),
+    (["x = 1", "x ==", "x"], {1, 2}, {0, 1, 2}),
     (["x = 1", "[y for y in range(3)]", "y = 2", "f'{x}'"], {3}, {0, 3}),
 ])
 def test_what_a_cell_needs(cells, own, kept):
@@ -284,3 +289,150 @@ def test_trainings_that_no_exercise_needs_are_not_run(notebook):
     found = match(released, notebook)
     assert to_run(found, notebook, end + 1) == {
         i for i, c in enumerate(released.cells) if c.cell_type == "code"}
+
+
+# ---- run, with a kernel that is none
+
+
+class Here:
+    """Runs cells in this process; `STOP` in one stands for its time limit."""
+
+    def __init__(self, *_):
+        self.agent = Agent({})
+        self.request = lambda data, seconds: self.agent.answer(data)
+
+    def running(self):
+        return contextlib.nullcontext()
+
+    probing = running
+
+    def run(self, cell, _):
+        try:
+            exec(python(cell.source), self.agent.namespace)
+        except Exception as error:
+            trace = ["Cell In[3], line 1", "in \x1b[36mpredict\x1b[39m(x)",
+                     "Cell In[2], line 6, in \x1b[36mpredict\x1b[39m(x)",
+                     "Cell In[1], line 3, in \x1b[36mrnn\x1b[39m(y)",
+                     "File torch.py, line 1, in walk(y)"]
+            cell.outputs = [v4.new_output(
+                "error", ename=type(error).__name__, evalue=str(error),
+                traceback=trace)]
+            if "STOP" in cell.source:
+                raise TimeoutError("the cell was stopped after 4 s") from None
+
+
+[RNN] = [n for n in COURSE if n.stem.startswith("03")]
+ONE_HOT = "def one_hot(X, size):\n    return F.one_hot(X.T, size).float()"
+
+
+@pytest.fixture
+def third(monkeypatch):
+    """Notebook 3 with `one_hot` solved, and what its grading makes of it."""
+    monkeypatch.setattr(grading, "StudentKernel", Here)
+    [path] = notebook_paths([RNN.stem])
+    work = student_notebook(read_notebook(path))
+    work.cells[place(work, "one_hot")].source = ONE_HOT
+
+    def grade():
+        job = Job("s", RNN, work, "digest", Settings(sandbox=False))
+        graded, executed = grading.grade(job, None)
+        return graded, nbformat.reads(executed.decode(), 4).cells
+
+    return work, grade
+
+
+def verdict(graded, name="one_hot"):
+    return next(v for v in graded.verdicts if v.exercise == name)
+
+
+FAILS = "import d2l_of_nobody\n"
+LACKS = "import torch\nfrom labkit import checks\n"
+
+
+@pytest.mark.parametrize(("source", "note"), [
+    (FAILS, "Cell 2 ended with ModuleNotFoundError: No module named "
+     "'d2l_of_nobody'; the course's own cell was run after it."),
+    (LACKS, "Cell 2 does not define F; the course's own cell was run after "
+     "it."),
+    ("", "Cell 2 does not define F; the course's own cell was run after it."),
+    (None, "The course's cell for F is missing; it was run."),
+], ids=["fails", "lacks", "markdown", "deleted"])
+def test_what_the_course_gives_is_there(third, source, note):
+    work, grade = third
+    cell = work.cells[1]
+    if source is None:
+        work.cells.remove(cell)
+    elif source:
+        cell.source = source + cell.source if source == FAILS else source
+    else:
+        work.cells[1] = v4.new_markdown_cell(cell.source, id=cell.id)
+    before = len(work.cells)
+    graded, executed = grade()
+    assert verdict(graded).status is Status.PASSED, verdict(graded)
+    assert graded.notes == [note]
+    assert [c.source for c in executed[before:]] == [RNN.given["nb03-02"]]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_student_has_in_its_place_will_do(third, fails):
+    work, grade = third
+    source = "from torch.nn import functional as F"
+    work.cells[1] = classroom.own(FAILS * fails + source, "own")
+    graded, executed = grade()
+    assert verdict(graded).status is Status.PASSED
+    assert (len(executed) > len(work.cells)) == fails
+
+
+def test_no_course_cell_is_lent_over_an_exercise(third):
+    work, _ = third
+    [given] = [name for name in RNN.given if name == "nb03-02"]
+    found = match(work, RNN)
+    assert RNN.given[given] not in found.lent
+    assert not {x.name for x in RNN.exercises} & {
+        name for source in RNN.given.values() for name in defined(source)}
+
+
+SPLIT = ("def one_hot(X, size):\n    made = X.T",
+         "    # (T, B)\n    made = F.one_hot(made, size)\n"
+         "    return made.float()")
+
+
+@pytest.mark.parametrize("first", [SPLIT[0], SPLIT[0].split("\n")[0]])
+def test_a_function_that_is_cut_in_two_is_told_so(third, first):
+    work, grade = third
+    index = place(work, "one_hot")
+    work.cells[index].source = first
+    work.cells.insert(index + 1, classroom.own(SPLIT[1], "half"))
+    found = verdict(grade()[0])
+    assert (found.points, found.likely) == (0, "")
+    assert found.reason == ("The next cell continues the function: a function "
+                            "must stand in one cell.")
+
+
+@pytest.mark.parametrize(("cells", "whole"), [
+    (SPLIT, False), (("x = 1", "    y = 2"), True), ((ONE_HOT, "y = 2"), True),
+    (("    x = 1",), True), ((ONE_HOT, "y ==="), True)])
+def test_what_continues(cells, whole):
+    assert continues([*map(v4.new_code_cell, cells)], 0) != whole
+
+
+@pytest.mark.parametrize("source", [
+    "from labutils import train_epoch as one_hot",
+    "import labutils\none_hot = getattr(labutils, 'train_epoch')",
+    "from labutils.scratch import rnn as some\none_hot = some",
+    "from labutils.scratch import *\none_hot = rnn"])
+def test_what_is_the_package_s_is_marked_whatever_its_verdict(third, source):
+    work, grade = third
+    work.cells[place(work, "one_hot")].source = source
+    graded, _ = grade()
+    assert verdict(graded).points == 0
+    assert "it is the course's own labutils." in verdict(graded).likely
+    assert any(note.startswith("one_hot: LOOK AT IT, it is made of labutils.")
+               for note in graded.notes)
+
+
+def test_where_a_cell_was_stopped(third):
+    work, grade = third
+    work.cells.insert(2, classroom.own("1 / 0  # STOP", "own"))
+    assert grade()[0].notes == [
+        "Cell 3: the cell was stopped after 4 s, within predict, rnn."]

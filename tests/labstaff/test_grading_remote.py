@@ -162,7 +162,8 @@ def test_modules_have_their_parameters_here(session, namespace):
 def test_a_signature(session, namespace):
     namespace["f"] = lambda a, b=1: None
     found = session.ask("signature", "f")
-    assert found == {"found": True, "names": ["a", "b"]}
+    assert found == {"found": True, "names": ["a", "b"],
+                     "origin": f"{__name__}.{namespace['f'].__qualname__}"}
     assert not session.ask("signature", "g")["found"]
 
 

@@ -84,6 +84,20 @@ def test_ended_after_any_result_it_goes_on_with_the_others(tmp_path, results):
     assert (tmp_path / "out/graded/s3/01_words.ipynb").read_bytes()
 
 
+def test_the_time_left_is_known_from_the_first_notebook(tmp_path, monkeypatch):
+    """Each takes 8 s, two at once; the proof before them took a minute."""
+    workers, said = Workers(), []
+    clock = iter(range(0, 6000, 60))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    graded = workers.graded
+    monkeypatch.setattr(workers, "graded", lambda job: (
+        replace(graded(job)[0], seconds=8.0), b""))
+    pool.run(JOBS, tmp_path, workers, said.append, 2)
+    assert [line.rpartition("; ")[2] for line in said] == [
+        "about 16 s left", "about 8 s left", "about 8 s left",
+        "about 0 s left"]
+
+
 def test_another_file_and_a_damaged_result_are_graded_again(tmp_path):
     run(tmp_path, Workers())
     pool.place(tmp_path, JOBS[1]).write_text("{")
@@ -286,7 +300,7 @@ def test_one_student_again(small, tmp_path, monkeypatch):
     workers = Workers()
     monkeypatch.setattr(workers, "graded", graded)
     monkeypatch.setattr(
-        pool, "workers", lambda *_: contextlib.nullcontext(workers))
+        pool, "workers", lambda *_: contextlib.nullcontext((workers, 1)))
     grade_class(submissions, out, LASTING, again=["20230005"],
                 say=said.append)
     assert workers.begun == ["20230005"]
