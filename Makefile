@@ -108,4 +108,6 @@ $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/made
 $(VENV)/made:
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {v}. Try: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
+	@# Python 3.11's own pip takes twice as long; where there is no other, it does.
+	@$(PIP) pip==26.3 || true
 	@touch $@

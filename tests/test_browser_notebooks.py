@@ -3,7 +3,7 @@
 All are opened as they are committed; one, with tables and a training in its
 live view, is run in its Chinese edition, saved and read again. (The first one
 is worked through in test_browser_release.py; widgets are moved in
-test_browser_widgets.py.)
+labkit/test_browser.py.)
 """
 
 import shutil

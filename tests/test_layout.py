@@ -402,13 +402,15 @@ def test_the_container_installs_as_make_does_with_torch_for_the_cpu(tmp_path):
 ])
 def test_make_installs_what_a_target_needs(tmp_path, target, extra):
     lines = make(tmp_path, target, TORCH="")
-    [install] = [line for line in lines if " pip install " in line]
+    [install] = [line for line in lines if " pip install " in line
+                 and "pip==" not in line]
     assert install.endswith(f" -c constraints.txt -e '.[{extra}]'")
 
 
 @pytest.mark.parametrize("command", [
     "make test-all",
-    *(line for line in text(".ci/run").splitlines() if "make test" in line),
+    *(line for line in text(".ci/run").splitlines()
+      if line.startswith("make test")),
 ])
 def test_all_the_tests_are_each_test_once(tmp_path, command):
     lines = make(tmp_path, *command.split()[1:])
