@@ -21,6 +21,7 @@ from labutils.files import write_atomically
 
 SETTINGS = "settings.json"
 LOCK = "lock"
+LOOK = "LOOK AT IT"  # in notes that are the grader's alone
 
 
 class GradeError(RuntimeError):
@@ -82,10 +83,12 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
         graded = [*pool.run(jobs, out, executor, say), *others]
         names = {student.key: student.name for student in students}
         graded, problems = pages.enter(out, names, graded)
+        told = _told(graded, students, deadline)
+        problems += [f"{names[one.student]}: {doubt}" for one in told
+                     for doubt in one.doubts if LOOK in doubt]
         for line in problems:
             say(f"LOOK: {line}")
-        pages.write_reports(out, names, _told(graded, students, deadline),
-                            notebooks, [*said, *problems])
+        pages.write_reports(out, names, told, notebooks, [*said, *problems])
     return graded
 
 
@@ -155,5 +158,6 @@ def _told(graded: Sequence[Graded], students: Sequence[Submission],
                     else f"{after / 3600:.1f} hours")
         found.append(replace(
             one, file=student.chosen.get(one.notebook, ""), late=late,
-            notes=[*student.notes, *student.doubts, *one.notes]))
+            notes=[*student.notes, *(n for n in one.notes if LOOK not in n)],
+            doubts=[*student.doubts, *(n for n in one.notes if LOOK in n)]))
     return found

@@ -199,8 +199,8 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
         exercises=[_exercise(x, graded) for _, x in exercises],
-        notes=sorted({
-            (students[g.student], note) for g in graded for note in g.notes}),
+        notes=sorted({(students[g.student], note) for g in graded
+                      for note in (*g.notes, *g.doubts)}),
         where={x.name: stem for stem, x in exercises},
         pairs=pairs(run, {x.name: x.stub for _, x in exercises}),
         answers=sorted(answers, key=lambda found: found[:2]))

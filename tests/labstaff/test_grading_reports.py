@@ -5,14 +5,17 @@ import io
 import json
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import nbformat
 import pytest
 
+from labstaff.grading import classroom, pool
+from labstaff.grading.intake import Submission
 from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.pages import WRITTEN, enter, write_reports
-from labstaff.grading.results import Graded, Status, Verdict
+from labstaff.grading.results import Graded, Settings, Status, Verdict
 from labstaff.grading.similarity import fingerprints, pairs
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -155,6 +158,63 @@ def test_a_page_speaks_the_language_of_the_notebook(tmp_path, monkeypatch):
     assert 'lang="zh-CN"' in read(feedback / "20230003" / "02_rows.html")
     grader = read(tmp_path / "index.html")
     assert "3 名学生" in grader and "to be read" not in grader
+
+
+def test_what_is_suspected_is_for_the_grader_alone(tmp_path):
+    alone = "20230003.zip: the number is 韩梅梅's on the roster; taken for 李雷's"
+    taken = "tokenize: LOOK AT IT, it is made of labutils.tokenize"
+    one = replace(graded()[0], notes=["An old format.", taken])
+    student = Submission("20230001", "20230001 李雷", [], [alone], {},
+                         {"01_words": "a.zip"}, ["handed in as a.ipynb"])
+    told = classroom._told([one], [student], None)
+    write_reports(tmp_path, {"20230001": "20230001 李雷"}, told, COURSE[:1])
+    page = read(tmp_path / "feedback" / "20230001" / "01_words.html")
+    assert "An old format." in page and "handed in as a.ipynb" in page
+    assert "韩梅梅" not in page and "LOOK" not in page
+    for name in ("index.html", "grades.json"):
+        assert "韩梅梅" in read(tmp_path / name)
+        assert taken in read(tmp_path / name)
+
+
+@pytest.fixture
+def graded_class(tmp_path, monkeypatch):
+    """Two who hand in, in a class of three, are graded by nobody."""
+    def nobody(job):
+        right = Verdict("tokenize", Status.PASSED, 2, 2, "Fine.")
+        return Graded(job.student, stem, job.digest, "graded", [right], [
+            "tokenize: LOOK AT IT, it is made of labutils.tokenize, which the "
+            "course's package holds."]), b""
+
+    stem = "01_text_preprocessing"
+    course = CourseNotebook(stem, {"en": "1. Words"}, COURSE[0].exercises[:1])
+    for name in ("20230001-李雷", "20230009-韩梅梅"):
+        path = tmp_path / "submissions" / name / f"{stem}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(nbformat.v4.new_notebook(), path)
+    roster = tmp_path / "roster.csv"
+    roster.write_text("20230002,Nobody\n20230001,李雷\n", encoding="utf-8")
+    monkeypatch.setattr(classroom, "course", lambda: [course])
+    monkeypatch.setattr(classroom, "limited", lambda _, read, *on: read(*on))
+    monkeypatch.setattr(pool, "in_process", nobody)
+    monkeypatch.setattr(pool, "workers", lambda *_: ThreadPoolExecutor(1))
+
+    def grade(**options):
+        said = []
+        classroom.grade_class(
+            tmp_path / "submissions", tmp_path / "out", Settings(
+                sandbox=False), roster=roster, say=said.append, **options)
+        return tmp_path / "out", said
+
+    return grade
+
+
+def test_a_borrowed_solution_is_to_be_looked_at_first(graded_class):
+    out, said = graded_class()
+    taken = ("20230001 李雷: tokenize: LOOK AT IT, it is made of labutils."
+             "tokenize, which the course's package holds.")
+    assert f"LOOK: {taken}" in said
+    first = read(out / "index.html").partition("<table")[0]
+    assert taken.replace("'", "&#39;") in first
 
 
 def test_the_graders_page(out):
