@@ -117,7 +117,7 @@ def _forget(out: Path, students: list[Submission],
         if len(found) != 1:
             keys = ", ".join(s.key for s in found or students[:5])
             raise GradeError(
-                f"--again {wanted}: {len(found) or 'no'} students match; "
+                f"--again {wanted}: {len(found)} students match; "
                 f"expected one, such as {keys}.")
         shutil.rmtree(out / "graded" / found[0].key, ignore_errors=True)
 

@@ -122,9 +122,9 @@ def _state(graded: Sequence[Graded]) -> str:
         for state in {one.state, *(v.status for v in one.verdicts)}:
             if state in said:
                 said[state].append(one.notebook[:2])
-    said["late"] = [f"{g.notebook[:2]} ({g.late})" for g in graded if g.late]
     words = [f"{state}: {', '.join(some)}"
              for state, some in said.items() if some]
+    words += [f"late: {g.notebook[:2]} ({g.late})" for g in graded if g.late]
     if written := sum(v.status is Status.WRITTEN
                       for g in graded for v in g.verdicts):
         words.append(f"to be read: {written}")

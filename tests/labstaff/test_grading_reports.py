@@ -1,5 +1,6 @@
 """Reports that show everything, run nothing and are the same each time."""
 
+import ast
 import csv
 import io
 import json
@@ -7,6 +8,7 @@ import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -17,6 +19,7 @@ from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.pages import WRITTEN, enter, write_reports
 from labstaff.grading.results import Graded, Settings, Status, Verdict
 from labstaff.grading.similarity import fingerprints, pairs
+from labutils.files import translated
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 COURSE = [
@@ -161,7 +164,8 @@ def test_a_page_speaks_the_language_of_the_notebook(tmp_path, monkeypatch):
 
 
 def test_what_is_suspected_is_for_the_grader_alone(tmp_path):
-    alone = "20230003.zip: the number is 韩梅梅's on the roster; taken for 李雷's"
+    alone = ("20230003.zip: the number is 韩梅梅's on the roster; taken for "
+             "李雷's")
     taken = "tokenize: LOOK AT IT, it is made of labutils.tokenize"
     one = replace(graded()[0], notes=["An old format.", taken])
     student = Submission("20230001", "20230001 李雷", [], [alone], {},
@@ -215,6 +219,65 @@ def test_a_borrowed_solution_is_to_be_looked_at_first(graded_class):
     assert f"LOOK: {taken}" in said
     first = read(out / "index.html").partition("<table")[0]
     assert taken.replace("'", "&#39;") in first
+
+
+# Whatever the course and its grader say, with every kind of word filled in.
+SAID = (
+    "a.zip: the number is nobody's on the roster; taken for 李雷's, by the "
+    "name.", "not quite in the format, mended (its version)",
+    "not quite in the format, mended (ids of cells that occur twice)",
+    "Cell 27: the cell was stopped after 60 s.", "not on the roster.",
+    "The run ended early: more memory than allowed.",
+    "01_words: 2 versions; a.zip, the newest, counts.",
+    "tokenize: Its cell is missing.", "tokenize: written in cells 3, 4.",
+    "Its process has ended (RuntimeError: exit code 1).",
+    "rows: LOOK AT IT, it is made of labutils.rows, which the course's "
+    "package holds.",
+)
+KEPT = re.compile(r"""tokenize|rows|why|RuntimeError|labutils|written\.csv|
+    grades\.(csv|json)|01_words|02_rows|Words|Rows|a\.zip|\.ipynb""", re.X)
+
+
+def test_who_reads_chinese_reads_no_english(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABUTILS_LANG", "zh")
+    verdicts = [
+        Verdict("tokenize", status, 0, 2, reason, where=where, cell=cell)
+        for status, reason, where, cell in zip(Status, (
+            "Not right.", "Its cell is missing.", "Nothing was written.",
+            "Not judged: the kernel died.", "It was not handed in.",
+            "Its cell was stopped after 60 s.", "The function ends with an "
+            "error.", "An answer in words, to be read.", "Read by a person.",
+        ), ("cell 7, line 2", "cell 7", *[""] * 7), (
+            "cell 34, cell 35", "cell 34, cell 35, cell 36", "cell 14, as it "
+            "stands before cell 16", *["cell 7"] * 6), strict=True)]
+    results = [
+        Graded("2023", "01_words", "d", state, verdicts, [*SAID],
+               language="zh", late=late, file="a.zip (the newest of 2 "
+               "versions, 2026-11-30 23:59)", sandbox="bubblewrap: no network,"
+               " no files but the course's")
+        for state in ("graded", "missing", "refused", "interrupted")
+        for late in ("0.1 hours", "6.5 days")]
+    for number, one in enumerate(results):
+        out = tmp_path / str(number)
+        rest = replace(one, notebook="02_rows", verdicts=[])
+        write_reports(out, {"2023": "2023 李雷"}, [one, rest], COURSE, SAID)
+        for path in out.rglob("*.*"):
+            page = re.sub(r"(?s)<(style|script|meta)\b.*?(</\1>|$)|<[^>]*>",
+                          " ", read(path))
+            left = re.findall("[A-Za-z]{2,}", KEPT.sub(" ", page))
+            assert path.suffix in (".json", ".csv") or not left, (path, left)
+
+
+def test_no_word_that_is_filled_in_is_left_in_english():
+    for path in Path(classroom.__file__).parent.rglob("*.py"):
+        for slot in ast.walk(ast.parse(read(path))):
+            if isinstance(slot, ast.FormattedValue):
+                words = [w.value for n in ast.walk(slot.value)
+                         if isinstance(n, (ast.BoolOp, ast.IfExp))
+                         for w in ast.walk(n) if isinstance(w, ast.Constant)]
+                assert not [
+                    w for w in words if re.search("[a-z]{2}", str(w))
+                    and translated(w, "zh") == w], (path, words)
 
 
 def test_the_graders_page(out):
