@@ -81,7 +81,10 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
             say(f"LOOK: {line}")
         jobs, others = _jobs(students, notebooks, settings, text)
         graded = [*pool.run(jobs, out, executor, say), *others]
-        names = {student.key: student.name for student in students}
+        # In the roster's order; two of one number stand together.
+        order = [*read_roster(roster)] if roster else []
+        names = {s.key: s.name for s in sorted(students, key=lambda s: (
+            [*order, s.key.partition("-")[0]].index(s.key.partition("-")[0])))}
         graded, problems = pages.enter(out, names, graded)
         told = _told(graded, students, deadline)
         problems += [f"{names[one.student]}: {doubt}" for one in told
@@ -113,7 +116,8 @@ def _forget(out: Path, students: list[Submission],
     """Remove the results of the students to be graded once more."""
     for wanted in again:
         found = [s for s in students if wanted in (s.key, s.name)
-                 or s.key.startswith(f"{wanted}-")]
+                 or s.key.startswith(f"{wanted}-")
+                 or s.name.endswith(f" {wanted}")]
         if len(found) != 1:
             keys = ", ".join(s.key for s in found or students[:5])
             raise GradeError(

@@ -51,7 +51,7 @@ def write_reports(out: Path, students: Mapping[str, str],
     """
     lines = rows(students, graded, course)
     titles = {notebook.stem: notebook.titles for notebook in course}
-    pages = {"grades.csv": as_csv(lines, course),
+    pages = {"grades.csv": as_csv(lines, course, language()),
              "grades.json": as_json(lines),
              "index.html": _index(lines, course, students, warnings)}
     for one in graded:
@@ -96,22 +96,29 @@ def _template(name: str, spoken: str) -> jinja2.Template:
 
 def rows(students: Mapping[str, str], graded: Sequence[Graded],
          course: Sequence[CourseNotebook]) -> list[Row]:
-    """The lines, in the order of the students' keys; see `write_reports`."""
+    """The lines, in the students' order; see `write_reports`."""
     found = {(g.student, g.notebook): g for g in graded}
     possible = {x.name: x.points for n in course for x in n.exercises}
     lines = []
-    for key, name in sorted(students.items()):
+    for key, name in students.items():
         own = [found[key, n.stem] for n in course]
         earned = {v.exercise: v.points for g in own for v in g.verdicts
                   if v.status is not Status.WRITTEN}
         lines.append({
-            "key": key, "name": name,
+            "key": key, "name": _alone(key, name),
             # None for an answer that is to be read.
             "points": {name: earned.get(name) for name in possible},
             "total": sum(g.points for g in own),
             "possible": sum(possible.values()), "state": _state(own),
             "notebooks": own})
     return lines
+
+
+def _alone(key: str, name: str) -> str:
+    """A name without the number that is the key, or its beginning."""
+    number, _, rest = name.partition(" ")
+    own = number[-1:].isdigit() and key.startswith(number)
+    return rest if own else name
 
 
 def _state(graded: Sequence[Graded]) -> str:
@@ -131,18 +138,27 @@ def _state(graded: Sequence[Graded]) -> str:
     return "; ".join(words) or "complete"
 
 
-def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
-    """The table for a spreadsheet: with a mark of UTF-8, CRLF, no formulas."""
+def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook],
+           spoken: str) -> str:
+    """The table for a spreadsheet: with a mark of UTF-8, CRLF, no formulas;
+    an exercise's most points stand behind its name."""
+    def said(texts: Iterable[str]) -> list[str]:
+        return [translated(text, spoken) for text in texts]
+
     table: list[list[Any]] = [[
-        "key", "name",
-        *(f"{n.stem[:2]} {x.name}" for n in course for x in n.exercises),
-        "total", "possible", "state", "files"]]
+        *said(["key", "name"]),
+        *(f"{n.stem[:2]} {x.name} ({x.points:g})"
+          for n in course for x in n.exercises),
+        *said(["total", "possible", "state", "files that count", "Notes"])]]
     for line in lines:
-        files = [f"{g.notebook[:2]}: {g.file}" for g in line["notebooks"]
-                 if g.file]
+        own = line["notebooks"]
+        words = (line["state"].split("; "),
+                 (f"{g.notebook[:2]}: {g.file}" for g in own if g.file),
+                 dict.fromkeys(note for g in own for note in (
+                     *g.doubts, *g.notes)))
         table.append([
             line["key"], line["name"], *line["points"].values(), line["total"],
-            line["possible"], line["state"], "; ".join(files)])
+            line["possible"], *("; ".join(said(some)) for some in words)])
     return _spreadsheet(table)
 
 
