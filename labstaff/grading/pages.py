@@ -19,12 +19,17 @@ from typing import Any
 
 import jinja2
 
-from labkit.course import NotebookError, grader, read_notebook
+from labkit.course import (
+    NotebookError,
+    grader,
+    notebook_paths,
+    read_notebook,
+)
 from labkit.pages import Shown, short, shown
 from labstaff.grading.archives import decoded
 from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.results import Graded, Status, Verdict
-from labstaff.grading.similarity import pairs
+from labstaff.grading.similarity import groups
 from labutils.files import language, translated, write_atomically
 
 # What a spreadsheet takes for the beginning of a formula.
@@ -208,6 +213,7 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
     graded = [g for line in lines for g in line["notebooks"]]
     run = [g for g in graded if g.state == "graded"]
     exercises = [(n.stem, x) for n in course for x in n.exercises]
+    where = {x.name: stem for stem, x in exercises}
     answers = [(v.exercise, students[g.student], g) for g in run
                for v in g.verdicts if v.status is Status.WRITTEN]
     return _template("index.html", language()).render(
@@ -217,8 +223,11 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         exercises=[_exercise(x, graded) for _, x in exercises],
         notes=sorted({(students[g.student], note) for g in graded
                       for note in (*g.notes, *g.doubts)}),
-        where={x.name: stem for stem, x in exercises},
-        pairs=pairs(run, {x.name: x.stub for _, x in exercises}),
+        where=where,
+        groups=groups(run, {x.name: x.stub for _, x in exercises}, {
+            name: cell.source for path in notebook_paths()
+            for cell in read_notebook(path).cells
+            if (name := grader(cell).get("grade_id")) in where}),
         answers=sorted(answers, key=lambda found: found[:2]))
 
 

@@ -1,18 +1,19 @@
-"""Pairs of submissions whose code is alike: a reason to look, not a proof.
+"""Students whose code is alike: a reason to look, not a proof.
 
 Names, comments, docstrings and layout are taken away; what is left is cut
 into short runs of tokens, of which winnowing keeps a part (S. Schleimer,
 D. Wilkerson and A. Aiken, 2003, "Winnowing: local algorithms for document
-fingerprinting"). A run that many of the class have, or that the stub has,
-tells nothing and does not count.
+fingerprinting"). What many of the class have, or the stub, or the course's
+own solution, tells nothing and does not count.
 """
 
 import ast
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 from labkit.course import python
@@ -28,24 +29,31 @@ TOKEN = re.compile(r"\w+|\n *|[^\w\s]")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two students and how much of the rarer code of one the other has."""
+class Group:
+    """Students who share code, and in which exercises, all of them the same;
+    how much of the one's code another has at least."""
 
-    exercise: str
-    one: str
-    other: str
+    students: tuple[str, ...]
+    exercises: tuple[str, ...]
     likeness: float
 
 
-def pairs(graded: Iterable[Graded], stubs: Mapping[str, str]) -> list[Pair]:
-    """The pairs that are alike beyond the stubs, the most alike first."""
+def groups(graded: Iterable[Graded], stubs: Mapping[str, str],
+           solutions: Mapping[str, str]) -> list[Group]:
+    """Those that are alike beyond stubs and solutions. First come who share
+    many exercises, and what few others have written like that."""
     prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
-            prints[exercise][one.student] = fingerprints(
-                source) - fingerprints(stubs.get(exercise, ""))
-    found = []
-    for exercise, own in prints.items():
+            own = fingerprints(source) - fingerprints(stubs.get(exercise, ""))
+            given = own & fingerprints(solutions.get(exercise, ""))
+            prints[exercise][one.student] = (
+                own if len(given) < LEAST * len(own) else set())
+    alike: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    # How much a pair's likeness surprises: by the logarithms of how many have
+    # written so, had they done it each alone.
+    surprise: dict[tuple[str, str], float] = Counter()
+    for exercise, own in sorted(prints.items()):
         holders: dict[str, list[str]] = defaultdict(list)
         for student in sorted(own):
             for run in own[student]:
@@ -55,13 +63,42 @@ def pairs(graded: Iterable[Graded], stubs: Mapping[str, str]) -> list[Pair]:
         shared = Counter(
             pair for some in holders.values() if len(some) <= most
             for pair in combinations(some, 2))
+        found = {}
         for (first, second), common in shared.items():
             smaller = min(len(own[first]), len(own[second]))
             # All of their code counts, and only what is rare speaks for it.
-            alike = len(own[first] & own[second]) / smaller
-            if smaller >= FEWEST and common >= 2 and alike >= LEAST:
-                found.append(Pair(exercise, first, second, round(alike, 2)))
-    return sorted(found, key=lambda p: (-p.likeness, *astuple(p)))
+            both = len(own[first] & own[second])
+            if smaller >= FEWEST and common >= 2 and both >= LEAST * smaller:
+                found[first, second] = round(both / smaller, 2)
+        partners = Counter(student for pair in found for student in pair)
+        for pair, likeness in found.items():
+            others = max(partners[student] for student in pair) - 1
+            if others + 2 <= most:
+                alike[pair][exercise] = likeness
+                surprise[pair] += math.log(len(own) / (others + 0.5))
+    return [group for _, group in sorted(
+        _together(alike, surprise), key=lambda x: (
+            -x[0], -x[1].likeness, x[1].exercises, x[1].students))]
+
+
+def _together(alike: Mapping[tuple[str, str], Mapping[str, float]],
+              surprise: Mapping[tuple[str, str], float],
+              ) -> Iterator[tuple[float, Group]]:
+    """Pairs that share the same exercises, as groups; how much each tells."""
+    same: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
+    for pair, found in alike.items():
+        same[(*found,)].append(pair)
+    for exercises, some in same.items():
+        teams: list[set[str]] = []
+        for pair in some:
+            met = [team for team in teams if not team.isdisjoint(pair)]
+            teams = [team for team in teams if team.isdisjoint(pair)]
+            teams.append({*pair}.union(*met))
+        for team in teams:
+            own = [pair for pair in some if pair[0] in team]
+            yield max(surprise[pair] for pair in own), Group(
+                (*sorted(team),), exercises,
+                min(min(alike[pair].values()) for pair in own))
 
 
 def fingerprints(source: str) -> set[str]:

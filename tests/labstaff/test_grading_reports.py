@@ -18,7 +18,7 @@ from labstaff.grading.intake import Submission
 from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.pages import WRITTEN, enter, write_reports
 from labstaff.grading.results import Graded, Settings, Status, Verdict
-from labstaff.grading.similarity import fingerprints, pairs
+from labstaff.grading.similarity import Group, fingerprints, groups
 from labutils.files import translated
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -115,8 +115,8 @@ def test_the_table_is_in_the_graders_language(tmp_path, monkeypatch):
     assert [*head[:2], *head[5:]] == [
         "学号", "姓名", "总分", "满分", "状态", "计分的文件", "备注"]
     assert [line[0] for line in lines] == [*names]
-    assert [line[1] for line in lines] == ["Nobody", "李", "20230001"]
-    assert lines[0][7] == "缺交：01; 拒收：02"
+    assert [line[1] for line in lines] == ["Nobody", "李", ""]
+    assert lines[0][7] == "缺少：01; 拒收：02"
     assert lines[1][9].startswith("'=1：名单上这个学号是 李雷 的")
     assert lines[2][7] == "迟交：02（3 小时）; 待批改：1"
     [first, *_] = json.loads(read(tmp_path / "grades.json"))
@@ -383,17 +383,40 @@ def students(*sources):
 
 
 def test_renamed_and_commented_code_is_alike():
-    [pair] = pairs(students(LONG, RENAMED, OTHER), {})
-    assert (pair.one, pair.other) == ("s0", "s1")
-    assert pair.likeness == 1
+    [group] = groups(students(LONG, RENAMED, OTHER), {}, {})
+    assert group == Group(("s0", "s1"), ("evaluate",), 1)
     assert fingerprints(f"%%time\n!ls\n{LONG}") >= fingerprints(LONG)
 
 
 def test_what_the_class_or_the_stub_has_does_not_count():
-    assert pairs(students(*[LONG] * 9), {}) == []
-    assert pairs(students(LONG, LONG, OTHER), {"evaluate": LONG}) == []
+    assert groups(students(*[LONG] * 9), {}, {}) == []
+    for given in ({"evaluate": LONG}, {}), ({}, {"evaluate": RENAMED}):
+        assert groups(students(LONG, LONG, OTHER), *given) == []
     short = "def one_hot(X, V):\n    return F.one_hot(X.T, V).float()\n"
-    assert pairs(students(short, short), {}) == []
+    assert groups(students(short, short), {}, {}) == []
+
+
+def test_who_shares_the_most_comes_first_in_one_line(tmp_path):
+    rest = [f"{OTHER}    {name}\n" * 3 for name in ("a.b(c)", "e[3] @ f.g[h]",
+            "del i.j, k.l[2:]", "assert (m % n) ** o.p", "q = {r: ~s}")]
+    three, two = students(LONG, RENAMED, LONG, *[OTHER] * 9), students(
+        OTHER.replace("0", "9") + LONG, OTHER.replace("0", "9") + LONG, *rest)
+    for one in two:
+        one.sources["other"] = one.sources.pop("evaluate")
+    found = groups([*three, *two], {}, {})
+    assert found == [Group(("s0", "s1"), ("evaluate", "other"), 1),
+                     Group(("s0", "s1", "s2"), ("evaluate",), 1)]
+    names = {f"s{i}": f"Student {i}" for i in range(12)}
+    course = CourseNotebook("n", {"en": "n"}, tuple(
+        Exercise(name, 1, False, "") for name in ("evaluate", "other")))
+    sources = {one.student: one.sources for one in three}
+    for one in two:
+        sources[one.student] |= one.sources
+    write_reports(tmp_path, names, [
+        replace(one, sources=sources[one.student]) for one in three], [course])
+    lines = re.findall("<li>.*?</li>", read(tmp_path / "index.html"))
+    shown = [re.sub("<.*?>", "", line) for line in lines]
+    assert "Student 0, Student 1: evaluate, other, 100 %" in shown
 
 
 @pytest.mark.parametrize("source", [
