@@ -160,8 +160,14 @@ def _told(graded: Sequence[Graded], students: Sequence[Submission],
                 after := file.times[-1] - deadline.timestamp()) > 0:
             late = (f"{after / 86400:.1f} days" if after > 86400
                     else f"{after / 3600:.1f} hours")
+        chosen, notes = student.chosen.get(one.notebook, ""), student.notes
+        if one.state == "refused":  # the exercises need not repeat it
+            chosen = ", ".join(entry.name for entry in student.entries)
+            why = student.why_not(one.notebook).split("; ")
+            notes = notes + [f"{part}." for part in why
+                             if f"{part}." not in notes]
         found.append(replace(
-            one, file=student.chosen.get(one.notebook, ""), late=late,
-            notes=[*student.notes, *(n for n in one.notes if LOOK not in n)],
+            one, file=chosen, late=late,
+            notes=[*notes, *(n for n in one.notes if LOOK not in n)],
             doubts=[*student.doubts, *(n for n in one.notes if LOOK in n)]))
     return found

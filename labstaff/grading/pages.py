@@ -39,7 +39,7 @@ LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
 TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
 LONGEST = 2000  # characters of what is looked up in the catalogue
 WRITTEN = "written.csv"
-COLUMNS = ("answer", "student", "possible", "points", "comment")
+COLUMNS = ("answer", "student", "possible", "points", "comment", "text")
 Row = dict[str, Any]  # a student's line
 
 
@@ -129,11 +129,14 @@ def _alone(key: str, name: str) -> str:
 def _state(graded: Sequence[Graded]) -> str:
     """What a grader has to know about a student's line."""
     said: dict[str, list[str]] = {
-        state: [] for state in ("missing", "refused", "interrupted", *LOST)}
+        state: [] for state in ("missing", "refused", "interrupted",
+                                "nothing written", *LOST)}
     for one in graded:
-        for state in {one.state, *(v.status for v in one.verdicts)}:
-            if state in said:
-                said[state].append(one.notebook[:2])
+        ends = {v.status for v in one.verdicts}
+        if one.state == "graded" and ends == {Status.NOT_ATTEMPTED}:
+            said["nothing written"].append(one.notebook[:2])
+        for state in {one.state, *ends} & said.keys():
+            said[state].append(one.notebook[:2])
     words = [f"{state}: {', '.join(some)}"
              for state, some in said.items() if some]
     words += [f"late: {g.notebook[:2]} ({g.late})" for g in graded if g.late]
@@ -223,7 +226,7 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         exercises=[_exercise(x, graded) for _, x in exercises],
         notes=sorted({(students[g.student], note) for g in graded
                       for note in (*g.notes, *g.doubts)}),
-        where=where,
+        where=where, asked=any(x.written for _, x in exercises),
         groups=groups(run, {x.name: x.stub for _, x in exercises}, {
             name: cell.source for path in notebook_paths()
             for cell in read_notebook(path).cells
@@ -266,7 +269,8 @@ def enter(out: Path, names: Mapping[str, str],
                           f"{mark.hexdigest()[:6]}")
                 line = lines.setdefault(answer, dict.fromkeys(COLUMNS, ""))
                 line.update(answer=answer, possible=f"{verdict.possible:g}",
-                            student=harmless(names[one.student]))
+                            student=harmless(names[one.student]),
+                            text=harmless(short(text)))
                 try:
                     verdict = _read(verdict, line)
                 except ValueError as error:

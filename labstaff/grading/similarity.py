@@ -14,6 +14,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from labkit.course import python
@@ -42,13 +43,13 @@ def groups(graded: Iterable[Graded], stubs: Mapping[str, str],
            solutions: Mapping[str, str]) -> list[Group]:
     """Those that are alike beyond stubs and solutions. First come who share
     many exercises, and what few others have written like that."""
-    prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
+    prints: dict[str, dict[str, frozenset[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
             own = fingerprints(source) - fingerprints(stubs.get(exercise, ""))
             given = own & fingerprints(solutions.get(exercise, ""))
             prints[exercise][one.student] = (
-                own if len(given) < LEAST * len(own) else set())
+                own if len(given) < LEAST * len(own) else frozenset())
     alike: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     # How much a pair's likeness surprises: by the logarithms of how many have
     # written so, had they done it each alone.
@@ -101,7 +102,8 @@ def _together(alike: Mapping[tuple[str, str], Mapping[str, float]],
                 min(min(alike[pair].values()) for pair in own))
 
 
-def fingerprints(source: str) -> set[str]:
+@lru_cache(1000)
+def fingerprints(source: str) -> frozenset[str]:
     """Those of a cell's code, for which all of a student's names are equal.
 
     What is no Python has none.
@@ -121,9 +123,10 @@ def fingerprints(source: str) -> set[str]:
                 node.value = ast.Constant(None)
         words = TOKEN.findall(ast.unparse(nodes[0]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return frozenset()
     runs = [" ".join(words[i:i + RUN]).encode("utf-8", "replace")
             for i in range(len(words) - RUN + 1)]
     prints = [hashlib.blake2b(r, digest_size=8).hexdigest() for r in runs]
-    return {min(prints[i:i + WINDOW])
-            for i in range(max(1, len(prints) - WINDOW + 1)) if prints}
+    return frozenset(
+        min(prints[i:i + WINDOW])
+        for i in range(max(1, len(prints) - WINDOW + 1)) if prints)

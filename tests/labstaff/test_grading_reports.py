@@ -7,17 +7,19 @@ import json
 import random
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
-from labstaff.grading import classroom, pool
+from labstaff.grading import classroom, notebook, pool
 from labstaff.grading.intake import Submission
-from labstaff.grading.matching import CourseNotebook, Exercise
+from labstaff.grading.matching import CourseNotebook, Exercise, Matched
 from labstaff.grading.pages import WRITTEN, enter, write_reports
-from labstaff.grading.results import Graded, Settings, Status, Verdict
+from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
 from labstaff.grading.similarity import Group, fingerprints, groups
 from labutils.files import translated
 
@@ -155,6 +157,7 @@ def test_nothing_of_a_students_is_run_or_loaded(out):
 def test_a_feedback_page(out):
     page = read(out / "feedback" / "20230002" / "01_words.html")
     for words in ("the slip of the day", "cell 14, as it", "line 3",
+                  "Cells are counted from 1", "What the cell and its check",
                   "0 of 6 points", "failed",
                   "plain &lt;script", "no picture", "(cut here)",
                   "1 written answer is yet"):
@@ -307,6 +310,56 @@ def test_no_word_that_is_filled_in_is_left_in_english():
                     and translated(w, "zh") == w], (path, words)
 
 
+def test_what_was_refused_is_said_once_on_both_pages(graded_class):
+    out, _ = graded_class()
+    folder = out.parent / "submissions" / "20230009-韩梅梅"
+    path = folder / "01_text_preprocessing.ipynb"
+    path.write_text('{"cells": [', encoding="utf-8")
+    other = folder.with_name("20230001-李雷") / path.name
+    other.rename(other.with_suffix(".py"))
+    graded_class()
+    for key, name, why in (
+            ("20230009", "20230009-韩梅梅", "it is no JSON"),
+            ("20230001", "20230001-李雷", "no notebook, but a .py file")):
+        page = read(out / "feedback" / key / "01_text_preprocessing.html")
+        assert page.count(why) == 1 and f"File: {name}" in page
+        assert why in read(out / "index.html")
+        with (out / "grades.csv").open(encoding="utf-8-sig") as file:
+            [line] = [x for x in csv.DictReader(file) if x["key"] == key]
+        assert why in line["Notes"] and name in line["files that count"]
+
+
+def test_a_cell_that_is_no_python_has_a_line_and_no_file(monkeypatch):
+    said = "invalid character '：' (U+FF1A) (3168364368.py, line 7)"
+    error = nbformat.v4.new_output("error", ename="SyntaxError", evalue=said)
+    cell = nbformat.v4.new_code_cell("", outputs=[error])
+    found = Matched(nbformat.v4.new_notebook(cells=[cell]), {}, [],
+                    attempts={"rows": [0]})
+    monkeypatch.setattr(notebook, "judge", lambda name, *rest: Verdict(
+        name, Status.NOT_ATTEMPTED, 0, 3, "There is no rows to call."))
+    kernel = SimpleNamespace(probing=nullcontext, request=None)
+    job = Job("1", COURSE[1], found.notebook, "digest")
+    verdict = notebook._judged(
+        job, kernel, COURSE[1].exercises[0], found, 1, set())
+    assert verdict.got == "SyntaxError: invalid character '：' (U+FF1A)"
+    assert verdict.where == "cell 1, line 7"
+
+
+def test_who_has_written_nothing_is_told(tmp_path):
+    none = Verdict("rows", Status.NOT_ATTEMPTED, 0, 3, "Nothing was written.")
+    results = [Graded("1", "02_rows", "d", "graded", [none])]
+    write_reports(tmp_path, {"1": "Li"}, results, COURSE[1:])
+    [line] = json.loads(read(tmp_path / "grades.json"))
+    assert line["state"] == "nothing written: 02"
+
+
+def test_nobody_is_asked_to_read_what_is_not_asked(tmp_path):
+    results = [one for one in graded() if one.notebook == "02_rows"]
+    write_reports(tmp_path, NAMES, results, COURSE[1:])
+    page = read(tmp_path / "index.html")
+    assert "ask for none" in page and "written.csv" not in page
+
+
 def test_the_graders_page(out):
     page = read(out / "index.html")
     for words in ("3 students", "20230002: two names", "newest of 2",
@@ -330,9 +383,10 @@ def test_points_for_answers_are_kept(tmp_path):
     assert data.startswith(b"\xef\xbb\xbf") and b"'=1+1" in data
     text = data.decode("utf-8-sig")
     first, _ = [line for line in text.splitlines() if "/why/" in line]
+    assert first.endswith(f",4,,,{HOSTILE}")
     # As a spreadsheet in China saves it, with a comma and points.
-    entered = text.replace(first, f"{first[:-2]},3.5,好").replace(
-        "4,,", "4,9,")
+    entered = text.replace(first, first.replace(",4,,,", ",4,3.5,好,")
+                           ).replace("4,,", "4,9,")
     path.write_bytes(entered.encode("gbk"))
     for _ in range(2):
         found, [problem] = enter(tmp_path, NAMES, graded())
@@ -423,4 +477,4 @@ def test_who_shares_the_most_comes_first_in_one_line(tmp_path):
     "", "def (", "(" * 20_000, "x" * 100_000, "\ud800 = 1", "'''", "\0",
     "if 1:\n  x\n y", HOSTILE])
 def test_any_source_has_fingerprints(source):
-    assert isinstance(fingerprints(source), set)
+    assert isinstance(fingerprints(source), frozenset)
