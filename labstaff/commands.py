@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.__main__ import count
+from labutils.files import say
 
 # Keys of publish.wheels.SYSTEMS and publish.bundle.EXTRAS.
 SYSTEMS = ("linux", "linux-arm", "macos", "windows")
@@ -75,7 +76,7 @@ def _grade(options: argparse.Namespace) -> int:
         again=options.again, only=options.notebook,
         deadline=options.deadline, roster=options.roster)
     students = {one.student for one in graded}
-    print(f"{len(students)} students. Open {options.out / 'index.html'}")
+    say(f"{len(students)} students. Open {options.out / 'index.html'}")
     return 0
 
 

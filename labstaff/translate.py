@@ -46,7 +46,7 @@ OTHERS = (
     "sandbox", "input", "forget", "output", "reset", "update", "surprise",
     "gates", "sequential", "random", "space", "newline", "setting", "passed",
     "failed", "error", "read", "missing: {0}", "refused: {0}",
-    "nothing written: {0}",
+    "nothing written: {0}", "{0} students. Open {1}",
     "interrupted: {0}", "timed out: {0}", "out of memory: {0}",
     "kernel died: {0}", "late: {0} ({1})", "complete", "tried", "got",
     "expected", "likely", "where", "possible", "{0}: {1}",

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
+import labkit.__main__
 from labstaff.grading import classroom, notebook, pool
 from labstaff.grading.intake import Submission
 from labstaff.grading.matching import CourseNotebook, Exercise, Matched
@@ -296,6 +298,23 @@ def test_who_reads_chinese_reads_no_english(tmp_path, monkeypatch):
                           " ", read(path))
             left = re.findall("[A-Za-z]{2,}", KEPT.sub(" ", page))
             assert path.suffix == ".json" or not left, (path, left)
+
+
+def test_the_command_speaks_chinese(graded_class, monkeypatch, capsys):
+    monkeypatch.setenv("LABUTILS_LANG", "zh")
+    out, said = graded_class()
+    monkeypatch.setattr(classroom, "Settings", lambda *_: Settings(
+        sandbox=False))
+    shutil.rmtree(out / "graded")
+    assert labkit.__main__.main([
+        "grade", str(out.parent / "submissions"), "--out", str(out),
+        "--roster", str(out.parent / "roster.csv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("2 名学生。请打开 ")
+    assert len(lines) == len(said) + 1
+    for line in lines:
+        line = line.replace(str(out), "")
+        assert not re.search(r"[a-z]+ [a-z]+|LOOK", line), line
 
 
 def test_no_word_that_is_filled_in_is_left_in_english():
