@@ -165,8 +165,7 @@ def _told(graded: Sequence[Graded], students: Sequence[Submission],
         if one.state == "refused":  # the exercises need not repeat it
             chosen = ", ".join(entry.name for entry in student.entries)
             why = student.why_not(one.notebook).split("; ")
-            notes = notes + [f"{part}." for part in why
-                             if f"{part}." not in notes]
+            notes = notes + [p for p in why if f"{p}." not in notes]
         found.append(replace(
             one, file=chosen, late=late,
             notes=[*notes, *(n for n in one.notes if LOOK not in n)],

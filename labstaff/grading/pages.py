@@ -160,13 +160,14 @@ def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook],
         *said(["total", "possible", "state", "files that count", "Notes"])]]
     for line in lines:
         own = line["notebooks"]
-        words = (line["state"].split("; "),
-                 (f"{g.notebook[:2]}: {g.file}" for g in own if g.file),
-                 dict.fromkeys(note for g in own for note in (
-                     *g.doubts, *g.notes)))
+        notes = dict.fromkeys(n for g in own for n in (*g.doubts, *g.notes))
+        words = (
+            said(line["state"].split("; ")),
+            said(f"{g.notebook[:2]}: {g.file}" for g in own if g.file),
+            [n.rstrip(".\N{IDEOGRAPHIC FULL STOP}") for n in said(notes)])
         table.append([
             line["key"], line["name"], *line["points"].values(), line["total"],
-            line["possible"], *("; ".join(said(some)) for some in words)])
+            line["possible"], *map("; ".join, words)])
     return _spreadsheet(table)
 
 
@@ -224,8 +225,8 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
         exercises=[_exercise(x, graded) for _, x in exercises],
-        notes=sorted({(students[g.student], note) for g in graded
-                      for note in (*g.notes, *g.doubts)}),
+        notes=sorted({
+            (students[g.student], note) for g in graded for note in g.notes}),
         where=where, asked=any(x.written for _, x in exercises),
         groups=groups(run, {x.name: x.stub for _, x in exercises}, {
             name: cell.source for path in notebook_paths()

@@ -98,7 +98,7 @@ def test_the_table(out):
          "01: a.zip/01.ipynb (the newest of 2 versions)", ""],
         ["20230002", f"'=1+1 {HOSTILE}", "0", "", "0", "0", "9",
          "kernel died: 02; to be read: 1", "",
-         f"{HOSTILE}; The run ended early: the kernel died."],
+         f"{HOSTILE}; The run ended early: the kernel died"],
         ["20230003", "Nobody", "", "", "0", "0", "9",
          "missing: 01; refused: 02", "", ""],
     ]
@@ -199,13 +199,14 @@ def test_what_is_suspected_is_for_the_grader_alone(tmp_path):
     student = Submission("20230001", "20230001 李雷", [], [alone], {},
                          {"01_words": "a.zip"}, ["handed in as a.ipynb"])
     told = classroom._told([one], [student], None)
-    write_reports(tmp_path, {"20230001": "20230001 李雷"}, told, COURSE[:1])
+    write_reports(tmp_path, {"20230001": "20230001 李雷"}, told, COURSE[:1],
+                  [alone])
     page = read(tmp_path / "feedback" / "20230001" / "01_words.html")
     assert "An old format." in page and "handed in as a.ipynb" in page
     assert "韩梅梅" not in page and "LOOK" not in page
-    for name in ("index.html", "grades.json"):
-        assert "韩梅梅" in read(tmp_path / name)
-        assert taken in read(tmp_path / name)
+    for name in ("grades.csv", "grades.json"):
+        assert alone in read(tmp_path / name) and taken in read(tmp_path / name)
+    assert "韩梅梅" in read(tmp_path / "index.html")
 
 
 @pytest.fixture
@@ -310,7 +311,7 @@ def test_the_command_speaks_chinese(graded_class, monkeypatch, capsys):
         "grade", str(out.parent / "submissions"), "--out", str(out),
         "--roster", str(out.parent / "roster.csv")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].startswith("2 名学生。请打开 ")
+    assert lines[-1].startswith("3 名学生。请打开 ")
     assert len(lines) == len(said) + 1
     for line in lines:
         line = line.replace(str(out), "")
@@ -489,7 +490,7 @@ def test_who_shares_the_most_comes_first_in_one_line(tmp_path):
         replace(one, sources=sources[one.student]) for one in three], [course])
     lines = re.findall("<li>.*?</li>", read(tmp_path / "index.html"))
     shown = [re.sub("<.*?>", "", line) for line in lines]
-    assert "Student 0, Student 1: evaluate, other, 100 %" in shown
+    assert "Student 0, Student 1: 2 / 2, evaluate, other, 100 %" in shown
 
 
 @pytest.mark.parametrize("source", [
