@@ -75,8 +75,8 @@ def _grade(options: argparse.Namespace) -> int:
         processes=options.jobs, scheduler=options.scheduler,
         again=options.again, only=options.notebook,
         deadline=options.deadline, roster=options.roster)
-    students = {one.student for one in graded}
-    say(f"{len(students)} students. Open {options.out / 'index.html'}")
+    say(f"{len({one.student for one in graded})} students. Open "
+        f"{options.out / 'index.html'}")
     return 0
 
 

@@ -145,7 +145,8 @@ def _jobs(
                 others.append(Graded.without_points(
                     student.key, notebook, Status.NOT_ATTEMPTED,
                     refused or "It was not handed in.",
-                    "refused" if refused else "missing"))
+                    "refused" if refused else "missing",
+                    notes=filter(None, refused.split("; "))))
     return jobs, others
 
 
@@ -161,13 +162,12 @@ def _told(graded: Sequence[Graded], students: Sequence[Submission],
                 after := file.times[-1] - deadline.timestamp()) > 0:
             late = (f"{after / 86400:.1f} days" if after > 86400
                     else f"{after / 3600:.1f} hours")
-        chosen, notes = student.chosen.get(one.notebook, ""), student.notes
-        if one.state == "refused":  # the exercises need not repeat it
-            chosen = ", ".join(entry.name for entry in student.entries)
-            why = student.why_not(one.notebook).split("; ")
-            notes = notes + [p for p in why if f"{p}." not in notes]
+        names = ", ".join(entry.name for entry in student.entries)
         found.append(replace(
-            one, file=chosen, late=late,
-            notes=[*notes, *(n for n in one.notes if LOOK not in n)],
+            one, late=late, file=student.chosen.get(
+                one.notebook, names if one.state == "refused" else ""),
+            notes=[*student.notes, *(
+                note for note in one.notes
+                if LOOK not in note and f"{note}." not in student.notes)],
             doubts=[*student.doubts, *(n for n in one.notes if LOOK in n)]))
     return found

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -19,12 +20,7 @@ from typing import Any
 
 import jinja2
 
-from labkit.course import (
-    NotebookError,
-    grader,
-    notebook_paths,
-    read_notebook,
-)
+from labkit.course import NotebookError, grader, notebook_paths, read_notebook
 from labkit.pages import Shown, short, shown
 from labstaff.grading.archives import decoded
 from labstaff.grading.matching import CourseNotebook, Exercise
@@ -37,6 +33,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # What the machine has ended is nothing that a student has got wrong.
 LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
 TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+NUMBER = re.compile(r"^\w*\d{4,12}( |$)")  # before a name
+STOPS = ".\N{IDEOGRAPHIC FULL STOP}"
 LONGEST = 2000  # characters of what is looked up in the catalogue
 WRITTEN = "written.csv"
 COLUMNS = ("answer", "student", "possible", "points", "comment", "text")
@@ -56,7 +54,7 @@ def write_reports(out: Path, students: Mapping[str, str],
     """
     lines = rows(students, graded, course)
     titles = {notebook.stem: notebook.titles for notebook in course}
-    pages = {"grades.csv": as_csv(lines, course, language()),
+    pages = {"grades.csv": as_csv(lines, course),
              "grades.json": as_json(lines),
              "index.html": _index(lines, course, students, warnings)}
     for one in graded:
@@ -110,7 +108,7 @@ def rows(students: Mapping[str, str], graded: Sequence[Graded],
         earned = {v.exercise: v.points for g in own for v in g.verdicts
                   if v.status is not Status.WRITTEN}
         lines.append({
-            "key": key, "name": _alone(key, name),
+            "key": key, "name": NUMBER.sub("", name),
             # None for an answer that is to be read.
             "points": {name: earned.get(name) for name in possible},
             "total": sum(g.points for g in own),
@@ -119,23 +117,16 @@ def rows(students: Mapping[str, str], graded: Sequence[Graded],
     return lines
 
 
-def _alone(key: str, name: str) -> str:
-    """A name without the number that is the key, or its beginning."""
-    number, _, rest = name.partition(" ")
-    own = number[-1:].isdigit() and key.startswith(number)
-    return rest if own else name
-
-
 def _state(graded: Sequence[Graded]) -> str:
     """What a grader has to know about a student's line."""
     said: dict[str, list[str]] = {
         state: [] for state in ("missing", "refused", "interrupted",
                                 "nothing written", *LOST)}
     for one in graded:
-        ends = {v.status for v in one.verdicts}
-        if one.state == "graded" and ends == {Status.NOT_ATTEMPTED}:
-            said["nothing written"].append(one.notebook[:2])
-        for state in {one.state, *ends} & said.keys():
+        states = {one.state, *(v.status for v in one.verdicts)}
+        if states == {"graded", Status.NOT_ATTEMPTED}:
+            states = {"nothing written"}
+        for state in states & said.keys():
             said[state].append(one.notebook[:2])
     words = [f"{state}: {', '.join(some)}"
              for state, some in said.items() if some]
@@ -146,28 +137,25 @@ def _state(graded: Sequence[Graded]) -> str:
     return "; ".join(words) or "complete"
 
 
-def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook],
-           spoken: str) -> str:
-    """The table for a spreadsheet: with a mark of UTF-8, CRLF, no formulas;
-    an exercise's most points stand behind its name."""
-    def said(texts: Iterable[str]) -> list[str]:
-        return [translated(text, spoken) for text in texts]
+def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
+    """The table for a spreadsheet, in the grader's language: with a mark of
+    UTF-8, CRLF, no formulas, the most points behind an exercise's name."""
+    def said(*texts: str) -> str:
+        return "; ".join(translated(text).rstrip(STOPS) for text in texts)
 
-    table: list[list[Any]] = [[
-        *said(["key", "name"]),
+    table: list[Iterable[Any]] = [map(said, (
+        "key", "name",
         *(f"{n.stem[:2]} {x.name} ({x.points:g})"
           for n in course for x in n.exercises),
-        *said(["total", "possible", "state", "files that count", "Notes"])]]
+        "total", "possible", "state", "files that count", "Notes"))]
     for line in lines:
         own = line["notebooks"]
-        notes = dict.fromkeys(n for g in own for n in (*g.doubts, *g.notes))
-        words = (
-            said(line["state"].split("; ")),
-            said(f"{g.notebook[:2]}: {g.file}" for g in own if g.file),
-            [n.rstrip(".\N{IDEOGRAPHIC FULL STOP}") for n in said(notes)])
         table.append([
             line["key"], line["name"], *line["points"].values(), line["total"],
-            line["possible"], *map("; ".join, words)])
+            line["possible"], said(*line["state"].split("; ")),
+            said(*(f"{g.notebook[:2]}: {g.file}" for g in own if g.file)),
+            said(*dict.fromkeys(
+                note for g in own for note in (*g.doubts, *g.notes)))])
     return _spreadsheet(table)
 
 
@@ -186,11 +174,10 @@ def harmless(text: str) -> str:
 
 def as_json(lines: Sequence[Row]) -> str:
     """The same, and every verdict."""
-    def kept(one: Graded) -> dict[str, Any]:
-        return {name: value for name, value in asdict(one).items()
-                if name not in ("student", "seconds")}
-
-    return json.dumps(lines, ensure_ascii=False, indent=1, default=kept) + "\n"
+    return json.dumps(
+        lines, ensure_ascii=False, indent=1, default=lambda one: {
+            name: value for name, value in asdict(one).items()
+            if name not in ("student", "seconds")}) + "\n"
 
 
 # ---- the pages

@@ -12,9 +12,7 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 
 from labkit.course import python
@@ -29,81 +27,57 @@ MOST = 100_000  # characters of a cell that are looked at
 TOKEN = re.compile(r"\w+|\n *|[^\w\s]")
 
 
-@dataclass(frozen=True)
-class Group:
-    """Students who share code, and in which exercises, all of them the same;
-    how much of the one's code another has at least."""
-
-    students: tuple[str, ...]
-    exercises: tuple[str, ...]
-    likeness: float
-
-
-def groups(graded: Iterable[Graded], stubs: Mapping[str, str],
-           solutions: Mapping[str, str]) -> list[Group]:
-    """Those that are alike beyond stubs and solutions. First come who share
-    many exercises, and what few others have written like that."""
-    prints: dict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+def groups(
+    graded: Iterable[Graded], stubs: Mapping[str, str],
+    solutions: Mapping[str, str],
+) -> list[tuple[list[str], tuple[str, ...]]]:
+    """Students who share code beyond stubs and solutions, and in which
+    exercises, all of them the same. First come those who share many, and what
+    few have written like that."""
+    prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
             own = fingerprints(source) - fingerprints(stubs.get(exercise, ""))
             given = own & fingerprints(solutions.get(exercise, ""))
             prints[exercise][one.student] = (
-                own if len(given) < LEAST * len(own) else frozenset())
-    alike: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    # How much a pair's likeness surprises: by the logarithms of how many have
-    # written so, had they done it each alone.
+                own if len(given) < LEAST * len(own) else set())
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    # How unlikely that is of two who work alone, in logarithms.
     surprise: dict[tuple[str, str], float] = Counter()
-    for exercise, own in sorted(prints.items()):
+    for exercise, every in sorted(prints.items()):
         holders: dict[str, list[str]] = defaultdict(list)
-        for student in sorted(own):
-            for run in own[student]:
+        for student in sorted(every):
+            for run in every[student]:
                 holders[run].append(student)
-        most = max(2, int(COMMON * len(own)))
+        most = max(2, int(COMMON * len(every)))
         # Only students who share a rare run are compared.
         shared = Counter(
             pair for some in holders.values() if len(some) <= most
             for pair in combinations(some, 2))
-        found = {}
-        for (first, second), common in shared.items():
-            smaller = min(len(own[first]), len(own[second]))
-            # All of their code counts, and only what is rare speaks for it.
-            both = len(own[first] & own[second])
-            if smaller >= FEWEST and common >= 2 and both >= LEAST * smaller:
-                found[first, second] = round(both / smaller, 2)
+        # All of their code counts, and only what is rare speaks for it.
+        found = [(one, two) for (one, two), common in shared.items() if (
+            smaller := min(len(every[one]), len(every[two]))) >= FEWEST
+            and common >= 2
+            and len(every[one] & every[two]) >= LEAST * smaller]
         partners = Counter(student for pair in found for student in pair)
-        for pair, likeness in found.items():
-            others = max(partners[student] for student in pair) - 1
-            if others + 2 <= most:
-                alike[pair][exercise] = likeness
-                surprise[pair] += math.log(len(own) / (others + 0.5))
-    return [group for _, group in sorted(
-        _together(alike, surprise), key=lambda x: (
-            -x[0], -x[1].likeness, x[1].exercises, x[1].students))]
+        for pair in found:
+            have = max(partners[student] for student in pair) + 1
+            if have <= most:
+                alike[pair].append(exercise)
+                surprise[pair] += math.log(len(every) / (have - 1.5))
+    lines = []
+    teams: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for pair in sorted(alike, key=lambda pair: (-surprise[pair], pair)):
+        places = [(student, (*alike[pair],)) for student in pair]
+        team = next((teams[p] for p in places if p in teams), set())
+        if not team:
+            lines.append((team, places[0][1]))
+        team.update(pair)
+        teams |= dict.fromkeys(places, team)
+    return [(sorted(team), exercises) for team, exercises in lines]
 
 
-def _together(alike: Mapping[tuple[str, str], Mapping[str, float]],
-              surprise: Mapping[tuple[str, str], float],
-              ) -> Iterator[tuple[float, Group]]:
-    """Pairs that share the same exercises, as groups; how much each tells."""
-    same: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
-    for pair, found in alike.items():
-        same[(*found,)].append(pair)
-    for exercises, some in same.items():
-        teams: list[set[str]] = []
-        for pair in some:
-            met = [team for team in teams if not team.isdisjoint(pair)]
-            teams = [team for team in teams if team.isdisjoint(pair)]
-            teams.append({*pair}.union(*met))
-        for team in teams:
-            own = [pair for pair in some if pair[0] in team]
-            yield max(surprise[pair] for pair in own), Group(
-                (*sorted(team),), exercises,
-                min(min(alike[pair].values()) for pair in own))
-
-
-@lru_cache(1000)
-def fingerprints(source: str) -> frozenset[str]:
+def fingerprints(source: str) -> set[str]:
     """Those of a cell's code, for which all of a student's names are equal.
 
     What is no Python has none.
@@ -123,10 +97,9 @@ def fingerprints(source: str) -> frozenset[str]:
                 node.value = ast.Constant(None)
         words = TOKEN.findall(ast.unparse(nodes[0]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return frozenset()
+        return set()
     runs = [" ".join(words[i:i + RUN]).encode("utf-8", "replace")
             for i in range(len(words) - RUN + 1)]
     prints = [hashlib.blake2b(r, digest_size=8).hexdigest() for r in runs]
-    return frozenset(
-        min(prints[i:i + WINDOW])
-        for i in range(max(1, len(prints) - WINDOW + 1)) if prints)
+    return {min(prints[i:i + WINDOW])
+            for i in range(max(1, len(prints) - WINDOW + 1)) if prints}
