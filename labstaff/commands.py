@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.__main__ import count
+from labutils.files import say
 
 # Keys of publish.wheels.SYSTEMS and publish.bundle.EXTRAS.
 SYSTEMS = ("linux", "linux-arm", "macos", "windows")
@@ -74,8 +75,8 @@ def _grade(options: argparse.Namespace) -> int:
         processes=options.jobs, scheduler=options.scheduler,
         again=options.again, only=options.notebook,
         deadline=options.deadline, roster=options.roster)
-    students = {one.student for one in graded}
-    print(f"{len(students)} students. Open {options.out / 'index.html'}")
+    say(f"{len({one.student for one in graded})} students. Open "
+        f"{options.out / 'index.html'}")
     return 0
 
 

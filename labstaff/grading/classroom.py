@@ -13,14 +13,16 @@ from filelock import FileLock, Timeout
 from labkit.course import matching
 from labstaff.grading import pages, pool, sandbox
 from labstaff.grading.archives import limited
-from labstaff.grading.intake import Submission, find
+from labstaff.grading.intake import Submission, find, read_roster
 from labstaff.grading.matching import CourseNotebook, course
 from labstaff.grading.results import Graded, Job, Settings, Status
 from labutils.corpus import find_corpus
+from labutils.files import say as print_line
 from labutils.files import write_atomically
 
 SETTINGS = "settings.json"
 LOCK = "lock"
+LOOK = "LOOK AT IT"  # in notes that are the grader's alone
 
 
 class GradeError(RuntimeError):
@@ -31,7 +33,7 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
                 processes: int | None = None, scheduler: str | None = None,
                 again: Sequence[str] = (), only: Sequence[str] = (),
                 deadline: datetime | None = None, roster: Path | None = None,
-                say: Callable[[str], None] = print) -> list[Graded]:
+                say: Callable[[str], None] = print_line) -> list[Graded]:
     """Grade what is not graded yet, write the reports, return all results.
 
     Args:
@@ -79,12 +81,17 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
             say(f"LOOK: {line}")
         jobs, others = _jobs(students, notebooks, settings, text)
         graded = [*pool.run(jobs, out, executor, say, at_once), *others]
-        names = {student.key: student.name for student in students}
+        # In the roster's order; two of one number stand together.
+        order = [*read_roster(roster)] if roster else []
+        names = {s.key: s.name for s in sorted(students, key=lambda s: (
+            [*order, s.key.partition("-")[0]].index(s.key.partition("-")[0])))}
         graded, problems = pages.enter(out, names, graded)
+        told = _told(graded, students, deadline)
+        problems += [f"{names[one.student]}: {doubt}" for one in told
+                     for doubt in one.doubts if LOOK in doubt]
         for line in problems:
             say(f"LOOK: {line}")
-        pages.write_reports(out, names, _told(graded, students, deadline),
-                            notebooks, [*said, *problems])
+        pages.write_reports(out, names, told, notebooks, [*said, *problems])
     return graded
 
 
@@ -109,11 +116,12 @@ def _forget(out: Path, students: list[Submission],
     """Remove the results of the students to be graded once more."""
     for wanted in again:
         found = [s for s in students if wanted in (s.key, s.name)
-                 or s.key.startswith(f"{wanted}-")]
+                 or s.key.startswith(f"{wanted}-")
+                 or s.name.endswith(f" {wanted}")]
         if len(found) != 1:
             keys = ", ".join(s.key for s in found or students[:5])
             raise GradeError(
-                f"--again {wanted}: {len(found) or 'no'} students match; "
+                f"--again {wanted}: {len(found)} students match; "
                 f"expected one, such as {keys}.")
         shutil.rmtree(out / "graded" / found[0].key, ignore_errors=True)
 
@@ -136,7 +144,8 @@ def _jobs(
                 others.append(Graded.without_points(
                     student.key, notebook, Status.NOT_ATTEMPTED,
                     refused or "It was not handed in.",
-                    "refused" if refused else "missing"))
+                    "refused" if refused else "missing",
+                    notes=filter(None, refused.split("; "))))
     return jobs, others
 
 
@@ -147,8 +156,8 @@ def _told(graded: Sequence[Graded], students: Sequence[Submission],
     found = []
     for one in graded:
         student = own[one.student]
-        late, notes = "", [*student.notes, *student.doubts, *one.notes]
-        file = student.files.get(one.notebook)
+        late, file = "", student.files.get(one.notebook)
+        doubts = [*student.doubts, *(n for n in one.notes if LOOK in n)]
         if deadline and file:
             came, after = (file.times[i] - deadline.timestamp()
                            for i in (0, -1))
@@ -156,9 +165,15 @@ def _told(graded: Sequence[Graded], students: Sequence[Submission],
                 late = (f"{after / 86400:.1f} days" if after > 86400
                         else f"{after / 3600:.1f} hours")
             elif came > 0 and all(one.inside for one in student.entries):
-                notes.append(f"{file.path}: by the platform's date it was "
-                             "handed in after the deadline, by its own saved "
-                             "before.")
-        found.append(replace(one, file=student.chosen.get(one.notebook, ""),
-                             late=late, notes=notes))
+                doubts.append(f"{file.path}: by the platform's date it was "
+                              "handed in after the deadline, by its own saved "
+                              "before.")
+        names = ", ".join(entry.name for entry in student.entries)
+        found.append(replace(
+            one, late=late, file=student.chosen.get(
+                one.notebook, names if one.state == "refused" else ""),
+            notes=[*student.notes, *(
+                note for note in one.notes
+                if LOOK not in note and f"{note}." not in student.notes)],
+            doubts=doubts))
     return found

@@ -17,6 +17,8 @@ from labstaff.grading.matching import Exercise, Matched
 from labstaff.grading.remote import judge
 from labstaff.grading.results import Graded, Job, Status, Verdict
 
+# Python's name of a cell that it cannot read, which tells nobody anything.
+LINE = re.compile(r" \([^()]*, line (\d+)\)$")
 # What a lost kernel is to the exercises that were not judged before.
 LOST = {
     "timed out": (
@@ -182,11 +184,13 @@ def _judged(job: Job, kernel: StudentKernel, exercise: Exercise,
             exercise, Status.TIMED_OUT, "Its cell was stopped after "
             f"{job.settings.limits.cell:.0f} s.")
     elif ends:
-        name = ends[-1].get("ename")
+        name, said = ends[-1].get("ename"), str(ends[-1].get("evalue"))
+        line = LINE.search(said)
         verdict = Verdict.without_points(
             exercise, Status.OUT_OF_MEMORY if name == "MemoryError"
             else Status.ERROR, "Its cell ends with an error.",
-            got=f"{name}: {ends[-1].get('evalue')}"[:500], where=place)
+            got=f"{name}: {LINE.sub('', said)}"[:500],
+            where=f"{place}, line {line[1]}" if line else place)
     if verdict.where.startswith("line"):
         verdict = replace(verdict, where=f"{place}, {verdict.where}")
     return replace(verdict, cell=words)

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -19,12 +20,12 @@ from typing import Any
 
 import jinja2
 
-from labkit.course import NotebookError, grader, read_notebook
+from labkit.course import NotebookError, grader, notebook_paths, read_notebook
 from labkit.pages import Shown, short, shown
 from labstaff.grading.archives import decoded
 from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.results import Graded, Status, Verdict
-from labstaff.grading.similarity import pairs
+from labstaff.grading.similarity import groups
 from labutils.files import language, translated, write_atomically
 
 # What a spreadsheet takes for the beginning of a formula.
@@ -32,9 +33,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # What the machine has ended is nothing that a student has got wrong.
 LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
 TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+NUMBER = re.compile(r"^\w*\d{4,12}( |$)")  # before a name
+STOPS = ".\N{IDEOGRAPHIC FULL STOP}"
 LONGEST = 2000  # characters of what is looked up in the catalogue
 WRITTEN = "written.csv"
-COLUMNS = ("answer", "student", "possible", "points", "comment")
+COLUMNS = ("answer", "student", "possible", "points", "comment", "text")
 Row = dict[str, Any]  # a student's line
 
 
@@ -96,16 +99,16 @@ def _template(name: str, spoken: str) -> jinja2.Template:
 
 def rows(students: Mapping[str, str], graded: Sequence[Graded],
          course: Sequence[CourseNotebook]) -> list[Row]:
-    """The lines, in the order of the students' keys; see `write_reports`."""
+    """The lines, in the students' order; see `write_reports`."""
     found = {(g.student, g.notebook): g for g in graded}
     possible = {x.name: x.points for n in course for x in n.exercises}
     lines = []
-    for key, name in sorted(students.items()):
+    for key, name in students.items():
         own = [found[key, n.stem] for n in course]
         earned = {v.exercise: v.points for g in own for v in g.verdicts
                   if v.status is not Status.WRITTEN}
         lines.append({
-            "key": key, "name": name,
+            "key": key, "name": NUMBER.sub("", name),
             # None for an answer that is to be read.
             "points": {name: earned.get(name) for name in possible},
             "total": sum(g.points for g in own),
@@ -117,14 +120,17 @@ def rows(students: Mapping[str, str], graded: Sequence[Graded],
 def _state(graded: Sequence[Graded]) -> str:
     """What a grader has to know about a student's line."""
     said: dict[str, list[str]] = {
-        state: [] for state in ("missing", "refused", "interrupted", *LOST)}
+        state: [] for state in ("missing", "refused", "interrupted",
+                                "nothing written", *LOST)}
     for one in graded:
-        for state in {one.state, *(v.status for v in one.verdicts)}:
-            if state in said:
-                said[state].append(one.notebook[:2])
-    said["late"] = [f"{g.notebook[:2]} ({g.late})" for g in graded if g.late]
+        states = {one.state, *(v.status for v in one.verdicts)}
+        if states == {"graded", Status.NOT_ATTEMPTED}:
+            states = {"nothing written"}
+        for state in states & said.keys():
+            said[state].append(one.notebook[:2])
     words = [f"{state}: {', '.join(some)}"
              for state, some in said.items() if some]
+    words += [f"late: {g.notebook[:2]} ({g.late})" for g in graded if g.late]
     if written := sum(v.status is Status.WRITTEN
                       for g in graded for v in g.verdicts):
         words.append(f"to be read: {written}")
@@ -132,17 +138,24 @@ def _state(graded: Sequence[Graded]) -> str:
 
 
 def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
-    """The table for a spreadsheet: with a mark of UTF-8, CRLF, no formulas."""
-    table: list[list[Any]] = [[
+    """The table for a spreadsheet, in the grader's language: with a mark of
+    UTF-8, CRLF, no formulas, the most points behind an exercise's name."""
+    def said(*texts: str) -> str:
+        return "; ".join(translated(text).rstrip(STOPS) for text in texts)
+
+    table: list[Iterable[Any]] = [map(said, (
         "key", "name",
-        *(f"{n.stem[:2]} {x.name}" for n in course for x in n.exercises),
-        "total", "possible", "state", "files"]]
+        *(f"{n.stem[:2]} {x.name} ({x.points:g})"
+          for n in course for x in n.exercises),
+        "total", "possible", "state", "files that count", "Notes"))]
     for line in lines:
-        files = [f"{g.notebook[:2]}: {g.file}" for g in line["notebooks"]
-                 if g.file]
+        own = line["notebooks"]
         table.append([
             line["key"], line["name"], *line["points"].values(), line["total"],
-            line["possible"], line["state"], "; ".join(files)])
+            line["possible"], said(*line["state"].split("; ")),
+            said(*(f"{g.notebook[:2]}: {g.file}" for g in own if g.file)),
+            said(*dict.fromkeys(
+                note for g in own for note in (*g.doubts, *g.notes)))])
     return _spreadsheet(table)
 
 
@@ -161,11 +174,10 @@ def harmless(text: str) -> str:
 
 def as_json(lines: Sequence[Row]) -> str:
     """The same, and every verdict."""
-    def kept(one: Graded) -> dict[str, Any]:
-        return {name: value for name, value in asdict(one).items()
-                if name not in ("student", "seconds")}
-
-    return json.dumps(lines, ensure_ascii=False, indent=1, default=kept) + "\n"
+    return json.dumps(
+        lines, ensure_ascii=False, indent=1, default=lambda one: {
+            name: value for name, value in asdict(one).items()
+            if name not in ("student", "seconds")}) + "\n"
 
 
 # ---- the pages
@@ -192,6 +204,7 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
     graded = [g for line in lines for g in line["notebooks"]]
     run = [g for g in graded if g.state == "graded"]
     exercises = [(n.stem, x) for n in course for x in n.exercises]
+    where = {x.name: stem for stem, x in exercises}
     answers = [(v.exercise, students[g.student], g) for g in run
                for v in g.verdicts if v.status is Status.WRITTEN]
     return _template("index.html", language()).render(
@@ -201,8 +214,11 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         exercises=[_exercise(x, graded) for _, x in exercises],
         notes=sorted({
             (students[g.student], note) for g in graded for note in g.notes}),
-        where={x.name: stem for stem, x in exercises},
-        pairs=pairs(run, {x.name: x.stub for _, x in exercises}),
+        where=where, asked=any(x.written for _, x in exercises),
+        groups=groups(run, {x.name: x.stub for _, x in exercises}, {
+            name: cell.source for path in notebook_paths()
+            for cell in read_notebook(path).cells
+            if (name := grader(cell).get("grade_id")) in where}),
         answers=sorted(answers, key=lambda found: found[:2]))
 
 
@@ -241,7 +257,8 @@ def enter(out: Path, names: Mapping[str, str],
                           f"{mark.hexdigest()[:6]}")
                 line = lines.setdefault(answer, dict.fromkeys(COLUMNS, ""))
                 line.update(answer=answer, possible=f"{verdict.possible:g}",
-                            student=harmless(names[one.student]))
+                            student=harmless(names[one.student]),
+                            text=harmless(short(text)))
                 try:
                     verdict = _read(verdict, line)
                 except ValueError as error:

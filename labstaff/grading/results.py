@@ -95,7 +95,7 @@ class Graded:
     # be read) or "interrupted" (by the machine; the next run tries it again).
     state: str
     verdicts: list[Verdict]  # one for each exercise, in order
-    notes: list[str] = field(default_factory=list)  # for the grader
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0  # that it took
     sandbox: str = "none"  # in which it ran, in words; "none" says so plainly
     # For each exercise what was written, code or words.
@@ -105,6 +105,8 @@ class Graded:
     # long after the deadline it was saved, empty for in time.
     file: str = ""
     late: str = ""
+    # For the grader alone: they may name other students, or suspect this one.
+    doubts: list[str] = field(default_factory=list)
 
     @classmethod
     def without_points(

@@ -1,18 +1,18 @@
-"""Pairs of submissions whose code is alike: a reason to look, not a proof.
+"""Students whose code is alike: a reason to look, not a proof.
 
 Names, comments, docstrings and layout are taken away; what is left is cut
 into short runs of tokens, of which winnowing keeps a part (S. Schleimer,
 D. Wilkerson and A. Aiken, 2003, "Winnowing: local algorithms for document
-fingerprinting"). A run that many of the class have, or that the stub has,
-tells nothing and does not count.
+fingerprinting"). What many of the class have, or the stub, or the course's
+own solution, tells nothing and does not count.
 """
 
 import ast
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
 from itertools import combinations
 
 from labkit.course import python
@@ -27,41 +27,54 @@ MOST = 100_000  # characters of a cell that are looked at
 TOKEN = re.compile(r"\w+|\n *|[^\w\s]")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two students and how much of the rarer code of one the other has."""
-
-    exercise: str
-    one: str
-    other: str
-    likeness: float
-
-
-def pairs(graded: Iterable[Graded], stubs: Mapping[str, str]) -> list[Pair]:
-    """The pairs that are alike beyond the stubs, the most alike first."""
+def groups(
+    graded: Iterable[Graded], stubs: Mapping[str, str],
+    solutions: Mapping[str, str],
+) -> list[tuple[list[str], tuple[str, ...]]]:
+    """Students who share code beyond stubs and solutions, and in which
+    exercises, all of them the same. First come those who share many, and what
+    few have written like that."""
     prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
-            prints[exercise][one.student] = fingerprints(
-                source) - fingerprints(stubs.get(exercise, ""))
-    found = []
-    for exercise, own in prints.items():
+            own = fingerprints(source) - fingerprints(stubs.get(exercise, ""))
+            given = own & fingerprints(solutions.get(exercise, ""))
+            prints[exercise][one.student] = (
+                own if len(given) < LEAST * len(own) else set())
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    # How unlikely that is of two who work alone, in logarithms.
+    surprise: dict[tuple[str, str], float] = defaultdict(float)
+    for exercise, every in sorted(prints.items()):
         holders: dict[str, list[str]] = defaultdict(list)
-        for student in sorted(own):
-            for run in own[student]:
+        for student in sorted(every):
+            for run in every[student]:
                 holders[run].append(student)
-        most = max(2, int(COMMON * len(own)))
+        most = max(2, int(COMMON * len(every)))
         # Only students who share a rare run are compared.
         shared = Counter(
             pair for some in holders.values() if len(some) <= most
             for pair in combinations(some, 2))
-        for (first, second), common in shared.items():
-            smaller = min(len(own[first]), len(own[second]))
-            # All of their code counts, and only what is rare speaks for it.
-            alike = len(own[first] & own[second]) / smaller
-            if smaller >= FEWEST and common >= 2 and alike >= LEAST:
-                found.append(Pair(exercise, first, second, round(alike, 2)))
-    return sorted(found, key=lambda p: (-p.likeness, *astuple(p)))
+        # All of their code counts, and only what is rare speaks for it.
+        found = [(one, two) for (one, two), common in shared.items() if (
+            smaller := min(len(every[one]), len(every[two]))) >= FEWEST
+            and common >= 2
+            and len(every[one] & every[two]) >= LEAST * smaller]
+        partners = Counter(student for pair in found for student in pair)
+        for pair in found:
+            have = max(partners[student] for student in pair) + 1
+            if have <= most:
+                alike[pair].append(exercise)
+                surprise[pair] += math.log(len(every) / (have - 1.5))
+    lines = []
+    teams: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for pair in sorted(alike, key=lambda pair: (-surprise[pair], pair)):
+        places = [(student, (*alike[pair],)) for student in pair]
+        team = next((teams[p] for p in places if p in teams), set())
+        if not team:
+            lines.append((team, places[0][1]))
+        team.update(pair)
+        teams |= dict.fromkeys(places, team)
+    return [(sorted(team), exercises) for team, exercises in lines]
 
 
 def fingerprints(source: str) -> set[str]:
