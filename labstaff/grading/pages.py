@@ -33,7 +33,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # What the machine has ended is nothing that a student has got wrong.
 LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
 TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-NUMBER = re.compile(r"^\w*\d{4,12}( |$)")  # before a name
+NUMBER = re.compile(r"^\w*\d{4,12}(\s|$)")  # before a name
 STOPS = ".\N{IDEOGRAPHIC FULL STOP}"
 LONGEST = 2000  # characters of what is looked up in the catalogue
 WRITTEN = "written.csv"

@@ -173,7 +173,7 @@ def test_what_was_uploaded_late_and_saved_before_has_a_note(tmp_path):
         s.key, book, Status.NOT_ATTEMPTED, "", "graded") for s in students]
     late, early = _told(graded, students, datetime(2026, 5, 2, 12))
     assert not late.late and not early.late
-    assert "by the platform's date" in " ".join(late.notes)
+    assert "by the platform's date" in " ".join(late.doubts)
     assert not early.notes
     late, _ = _told(graded, students, datetime(2026, 4, 30))
     assert late.late == "24.0 hours" and not late.notes

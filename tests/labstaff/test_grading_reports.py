@@ -8,7 +8,7 @@ import random
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -230,7 +230,13 @@ def graded_class(tmp_path, monkeypatch):
     monkeypatch.setattr(classroom, "course", lambda: [course])
     monkeypatch.setattr(classroom, "limited", lambda _, read, *on: read(*on))
     monkeypatch.setattr(pool, "in_process", nobody)
-    monkeypatch.setattr(pool, "workers", lambda *_: ThreadPoolExecutor(1))
+
+    @contextmanager
+    def workers(*_):
+        with ThreadPoolExecutor(1) as executor:
+            yield executor, 1
+
+    monkeypatch.setattr(pool, "workers", workers)
 
     def grade(**options):
         said = []
