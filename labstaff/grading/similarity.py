@@ -37,9 +37,8 @@ def groups(graded: Iterable[Graded], given: Mapping[str, str]
         for exercise, source in one.sources.items():
             prints[exercise][one.student] = fingerprints(
                 source) - fingerprints(given.get(exercise, ""))
-    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
-    # How unlikely that is of two who work alone, in logarithms.
-    surprise: dict[tuple[str, str], float] = defaultdict(float)
+    # For pairs and exercises how unlikely it is, of two alone, in logarithms.
+    alike: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for exercise, every in sorted(prints.items()):
         holders: dict[str, list[str]] = defaultdict(list)
         for student in sorted(every):
@@ -57,12 +56,12 @@ def groups(graded: Iterable[Graded], given: Mapping[str, str]
             and len(every[one] & every[two]) >= LEAST * smaller]
         partners = Counter(student for pair in found for student in pair)
         for pair in found:
-            alike[pair].append(exercise)
             others = max(partners[student] for student in pair) - 0.5
-            surprise[pair] += math.log(len(every) / others)
+            alike[pair][exercise] = math.log(len(every) / others)
     lines = []
     teams: dict[tuple[str, tuple[str, ...]], set[str]] = {}
-    for pair in sorted(alike, key=lambda pair: (-surprise[pair], pair)):
+    for pair in sorted(alike, key=lambda pair: (
+            -sum(alike[pair].values()), pair)):
         places = [(student, (*alike[pair],)) for student in pair]
         team = next((teams[p] for p in places if p in teams), set())
         if not team:
