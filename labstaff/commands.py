@@ -74,7 +74,7 @@ def _grade(options: argparse.Namespace) -> int:
         Settings(options.epochs, options.seed, limits, not options.no_sandbox),
         processes=options.jobs, scheduler=options.scheduler,
         again=options.again, only=options.notebook,
-        deadline=options.deadline, roster=options.roster)
+        deadline=options.deadline, roster=options.roster, say=say)
     say(f"{len({one.student for one in graded})} students. Open "
         f"{options.out / 'index.html'}")
     return 0

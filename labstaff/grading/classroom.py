@@ -17,7 +17,6 @@ from labstaff.grading.intake import Submission, find, read_roster
 from labstaff.grading.matching import CourseNotebook, course
 from labstaff.grading.results import Graded, Job, Settings, Status
 from labutils.corpus import find_corpus
-from labutils.files import say as print_line
 from labutils.files import write_atomically
 
 SETTINGS = "settings.json"
@@ -33,7 +32,7 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
                 processes: int | None = None, scheduler: str | None = None,
                 again: Sequence[str] = (), only: Sequence[str] = (),
                 deadline: datetime | None = None, roster: Path | None = None,
-                say: Callable[[str], None] = print_line) -> list[Graded]:
+                say: Callable[[str], None] = print) -> list[Graded]:
     """Grade what is not graded yet, write the reports, return all results.
 
     Args:

@@ -30,10 +30,8 @@ from labutils.files import language, translated, write_atomically
 
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# What the machine has ended is nothing that a student has got wrong.
-LOST = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.KERNEL_DIED)
-TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
 NUMBER = re.compile(r"^\w*\d{4,12}(\s|$)")  # before a name
+POINTS = re.compile(r"\d+\.?\d*|\.\d+")
 STOPS = ".\N{IDEOGRAPHIC FULL STOP}"
 LONGEST = 2000  # characters of what is looked up in the catalogue
 WRITTEN = "written.csv"
@@ -69,11 +67,7 @@ def write_reports(out: Path, students: Mapping[str, str],
                 title=named.get(spoken, named["en"]),
                 outputs=_outputs(out / "graded" / f"{file}.ipynb"))
     for name, text in pages.items():
-        _write(out / name, text)
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, text.encode("utf-8", "replace"))
+        write_atomically(out / name, text.encode("utf-8", "replace"))
 
 
 @cache
@@ -83,9 +77,9 @@ def _template(name: str, spoken: str) -> jinja2.Template:
         return translated(text, spoken) if len(text) < LONGEST else text
 
     made = jinja2.Environment(
-        loader=TEMPLATES, autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, keep_trailing_newline=True,
-        extensions=["jinja2.ext.i18n"])
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        keep_trailing_newline=True, extensions=["jinja2.ext.i18n"])
     made.install_gettext_callables(  # type: ignore[attr-defined]
         said, lambda one, many, n: said(one if n == 1 else many),
         newstyle=True)
@@ -119,9 +113,9 @@ def rows(students: Mapping[str, str], graded: Sequence[Graded],
 
 def _state(graded: Sequence[Graded]) -> str:
     """What a grader has to know about a student's line."""
-    said: dict[str, list[str]] = {
-        state: [] for state in ("missing", "refused", "interrupted",
-                                "nothing written", *LOST)}
+    said: dict[str, list[str]] = {state: [] for state in (
+        "missing", "refused", "interrupted", "nothing written", "timed out",
+        "out of memory", "kernel died")}
     for one in graded:
         states = {one.state, *(v.status for v in one.verdicts)}
         if states == {"graded", Status.NOT_ATTEMPTED}:
@@ -205,6 +199,9 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
     run = [g for g in graded if g.state == "graded"]
     exercises = [(n.stem, x) for n in course for x in n.exercises]
     where = {x.name: stem for stem, x in exercises}
+    solutions = {grader(cell).get("grade_id"): cell.source
+                 for path in notebook_paths() if path.stem in where.values()
+                 for cell in read_notebook(path).cells}
     answers = [(v.exercise, students[g.student], g) for g in run
                for v in g.verdicts if v.status is Status.WRITTEN]
     return _template("index.html", language()).render(
@@ -215,10 +212,8 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         notes=sorted({
             (students[g.student], note) for g in graded for note in g.notes}),
         where=where, asked=any(x.written for _, x in exercises),
-        groups=groups(run, {x.name: x.stub for _, x in exercises}, {
-            name: cell.source for path in notebook_paths()
-            for cell in read_notebook(path).cells
-            if (name := grader(cell).get("grade_id")) in where}),
+        groups=groups(run, {x.name: f"{x.stub}\n{solutions.get(x.name, '')}"
+                            for _, x in exercises}),
         answers=sorted(answers, key=lambda found: found[:2]))
 
 
@@ -266,17 +261,15 @@ def enter(out: Path, names: Mapping[str, str],
             verdicts.append(verdict)
         found.append(replace(one, verdicts=verdicts))
     if lines:
-        _write(path, _spreadsheet([COLUMNS, *(
-            lines[answer].values() for answer in sorted(lines))]))
+        table = (lines[answer].values() for answer in sorted(lines))
+        write_atomically(path, _spreadsheet([COLUMNS, *table]).encode(
+            "utf-8", "replace"))
     return found, problems
 
 
 def _lines(path: Path) -> dict[str, dict[str, str]]:
     """The lines of a file that a spreadsheet may have written, in GBK too."""
-    try:
-        text = decoded(path.read_bytes())
-    except FileNotFoundError:
-        return {}
+    text = decoded(path.read_bytes()) if path.exists() else ""
     mark = max(",;\t", key=text.partition("\n")[0].count)
     return {
         line["answer"]: {name: line.get(name) or "" for name in COLUMNS}
@@ -288,12 +281,8 @@ def _read(verdict: Verdict, line: dict[str, str]) -> Verdict:
     entered = line["points"].strip(" '").replace(",", ".")
     if not entered:
         return verdict
-    try:
-        points = float(entered)
-    except ValueError:
-        points = -1.0
-    if not 0 <= points <= verdict.possible:
+    if not POINTS.fullmatch(entered) or float(entered) > verdict.possible:
         raise ValueError(f"{entered!r} are no points from 0 to "
                          f"{verdict.possible:g}.")
-    return replace(verdict, status=Status.READ, points=points,
+    return replace(verdict, status=Status.READ, points=float(entered),
                    reason=line["comment"].lstrip("'") or "Read by a person.")

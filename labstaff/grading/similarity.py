@@ -27,23 +27,18 @@ MOST = 100_000  # characters of a cell that are looked at
 TOKEN = re.compile(r"\w+|\n *|[^\w\s]")
 
 
-def groups(
-    graded: Iterable[Graded], stubs: Mapping[str, str],
-    solutions: Mapping[str, str],
-) -> list[tuple[list[str], tuple[str, ...]]]:
-    """Students who share code beyond stubs and solutions, and in which
-    exercises, all of them the same. First come those who share many, and what
-    few have written like that."""
+def groups(graded: Iterable[Graded], given: Mapping[str, str]
+           ) -> list[tuple[list[str], tuple[str, ...]]]:
+    """Students who share code beyond what is given, and in which exercises,
+    all of them the same. First come those who share many, and what few have
+    written like that."""
     prints: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for one in graded:
         for exercise, source in one.sources.items():
-            own = fingerprints(source) - fingerprints(stubs.get(exercise, ""))
-            given = own & fingerprints(solutions.get(exercise, ""))
-            prints[exercise][one.student] = (
-                own if len(given) < LEAST * len(own) else set())
-    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
-    # How unlikely that is of two who work alone, in logarithms.
-    surprise: dict[tuple[str, str], float] = defaultdict(float)
+            prints[exercise][one.student] = fingerprints(
+                source) - fingerprints(given.get(exercise, ""))
+    # For pairs and exercises how unlikely it is, of two alone, in logarithms.
+    alike: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for exercise, every in sorted(prints.items()):
         holders: dict[str, list[str]] = defaultdict(list)
         for student in sorted(every):
@@ -61,13 +56,12 @@ def groups(
             and len(every[one] & every[two]) >= LEAST * smaller]
         partners = Counter(student for pair in found for student in pair)
         for pair in found:
-            have = max(partners[student] for student in pair) + 1
-            if have <= most:
-                alike[pair].append(exercise)
-                surprise[pair] += math.log(len(every) / (have - 1.5))
+            others = max(partners[student] for student in pair) - 0.5
+            alike[pair][exercise] = math.log(len(every) / others)
     lines = []
     teams: dict[tuple[str, tuple[str, ...]], set[str]] = {}
-    for pair in sorted(alike, key=lambda pair: (-surprise[pair], pair)):
+    for pair in sorted(alike, key=lambda pair: (
+            -sum(alike[pair].values()), pair)):
         places = [(student, (*alike[pair],)) for student in pair]
         team = next((teams[p] for p in places if p in teams), set())
         if not team:

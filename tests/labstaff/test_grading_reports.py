@@ -464,17 +464,17 @@ def students(*sources):
 
 
 def test_renamed_and_commented_code_is_alike():
-    [group] = groups(students(LONG, RENAMED, OTHER), {}, {})
+    [group] = groups(students(LONG, RENAMED, OTHER), {})
     assert group == (["s0", "s1"], ("evaluate",))
     assert fingerprints(f"%%time\n!ls\n{LONG}") >= fingerprints(LONG)
 
 
 def test_what_the_class_or_the_stub_has_does_not_count():
-    assert groups(students(*[LONG] * 9), {}, {}) == []
-    for given in ({"evaluate": LONG}, {}), ({}, {"evaluate": RENAMED}):
-        assert groups(students(LONG, LONG, OTHER), *given) == []
+    assert groups(students(*[LONG] * 9), {}) == []
+    given = {"evaluate": f"{RENAMED}\n{OTHER}"}
+    assert groups(students(LONG, LONG, OTHER, OTHER), given) == []
     short = "def one_hot(X, V):\n    return F.one_hot(X.T, V).float()\n"
-    assert groups(students(short, short), {}, {}) == []
+    assert groups(students(short, short), {}) == []
 
 
 def test_who_shares_the_most_comes_first_in_one_line(tmp_path):
@@ -484,7 +484,7 @@ def test_who_shares_the_most_comes_first_in_one_line(tmp_path):
         OTHER.replace("0", "9") + LONG, OTHER.replace("0", "9") + LONG, *rest)
     for one in two:
         one.sources["other"] = one.sources.pop("evaluate")
-    found = groups([*three, *two], {}, {})
+    found = groups([*three, *two], {})
     assert found == [(["s0", "s1"], ("evaluate", "other")),
                      (["s0", "s1", "s2"], ("evaluate",))]
     names = {f"s{i}": f"Student {i}" for i in range(12)}
