@@ -382,10 +382,11 @@ def _choose(student: Submission, course: CourseNotebook,
             versions: list[Found], call: Call) -> None:
     """Take the newest of those in which something was written; the dates of
     the files handed in come first."""
-    stem, written = course.stem, [True]
+    stem = course.stem
     # `labutils run` writes copies among the results.
     some = [one for one in versions if "results" not in
             PurePosixPath(one.path).parts] or versions
+    written = [True] * len(some)
     if len({one.digest for one in some}) > 1:
         with contextlib.suppress(Exception):  # matching takes too much
             written = call(_written, [one.notebook for one in some], course)
