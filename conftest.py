@@ -119,12 +119,14 @@ FIRST = (
     "06_deep_lstm_vs_gru.ipynb", "03_rnn_from_scratch.ipynb",
     "04_rnn_concise.ipynb", "05_lstm_from_scratch.ipynb",
     "01_text_preprocessing.ipynb", "02_long_sequence_sampling.ipynb",
-    "test_grading.py", "test_browser_notebooks.py", "test_nbgrader.py",
-    "test_grading_restarts.py", "test_doctor.py", "test_grading_kernel.py",
-    "test_grading_probes.py", "test_cli.py", "test_browser_site.py",
-    "test_browser_course.py", "test_bundle.py", "test_checks.py",
-    "test_checkpoint.py", "test_steps.py", "test_training.py",
-    "test_report.py",
+    "test_grading.py", "test_browser.py", "test_browser_notebooks.py",
+    "test_grading_restarts.py", "test_browser_slides.py",
+    "test_grading_kernel.py", "test_browser_site.py", "test_benchmarks.py",
+    "test_nbgrader.py", "test_browser_course.py", "test_doctor.py",
+    "test_bundle.py", "test_checks.py", "test_browser_release.py",
+    "test_interrupts.py", "test_cli.py", "test_checkpoint.py", "test_view.py",
+    "test_report.py", "test_training.py", "test_steps.py", "test_widgets.py",
+    "test_grading_probes.py", "test_grading_remote.py", "test_release.py",
 )
 
 

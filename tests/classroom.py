@@ -27,7 +27,8 @@ POINTS = dict(zip(EXERCISES, (2, 4, 3), strict=True))
 # and ten times as long on a machine that runs other tests as well.
 CELL_SECONDS, NOTEBOOK_SECONDS = 6, 300
 SETTINGS = Settings(
-    limits=Limits(cell=CELL_SECONDS, notebook=NOTEBOOK_SECONDS, memory=2**30))
+    limits=Limits(cell=CELL_SECONDS, notebook=NOTEBOOK_SECONDS, memory=2**30,
+                  output=2**20))
 # No submission holds it but one, so that others can look for it.
 SECRET = "the owl of the south wing"
 WRONG = {
