@@ -91,7 +91,7 @@ class Page:
         self._wait_for_kernel()
 
     def _wait_for_kernel(self) -> None:
-        self.window.wait_for_function(
+        self._until(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext"
         )
         self.window.evaluate(
@@ -100,10 +100,14 @@ class Page:
                 jupyterapp.shell.currentWidget.sessionContext.ready,
             ])"""
         )
-        self.window.wait_for_function(
+        self._until(
             """() => jupyterapp.shell.currentWidget.sessionContext.session
                 ?.kernel?.connectionStatus === 'connected'"""
         )
+
+    def _until(self, condition: str, **options: Any) -> None:
+        """Wait for it; ask ten times a second, not once for each frame."""
+        self.window.wait_for_function(condition, polling=100, **options)
 
     def begin(self) -> None:
         """Begin to run all the cells; `finish` waits for their end."""
@@ -117,7 +121,7 @@ class Page:
         )
 
     def finish(self) -> None:
-        self.window.wait_for_function(
+        self._until(
             """() => window.finished && 'idle' === jupyterapp.shell
                 .currentWidget.sessionContext.session.kernel.status""",
             timeout=1000 * RUN_SECONDS,
@@ -230,7 +234,7 @@ class Page:
                 tab.dispose();
             }"""
         )
-        self.window.wait_for_function(
+        self._until(
             "() => !jupyterapp.shell.currentWidget?.sessionContext"
         )
         assert not errors, errors

@@ -23,7 +23,6 @@ from labstaff.grading.kernel import wait_for_end
 from labstaff.grading.matching import CourseNotebook, Exercise
 from labstaff.grading.proof import NotReadyError
 from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
-from labstaff.grading.sandbox import Limits
 from labutils import settings
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
@@ -212,7 +211,7 @@ def test_other_settings(tmp_path, monkeypatch):
 # variables that the sandbox passes on: not at all, but where it is killed.
 PAUSE, LONG = "LABUTILS_SEED", 3600
 LASTING = replace(SETTINGS, limits=replace(
-    SETTINGS.limits, cell=LONG, notebook=2 * LONG, output=Limits.output))
+    SETTINGS.limits, cell=LONG, notebook=2 * LONG))
 SMALL = [
     *(s for s in classroom.honest() if s.name[:8] in ("20230003", "20230005")),
     classroom.Student("20230009-Sleeper-Lab",
