@@ -19,13 +19,17 @@ CELLS = (
 )
 
 
+def sources() -> dict[str, str]:
+    """The notebook's cells by their ids."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    return {cell["id"]: "".join(cell["source"]) for cell in cells}
+
+
 def notebook() -> dict[str, Any]:
     """What stands in the notebook's kernel after these cells."""
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    sources = {cell["id"]: "".join(cell["source"]) for cell in cells}
     names: dict[str, Any] = {}
     for cell in CELLS:
-        exec(sources[cell], names)
+        exec(sources()[cell], names)
     return names
 
 

@@ -86,8 +86,8 @@ PARTS = {
     ),
     "deep": (
         Lesson("06_deep_lstm_vs_gru", ("deep_lstm", "deep_gru"),
-               ("deep_gru_adam", *SEEDS), ("comparison",), ("comparison",),
-               ("whole_book_0", "whole_book_1", "whole_book_2"),
+               ("deep_gru_adam",), ("comparison",), ("comparison",),
+               (*SEEDS, "whole_book_0", "whole_book_1", "whole_book_2"),
                exercises=("gru_cell", "interval"), answers=("lstm_or_gru",)),
     ),
 }

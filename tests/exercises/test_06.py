@@ -43,6 +43,25 @@ def test_six_new_seeds():
     assert differences.mean() - half > 0  # the GRU starts sooner
 
 
+@pytest.mark.slow
+def test_the_nine_are_trained_anew_for_who_asks(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABUTILS_EPOCHS", "1")
+    monkeypatch.setenv("LABUTILS_RESULTS_DIR", str(tmp_path))
+    notebook = whole_book.notebook()
+    cells = whole_book.sources()
+    notebook["num_hiddens"] = 4
+    exec(cells["nb06-13"], notebook)
+    notebook["networks"] = {"LSTM": (nn.LSTM, 4), "GRU": (nn.GRU, 5)}
+    notebook["adam"] = notebook["histories"]["LSTM"]
+    exec(cells["nb06-30"].replace("anew = False", "anew = True"), notebook)
+    assert {path.stem for path in tmp_path.glob("*/*.json")} == {
+        f"seeds_{network}_{k}" for network in ("lstm_4", "gru_5")
+        for k in range(3)}
+    runs = notebook["runs"]["GRU"]
+    assert [h.settings["seed"] for h in runs] == [0, 1, 2]
+    assert {h.num_epochs for h in runs} == {1}
+
+
 def test_the_best_setting_is_measured_once_on_test_text():
     train_iter = make_data(tokens=800)
     rest = SeqDataLoader(train_iter.held_out.corpus[100:], 4, 10, offset=0)
