@@ -15,7 +15,6 @@ from html import escape
 from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from labkit.widgets.drawing import FONT
@@ -95,11 +94,6 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
 def new_figure(height: float = HEIGHT) -> Figure:
     """An empty picture as wide as all of them."""
     return Figure((WIDTH, height), dpi=DPI, layout="constrained")
-
-
-def new_axes(height: float = HEIGHT) -> Axes:
-    """The axes of such a picture."""
-    return new_figure(height).add_subplot()
 
 
 def _page(
