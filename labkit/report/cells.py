@@ -21,16 +21,15 @@ EDGES = ("### BEGIN SOLUTION", "### END SOLUTION")
 class Cell:
     """A cell with what the report has to know about it.
 
-    Its kind is "code"; "exercise", code that a student writes; "check", the
-    check of one; "answer", a written one that earns points; "discussion"; or
-    "text", any other.
+    Its kind is "code", "exercise" (code that a student writes), "check" (of
+    one), "answer" (a written one that earns points), "discussion" or "text".
     """
 
     number: int  # its place in the notebook, from 1
     kind: str
     name: str  # of an exercise, and of the exercise that a check is for
     source: str
-    count: int | None  # when it was executed; None where it was not
+    count: int  # when it was executed; 0 where it was not
     heading: str  # the section's heading above it
     prompt: str  # the Markdown right above it
     outputs: tuple[Shown, ...]  # what it has shown, made harmless
@@ -55,8 +54,7 @@ class Cell:
     @cached_property
     def defines(self) -> set[str]:
         """Names that it gives a value; those inside its functions not."""
-        symbols = self._parsed[1].get_symbols()
-        return {symbol.get_name() for symbol in symbols
+        return {symbol.get_name() for symbol in self._parsed[1].get_symbols()
                 if symbol.is_assigned() or symbol.is_imported()}
 
     @cached_property
@@ -103,8 +101,9 @@ def read(
                            if line.strip() not in EDGES)
         outputs = cell.get("outputs", [])
         found.append(Cell(
-            number, _kind(cell), name, source, cell.get("execution_count"),
-            heading, prompt, tuple(one for x in outputs if (one := shown(x))),
+            number, _kind(cell), name, source,
+            cell.get("execution_count") or 0, heading, prompt,
+            tuple(one for x in outputs if (one := shown(x))),
             tuple(str(x.get("ename", "")) for x in outputs
                   if x.output_type == "error"),
             {f"attachment:{file}": str(kinds["image/png"])

@@ -3,12 +3,11 @@
 import io
 import unicodedata
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.report import browser
 from labkit.report.document import Student, render
-from labkit.report.gathering import Gathered, gather
+from labkit.report.gathering import gather
 from labkit.report.missing import problems
 from labutils import settings
 from labutils.files import language as readers_language
@@ -24,17 +23,11 @@ def write_report(
     student: Student, language: str, notebooks: Path | None,
     out: Path | None, *, pdf: bool, archive: bool, allow_incomplete: bool,
 ) -> list[Path]:
-    """Write the report, and say what it was made from.
-
-    Args:
-        language: "zh" or "en".
-        notebooks: the only folder to take notebooks from, if not None.
-        out: where to write; None is `report` in the results folder.
-        pdf, archive: write it as PDF, and a zip file of what is handed in.
-        allow_incomplete: write it although something is missing.
+    """Write the report into `out`, or None for `report` in the results folder,
+    and say what it was made from: `notebooks`, or None for all places.
 
     Returns:
-        The files.
+        The files: HTML, with `pdf` a PDF, with `archive` all to hand in.
 
     Raises:
         RuntimeError: something is missing, and that was not allowed, or a PDF
@@ -63,7 +56,14 @@ def write_report(
     if pdf:
         files[f"{stem}.pdf"] = browser.to_pdf(chromium, page)
     if archive:
-        files[f"{stem}.zip"] = _zip(files, gathered)
+        buffer = io.BytesIO()
+        # Python marks names that are not ASCII as UTF-8.
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as handed_in:
+            for name, data in files.items():
+                handed_in.writestr(name, data)
+            for path in [one.path for one in gathered if one.path]:
+                handed_in.write(path, f"notebooks/{path.name}")
+        files[f"{stem}.zip"] = buffer.getvalue()
     folder = out or settings.results_dir() / "report"
     for name, data in files.items():
         write_atomically(folder / name, data)
@@ -86,15 +86,3 @@ def file_stem(student_id: str, name: str, lab: int) -> str:
                 "Expected letters or digits, such as 20231234.")
         parts.append(part)
     return f"{'-'.join(parts)}-Lab-{lab}"
-
-
-def _zip(files: dict[str, bytes], gathered: Sequence[Gathered]) -> bytes:
-    """What is handed in; Python marks names that are not ASCII as UTF-8."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-        for one in gathered:
-            if one.path:
-                archive.write(one.path, f"notebooks/{one.path.name}")
-    return buffer.getvalue()

@@ -50,12 +50,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to set.
-
-    It can be one of some names (buttons), of a range of whole numbers or of
-    numbers given as (lowest, highest, step) (sliders). None is any text; it
-    counts when the field is left or Enter is pressed.
-    """
+    """One thing to set: one of some names (buttons), of a range of whole
+    numbers or of numbers given as (lowest, highest, step) (sliders), or any
+    text, which counts when the field is left or Enter is pressed."""
 
     name: str  # of the argument of `draw` that it sets
     label: str  # what stands beside it
@@ -68,13 +65,9 @@ Models = Mapping[str, LanguageModel]
 
 
 def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
-    """Display what `draw` makes of the controls' values, and the controls.
-
-    Args:
-        controls: those that a person at a notebook gets, in this order.
-        draw: called with each control's value by its name. A ValueError of
-            it is shown as a sentence, for somebody to set another value.
-    """
+    """Display what `draw` makes of each control's value, by its name, and, for
+    a person at a notebook, the controls. A ValueError of `draw` is shown as a
+    sentence, for somebody to set another value."""
     view = new_view()
     values: dict[str, Any] = {c.name: c.value for c in controls}
     if isinstance(view, Lines):
