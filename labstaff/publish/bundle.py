@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ from labutils import corpus
 
 STICK = Path(__file__).parent / "stick"
 ABOUT = "bundle.json"
+COMPILED = 1.3  # size of an environment with the compiled files, to without
 # Which of the package's extras an edition is installed with.
 EXTRAS = {"student": "lab", "full": "test"}
 # What the full edition has at its root. Named, because an instructor's folder
@@ -124,14 +126,15 @@ def _add_wheels(
         wheels.collect(
             wheels.course_requirements(course / "pyproject.toml", extra),
             target, course / "constraints.txt", place, torch_index)
-        found = sorted(place.glob("*.whl"))
-        about = {
+        about: dict[str, Any] = {
             "system": target.system, "python": target.python,
-            "title": str(target), "wheels": len(found),
-            "bytes": sum(path.stat().st_size for path in found),
-            "unpacked": wheels.unpacked(found),
-        }
-        for path in found:
+            "title": str(target), "wheels": 0, "bytes": 0, "unpacked": 0}
+        for path in place.glob("*.whl"):
+            about["wheels"] += 1
+            about["bytes"] += path.stat().st_size
+            with zipfile.ZipFile(path) as wheel:
+                about["unpacked"] += round(COMPILED * sum(
+                    info.file_size for info in wheel.infolist()))
             # One for all systems may be there already: it is the same.
             path.replace(all_wheels / path.name)
     return about

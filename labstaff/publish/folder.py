@@ -88,10 +88,10 @@ def replace(
 
 def write(place: Path, files: dict[str, bytes]) -> None:
     """Write files, by their paths with slashes, into a folder."""
-    for name in sorted(files):
+    for name, data in files.items():
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(files[name])
+        path.write_bytes(data)
 
 
 def changed(out: Path, manifest: str = MANIFEST) -> bool:

@@ -23,9 +23,6 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 # when a package is installed where it stands.
 TOOLS = ("pip>=25", "editables>=0.5")
 
-# Size of an environment with the compiled files, without them being 1.
-COMPILED = 1.3
-
 
 class WheelError(RuntimeError):
     """The wheels cannot be collected; the message says why."""
@@ -121,15 +118,6 @@ def by_name(folder: Path) -> dict[str, Path]:
     """The wheels of a folder by the names of their packages."""
     return {parse_wheel_filename(path.name)[0]: path
             for path in folder.glob("*.whl")}
-
-
-def unpacked(wheels: Iterable[Path]) -> int:
-    """About how many bytes wheels take when they are installed."""
-    size = 0
-    for path in wheels:
-        with zipfile.ZipFile(path) as wheel:
-            size += sum(info.file_size for info in wheel.infolist())
-    return round(size * COMPILED)
 
 
 def _download(

@@ -97,26 +97,24 @@ def _still(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _type(cell: NotebookNode) -> str:
-    """A cell that says nothing stays off the slides: who added it has not
-    seen what the slide looks like with it."""
+    """A cell that says nothing stays off: who added it has not seen what the
+    slide looks like with it."""
     return cell.metadata.get("slideshow", {}).get("slide_type", "skip")
 
 
 def _parts(cell: NotebookNode) -> Iterator[NotebookNode]:
     """The cell, or its code and its output as two of them."""
-    where = cell.metadata.get("slideshow", {})
-    cell.metadata["slideshow"] = where | {"slide_type": _type(cell)}
+    kind, where = _type(cell), cell.metadata.get("slideshow", {})
+    cell.metadata["slideshow"] = where | {"slide_type": kind}
+    place = where.get("output") if cell.cell_type == "code" else None
+    after = copy.deepcopy(cell) if place else cell
     if cell.cell_type == "code" and where.get("code") == "skip":
         cell.metadata["transient"] = {"remove_source": True}
-    place = where.get("output")
-    if cell.cell_type != "code" or not place:
-        yield cell
-        return
-    after = copy.deepcopy(cell)
-    cell.outputs = []
+    if place:
+        cell.outputs = []
     yield cell
-    if place != "skip" and _type(cell) != "skip":
+    if place and "skip" not in (place, kind):
         after.id = f"{cell.id}-output"
-        after.metadata["slideshow"] = {"slide_type": place}
-        after.metadata["transient"] = {"remove_source": True}
+        after.metadata.update(slideshow={"slide_type": place},
+                              transient={"remove_source": True})
         yield after
