@@ -112,8 +112,7 @@ def _content(path: Path) -> Any:
         return data.decode("utf-8", "replace")
     if path.suffix == ".png":
         return data if data.startswith(PNG) else None
-    with contextlib.suppress(ValueError, TypeError, LookupError,
-                             AttributeError):
+    with contextlib.suppress(Exception):  # it may hold anything
         history = History.from_json(data.decode("utf-8"))
         # All that the report reads of it.
         numbers = (*history.train_perplexity, *history.held_out_perplexity,

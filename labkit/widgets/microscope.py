@@ -102,9 +102,8 @@ def surprise(found: torch.Tensor, subject: Subject) -> Page:
     mean = sum(bits) / len(bits)
     ax.set(
         ylabel="surprise (bits)", xlim=(-0.6, len(subject.text) - 0.4),
-        title=f"{label(subject.name)}, {mean:.2f} bits a character")
-    # Above the bars: any of them may be the highest.
-    ax.set_ylim(0, 1.2 * max(guessing, *bits))
+        title=f"{label(subject.name)}, {mean:.2f} bits a character",
+        ylim=(0, 1.2 * max(guessing, *bits)))  # the legend stands above them
     ax.legend(frameon=False, loc="upper right")
     said = _(f"{mean:.2f} bits a character, perplexity {2 ** mean:.2f}; blind "
              f"guessing costs {guessing:.2f} bits.")
