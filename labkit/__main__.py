@@ -251,8 +251,7 @@ def _add_report(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from labkit.report.document import Student
-    from labkit.report.write import write_report
+    from labkit.report.write import Student, write_report
 
     student = Student(options.id, options.name, options.lab, options.major,
                       options.date)

@@ -4,7 +4,6 @@ import ast
 import symtable
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from nbformat import NotebookNode
 
@@ -21,21 +20,23 @@ EDGES = ("### BEGIN SOLUTION", "### END SOLUTION")
 class Cell:
     """A cell with what the report has to know about it.
 
-    Its kind is "code"; "exercise", code that a student writes; "check", the
-    check of one; "answer", a written one that earns points; "discussion"; or
-    "text", any other.
+    Its kind is "code", "exercise" (code that a student writes), "check" (of
+    one), "answer" (a written one that earns points), "discussion" or "text".
     """
 
     number: int  # its place in the notebook, from 1
     kind: str
     name: str  # of an exercise, and of the exercise that a check is for
     source: str
-    count: int | None  # when it was executed; None where it was not
+    count: int  # when it was executed; 0 where it was not
     heading: str  # the section's heading above it
     prompt: str  # the Markdown right above it
     outputs: tuple[Shown, ...]  # what it has shown, made harmless
     errors: tuple[str, ...]  # names of the exceptions that it ended with
     images: dict[str, str]  # PNGs pasted into it, by the address in its text
+    defines: set[str]  # names that it gives a value; inside its functions not
+    functions: set[str]  # those of them that are functions and classes
+    uses: set[str]  # names from cells above, and also "labutils.train"
 
     @property
     def is_code(self) -> bool:
@@ -51,38 +52,6 @@ class Cell:
     def text(self) -> str:
         """The text that it has shown."""
         return "".join(one.text for one in self.outputs)
-
-    @cached_property
-    def defines(self) -> set[str]:
-        """Names that it gives a value; those inside its functions not."""
-        symbols = self._parsed[1].get_symbols()
-        return {symbol.get_name() for symbol in symbols
-                if symbol.is_assigned() or symbol.is_imported()}
-
-    @cached_property
-    def functions(self) -> set[str]:
-        """Names of the functions and classes that it defines."""
-        inner = self._parsed[1].get_children()
-        return self.defines & {table.get_name() for table in inner}
-
-    @cached_property
-    def uses(self) -> set[str]:
-        """Names that it takes from cells above; also "labutils.train"."""
-        tree, table = self._parsed
-        attributes = {
-            f"{part.value.id}.{part.attr}" for part in ast.walk(tree)
-            if isinstance(part, ast.Attribute)
-            and isinstance(part.value, ast.Name)}
-        return set(_globals(table)) - self.defines | attributes
-
-    @cached_property
-    def _parsed(self) -> tuple[ast.Module, symtable.SymbolTable]:
-        """Empty where it is no Python, even without IPython's % and !."""
-        source = python(self.source)
-        try:
-            return ast.parse(source), symtable.symtable(source, "", "exec")
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return ast.parse(""), symtable.symtable("", "", "exec")
 
 
 def read(
@@ -103,13 +72,15 @@ def read(
                            if line.strip() not in EDGES)
         outputs = cell.get("outputs", [])
         found.append(Cell(
-            number, _kind(cell), name, source, cell.get("execution_count"),
-            heading, prompt, tuple(one for x in outputs if (one := shown(x))),
+            number, _kind(cell), name, source,
+            cell.get("execution_count") or 0, heading, prompt,
+            tuple(one for x in outputs if (one := shown(x))),
             tuple(str(x.get("ename", "")) for x in outputs
                   if x.output_type == "error"),
             {f"attachment:{file}": str(kinds["image/png"])
              for file, kinds in cell.get("attachments", {}).items()
-             if is_png(str(kinds.get("image/png", "")))}))
+             if is_png(str(kinds.get("image/png", "")))},
+            *_names(source if cell.cell_type == "code" else "")))
         if cell.cell_type == "markdown":
             prompt = cell.source
             for line in prompt.splitlines():
@@ -147,6 +118,24 @@ def trains(cell: Cell, cells: Sequence[Cell]) -> bool:
         cell.uses & other.functions for other in cells
         if other.is_code and other.number < cell.number
         and "labutils.train" in other.uses)
+
+
+def _names(source: str) -> tuple[set[str], set[str], set[str]]:
+    """What code defines, its functions, and what it uses; nothing where it is
+    no Python, even without IPython's % and !."""
+    source = python(source)
+    try:
+        tree, table = ast.parse(source), symtable.symtable(source, "", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), set(), set()
+    defines = {symbol.get_name() for symbol in table.get_symbols()
+               if symbol.is_assigned() or symbol.is_imported()}
+    functions = {inner.get_name() for inner in table.get_children()}
+    attributes = {f"{part.value.id}.{part.attr}" for part in ast.walk(tree)
+                  if isinstance(part, ast.Attribute)
+                  and isinstance(part.value, ast.Name)}
+    return (defines, defines & functions,
+            set(_globals(table)) - defines | attributes)
 
 
 def _globals(table: symtable.SymbolTable) -> Iterator[str]:

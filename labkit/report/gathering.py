@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,19 @@ from labutils.history import History
 
 @dataclass(frozen=True)
 class Gathered:
-    """A notebook of the course and its results, as they were found.
-
-    The histories (in the lesson's order), the summaries and the PNG files
-    stand by their names; then the names of results that are not there, and of
-    those that cannot be read.
-    """
+    """A notebook of the course and its results, as they were found."""
 
     lesson: Lesson
     path: Path | None = None  # of the file that is used
     cells: tuple[Cell, ...] | None = None  # None: it cannot be read
     language: str = "en"  # of its text
-    newer: Sequence[Path] = ()  # with other cells, saved after the run
+    # With other cells, saved after the run.
+    newer: list[Path] = field(default_factory=list)
+    # By their names, in the lesson's order.
     histories: dict[str, History] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # files of results
     damaged: list[str] = field(default_factory=list)
 
     @property
@@ -55,7 +52,6 @@ class Gathered:
 
     @property
     def sources(self) -> list[str]:
-        """What is written in the cells."""
         return [cell.source for cell in self.cells or ()]
 
 
@@ -77,14 +73,13 @@ def _gather(lesson: Lesson, folders: Sequence[Path]) -> Gathered:
     # One that was executed before one that was not; then the newer one.
     used = max(found, key=lambda one: (one.executed, one.saved),
                default=Gathered(lesson))
-    newer = [
+    used.newer.extend(
         one.path for one in found if one.path
         and one.language == used.language
-        and one.saved > used.saved and one.sources != used.sources]
+        and one.saved > used.saved and one.sources != used.sources)
     results = settings.results_dir() / lesson.stem
     if used.path and (beside := used.path.parent / lesson.stem).is_dir():
         results = beside
-    used = replace(used, newer=newer)
     for suffix, contents, names in (
         ("json", used.histories, lesson.runs + lesson.optional),
         ("txt", used.texts, lesson.trainings + lesson.texts),
@@ -117,8 +112,7 @@ def _content(path: Path) -> Any:
         return data.decode("utf-8", "replace")
     if path.suffix == ".png":
         return data if data.startswith(PNG) else None
-    with contextlib.suppress(ValueError, TypeError, LookupError,
-                             AttributeError):
+    with contextlib.suppress(Exception):  # it may hold anything
         history = History.from_json(data.decode("utf-8"))
         # All that the report reads of it.
         numbers = (*history.train_perplexity, *history.held_out_perplexity,

@@ -43,8 +43,8 @@ class Problem:
 def problems(gathered: Sequence[Gathered]) -> list[Problem]:
     """All that is missing, notebook by notebook."""
     found = [problem for one in gathered for problem in _of(one)]
-    cells = [cell for one in gathered for cell in one.cells or ()]
-    discussed = any(c.kind == "discussion" and c.written for c in cells)
+    discussed = any(cell.kind == "discussion" and cell.written
+                    for one in gathered for cell in one.cells or ())
     return found if discussed else [*found, Problem("discussion")]
 
 
@@ -77,7 +77,7 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
     """By the kind of a problem, the cells and exercises that have it."""
     cells = one.cells or ()
     code = [c for c in cells if c.is_code or c.kind == "check"]
-    run = [(cell, cell.count) for cell in code if cell.count]
+    run = [c for c in code if c.count]
     written = {cell.name: STUB not in cell.source for cell in cells
                if cell.kind == "exercise"}
     answers = {cell.name for cell in cells if cell.kind == "answer"}
@@ -87,9 +87,9 @@ def _in_cells(one: Gathered) -> dict[str, list[str]]:
     # A notebook that was not executed at all is said to be that alone.
     return {
         "cells_left": [f"{c.number}" for c in code if run and not c.count],
-        "order": [f"{b.number}" for (_, before), (b, after) in pairwise(run)
-                  if after <= before],
-        "error": [f"{c.number}: {e}" for c, _ in run for e in c.errors],
+        "order": [f"{after.number}" for before, after in pairwise(run)
+                  if after.count <= before.count],
+        "error": [f"{c.number}: {e}" for c in run for e in c.errors],
         # What the course asks for, whatever has become of the cells.
         "exercise": [name for name in one.lesson.exercises
                      if one.cells and not written.get(name)],
@@ -112,8 +112,8 @@ def _in_results(one: Gathered) -> dict[str, list[str]]:
     older = [f"{name}.txt" for name, text in one.texts.items()
              if text.strip() not in printed]
     named = CORPUS.findall("\n".join([printed, *one.texts.values()]))
-    texts = {name.strip() for name in named}
-    others = {name for name in texts if not name.startswith(TIME_MACHINE)}
+    others = {name.strip() for name in named
+              if not name.strip().startswith(TIME_MACHINE)}
     for name, history in one.histories.items():
         asked, best = history.settings["num_epochs"], history.best_held_out[0]
         if (reached := state(name, history)) != "full":

@@ -1,40 +1,57 @@
-"""Make the report: look, list what is missing, then write."""
+"""The report as one HTML document that needs nothing else, and its files."""
 
+import base64
 import io
+import math
 import unicodedata
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.report import browser
-from labkit.report.document import Student, render
+import jinja2
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from labkit.course import PARTS
+from labkit.pages import STYLE, markdown_to_html, short
+from labkit.report import TEMPLATES, browser, words
+from labkit.report.cells import chosen, trains
 from labkit.report.gathering import Gathered, gather
-from labkit.report.missing import problems
+from labkit.report.missing import Problem, problems, state
 from labutils import settings
 from labutils.files import language as readers_language
 from labutils.files import say, write_atomically
 from labutils.files import translated as _
 
+LINES = 20  # of what a cell has printed; the summaries are shown whole
+FORMATTER = HtmlFormatter(nowrap=True, style="default")
 # Windows takes none of these in a file's name.
 FORBIDDEN = set('<>:"/\\|?*')
 LONGEST = 90  # bytes of each part of a name; a whole one has at most 255
+
+
+@dataclass(frozen=True)
+class Student:
+    """What stands in the title block."""
+
+    id: str
+    name: str
+    lab: int
+    major: str = ""
+    date: str = ""
 
 
 def write_report(
     student: Student, language: str, notebooks: Path | None,
     out: Path | None, *, pdf: bool, archive: bool, allow_incomplete: bool,
 ) -> list[Path]:
-    """Write the report, and say what it was made from.
-
-    Args:
-        language: "zh" or "en".
-        notebooks: the only folder to take notebooks from, if not None.
-        out: where to write; None is `report` in the results folder.
-        pdf, archive: write it as PDF, and a zip file of what is handed in.
-        allow_incomplete: write it although something is missing.
+    """Write the report into `out`, or None for `report` in the results folder,
+    and say what it was made from: `notebooks`, or None for all places.
 
     Returns:
-        The files.
+        The files: HTML, with `pdf` a PDF, with `archive` all to hand in.
 
     Raises:
         RuntimeError: something is missing, and that was not allowed, or a PDF
@@ -63,7 +80,14 @@ def write_report(
     if pdf:
         files[f"{stem}.pdf"] = browser.to_pdf(chromium, page)
     if archive:
-        files[f"{stem}.zip"] = _zip(files, gathered)
+        buffer = io.BytesIO()
+        # Python marks names that are not ASCII as UTF-8.
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as handed_in:
+            for name, data in files.items():
+                handed_in.writestr(name, data)
+            for path in [one.path for one in gathered if one.path]:
+                handed_in.write(path, f"notebooks/{path.name}")
+        files[f"{stem}.zip"] = buffer.getvalue()
     folder = out or settings.results_dir() / "report"
     for name, data in files.items():
         write_atomically(folder / name, data)
@@ -88,13 +112,37 @@ def file_stem(student_id: str, name: str, lab: int) -> str:
     return f"{'-'.join(parts)}-Lab-{lab}"
 
 
-def _zip(files: dict[str, bytes], gathered: Sequence[Gathered]) -> bytes:
-    """What is handed in; Python marks names that are not ASCII as UTF-8."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-        for one in gathered:
-            if one.path:
-                archive.write(one.path, f"notebooks/{one.path.name}")
-    return buffer.getvalue()
+def render(
+    student: Student, gathered: Sequence[Gathered],
+    missing: Sequence[Problem], language: str,
+) -> str:
+    """The whole document, with the problems on its first page."""
+    by_lesson = {one.lesson: one for one in gathered}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters |= {
+        "base64": lambda data: base64.b64encode(data).decode("ascii"),
+        "code": lambda code: highlight(code, PythonLexer(), FORMATTER),
+        "markdown": lambda text: markdown_to_html(text, headings=3),
+        "passage": lambda cell: markdown_to_html(
+            cell.source, cell.images, headings=3),
+        "perplexity": lambda x: f"{x:.2f}" if math.isfinite(x) else "-",
+        "short": lambda text: short(text, LINES), "wide": _is_wide}
+    return environment.get_template("report.html").render(
+        words=words(language), w=words(language)["labels"], student=student,
+        styles=STYLE + "\n" + FORMATTER.get_style_defs(".code"),
+        problems=[problem.in_words(language) for problem in missing],
+        gathered=gathered, parts={
+            key: [by_lesson[lesson] for lesson in lessons]
+            for key, lessons in PARTS.items()},
+        chosen=chosen, trains=trains, state=state)
+
+
+def _is_wide(image: str) -> bool:
+    """Whether a PNG in base64 is more than twice as wide as high."""
+    # Its width and height follow its first sixteen bytes.
+    head = base64.b64decode(image[:64])[16:24]
+    width, height = (int.from_bytes(head[i:i + 4], "big") for i in (0, 4))
+    return width > 2 * height

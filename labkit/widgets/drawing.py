@@ -1,6 +1,6 @@
 """What stands on a page: HTML below a picture, characters within it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import matplotlib
@@ -34,7 +34,7 @@ def cell_of(html: str, style: str = "", tag: str = "td") -> str:
     return f'<{tag} style="{style}">{html}</{tag}>'
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Iterable[Iterable[str]]) -> str:
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<table style="{FONT}; margin-left: 0">{lines}</table>'
 

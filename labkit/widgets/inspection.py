@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from labutils.files import translated as _
@@ -26,22 +25,16 @@ from labutils.models import (
 from labutils.scratch import RNNModelScratch
 from labutils.text import Vocab
 
-# The tensors of a state, in their order.
-STATE_NAMES = ("hidden state", "memory cell")
 # The blocks of torch's weights, in their order: gates, and the candidate.
-LSTM_BLOCKS = ("input", "forget", "candidate", "output")
-GRU_BLOCKS = ("reset", "update", "candidate")
+BLOCKS = {"LSTM": ("input", "forget", "candidate", "output"),
+          "GRU": ("reset", "update", "candidate")}
 
 
 def surprises(text: str, model: LanguageModel, vocab: Vocab) -> torch.Tensor:
-    """How unexpected each character was, given all those before it.
+    """How unexpected each of two or more characters was, given all before it.
 
-    Args:
-        text: two or more characters.
-
-    Returns:
-        -log2 of each character's probability, in bits, `(T-1,)` float32 on
-        the CPU: the first character has nothing before it and no number.
+    Returns -log2 of each one's probability, in bits, `(T-1,)` float32 on the
+    CPU: the first character has nothing before it and no number.
     """
     X = encode(text, model, vocab, least=2)
     with evaluation_mode(model):
@@ -54,10 +47,7 @@ def surprises(text: str, model: LanguageModel, vocab: Vocab) -> torch.Tensor:
 def hidden_states(
     text: str, model: LanguageModel, vocab: Vocab
 ) -> torch.Tensor:
-    """The hidden units after each character, `(L, T, H)` on the CPU.
-
-    A model from scratch has L = 1.
-    """
+    """The hidden units after each character, `(L, T, H)` on the CPU."""
     X = encode(text, model, vocab)
     with evaluation_mode(model):
         _, (hiddens, *_) = _walk(model, X)
@@ -75,13 +65,9 @@ def gates(
 ) -> dict[str, torch.Tensor]:
     """How far each gate was open at each character, from 0 to 1.
 
-    Args:
-        model: an `RNNModel` over `nn.LSTM` or `nn.GRU`, or a model from
-            scratch with the parameters of `scratch.get_lstm_params`.
-
-    Returns:
-        `(L, T, H)` on the CPU for each of "input", "forget" and "output", or
-        for "reset" and "update".
+    The model is an `RNNModel` over `nn.LSTM` or `nn.GRU`, or from scratch with
+    the parameters of `scratch.get_lstm_params`. Returns `(L, T, H)` on the CPU
+    for each of "input", "forget" and "output", or for "reset" and "update".
 
     Source: Dive into Deep Learning, 9.1 and 9.2.
     """
@@ -107,16 +93,11 @@ def gradient_norms(
 ) -> dict[str, torch.Tensor]:
     """How much the loss on the last character depends on each earlier state.
 
-    The model reads all but the last character and is to predict that one;
-    this is |d loss / d state| of each state that it hands on in between.
-
-    Args:
-        text: three or more characters.
-
-    Returns:
-        For "hidden state", and for the "memory cell" of an LSTM too, `(L,
-        T-2)` on the CPU, in nats per unit of state: column t is about the
-        state after character t. Gradients of parameters are left alone.
+    The model reads all but the last of three or more characters and is to
+    predict that one. Returns |d loss / d state|, `(L, T-2)` on the CPU, in
+    nats per unit of state, for the "hidden state" and an LSTM's "memory cell":
+    column t is about the state after character t. Gradients of parameters are
+    left alone.
     """
     X = encode(text, model, vocab, least=3)
     # cuDNN can go back only through a layer in training mode.
@@ -129,7 +110,8 @@ def gradient_norms(
         return {
             name: _stacked(torch.autograd.grad(
                 loss, tensors[1:-1], retain_graph=True)).norm(dim=-1).cpu()
-            for name, tensors in zip(STATE_NAMES, states, strict=False)}
+            for name, tensors in zip(
+                ("hidden state", "memory cell"), states, strict=False)}
 
 
 def _begin(model: LanguageModel) -> State:
@@ -171,10 +153,7 @@ def _tensors(state: State) -> tuple[torch.Tensor, ...]:
 
 
 def _stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """One part of states, side by side, `(L, T, H)`.
-
-    From scratch it is `(1, H)` at each step, else `(L, 1, H)`.
-    """
+    """`(L, T, H)` of T states, each `(1, H)` (from scratch) or `(L, 1, H)`."""
     return torch.stack([t.reshape(-1, t.shape[-1]) for t in tensors], dim=1)
 
 
@@ -187,12 +166,11 @@ def _weights(
         W_x, W_h, b = (torch.cat(model.params[k:9:3], -1) for k in range(3))
         return ("input", "forget", "output"), W_x, W_h, b
     rnn = model.rnn if isinstance(model, RNNModel) else None
-    if not isinstance(rnn, nn.LSTM | nn.GRU):
+    if rnn is None or rnn.mode not in BLOCKS:
         raise ValueError(_(
             "This model has no gates: expected an LSTM or a GRU."))
     zero = torch.zeros((), device="cpu")  # in a bias's place; for any device
     W_x, W_h, b_x, b_h = (
         getattr(rnn, f"{name}_l{layer}", zero)
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-    names = LSTM_BLOCKS if isinstance(rnn, nn.LSTM) else GRU_BLOCKS
-    return names, W_x.T, W_h.T, b_x + b_h
+    return BLOCKS[rnn.mode], W_x.T, W_h.T, b_x + b_h

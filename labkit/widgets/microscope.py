@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib.ticker import MaxNLocator
@@ -20,9 +20,8 @@ from labkit.widgets.drawing import (
     table,
     visible,
 )
-from labkit.widgets.panel import Control, Page, new_axes, new_figure
+from labkit.widgets.panel import Control, Page, new_figure
 from labutils.files import translated as _
-from labutils.models import LanguageModel
 from labutils.plots import COLOURS, STYLES
 from labutils.text import Vocab
 
@@ -57,8 +56,9 @@ def microscope(
                 f"The text has {len(text)} characters: {LONGEST} at most can "
                 "be read below a picture. Shorten it."))
         panel.check_text(text, vocab)
-        return LOOKS[show](
-            Subject(model, models[model], vocab, text, **values))
+        look, page = LOOKS[show]
+        found = look(text, models[model], vocab)
+        return page(found, Subject(model, text, vocab, **values))
 
     sizes = map(inspection.sizes, models.values())
     layers, units = map(max, zip(*sizes, strict=True))
@@ -75,20 +75,14 @@ def microscope(
     ], draw)
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """What is looked at; `layer` counts from 1."""
 
     name: str
-    model: LanguageModel
-    vocab: Vocab
     text: str
+    vocab: Vocab
     layer: int
     units: int
-
-    def ask(self, question: Callable[..., Any]) -> Any:
-        """What one of the functions of `inspection` answers."""
-        return question(self.text, self.model, self.vocab)
 
     def of_layer(self, values: torch.Tensor) -> tuple[torch.Tensor, str]:
         """The layer asked for, or else the last, and a title."""
@@ -97,11 +91,10 @@ class Subject:
         return values[layer - 1], title
 
 
-def surprise(subject: Subject) -> Page:
+def surprise(found: torch.Tensor, subject: Subject) -> Page:
     """Bits of each character, as bars and as coloured text."""
-    bits = subject.ask(inspection.surprises).tolist()
-    guessing = math.log2(len(subject.vocab))
-    ax = new_axes()
+    bits, guessing = found.tolist(), math.log2(len(subject.vocab))
+    ax = new_figure().add_subplot()
     ax.bar(range(1, len(subject.text)), bits, color=COLOURS[0])
     ax.axhline(guessing, color=COLOURS[1], linestyle="--",
                label=f"blind guessing, {guessing:.1f} bits")
@@ -109,9 +102,8 @@ def surprise(subject: Subject) -> Page:
     mean = sum(bits) / len(bits)
     ax.set(
         ylabel="surprise (bits)", xlim=(-0.6, len(subject.text) - 0.4),
-        title=f"{label(subject.name)}, {mean:.2f} bits a character")
-    # Above the bars: any of them may be the highest.
-    ax.set_ylim(0, 1.2 * max(guessing, *bits))
+        title=f"{label(subject.name)}, {mean:.2f} bits a character",
+        ylim=(0, 1.2 * max(guessing, *bits)))  # the legend stands above them
     ax.legend(frameon=False, loc="upper right")
     said = _(f"{mean:.2f} bits a character, perplexity {2 ** mean:.2f}; blind "
              f"guessing costs {guessing:.2f} bits.")
@@ -134,23 +126,9 @@ def surprise(subject: Subject) -> Page:
         "\n".join([said, " ".join(map(":".join, pairs))]))
 
 
-def hidden_units(subject: Subject) -> Page:
-    """Units over characters."""
-    return _heat_maps(
-        subject, "hidden units", {"": subject.ask(inspection.hidden_states)},
-        -1, ["", "mean |value|", "above 0.9", "below -0.9"])
-
-
-def open_gates(subject: Subject) -> Page:
-    """Each gate's units over characters."""
-    return _heat_maps(
-        subject, "gates", subject.ask(inspection.gates), 0,
-        ["gate", "mean", "above 0.9", "below 0.1"])
-
-
-def gradient(subject: Subject) -> Page:
+def gradient(found: dict[str, torch.Tensor], subject: Subject) -> Page:
     """How the loss on the last character depends on each state before."""
-    found, ax = subject.ask(inspection.gradient_norms), new_axes()
+    ax = new_figure().add_subplot()
     rows = [["", "first state", "last but one", "first / last but one"]]
     for i, (name, of_layers) in enumerate(found.items()):
         norms, title = subject.of_layer(of_layers)
@@ -168,24 +146,20 @@ def gradient(subject: Subject) -> Page:
     ax.set(ylabel="gradient norm", xlim=(-0.6, len(subject.text) - 0.4))
     ax.grid(alpha=0.3, axis="y")
     ax.legend(frameon=False)
-    return _with_table(ax.figure, "gradient norms", subject, rows)
+    return with_table(ax.figure, "gradient norms", subject, rows)
 
 
-LOOKS = {
-    "surprise": surprise, "hidden units": hidden_units, "gates": open_gates,
-    "gradient norms": gradient,
-}
-
-
-def _heat_maps(
-    subject: Subject, what: str, found: dict[str, torch.Tensor], low: int,
-    columns: list[str],
+def heat_maps(
+    found: torch.Tensor | dict[str, torch.Tensor], subject: Subject,
+    what: str, low: int, columns: list[str],
 ) -> Page:
     """Characters to the right, the first units downwards.
 
-    `found` has values from `low` to 1, `(L, T, H)`, for each gate, or for ""
-    the hidden units; `columns` are the names of the table's columns.
+    `found` has values from `low` to 1, `(L, T, H)`, of the hidden units or of
+    each gate; `columns` are the names of the table's columns.
     """
+    if not isinstance(found, dict):
+        found = {"": found}
     figure = new_figure(max(panel.HEIGHT, 1.0 + 1.5 * len(found)))
     axes = figure.subplots(len(found), sharex=True, squeeze=False)[:, 0]
     rows = [columns]
@@ -207,15 +181,28 @@ def _heat_maps(
             f"{close.float().mean():.0%}"])
     scale = "value" if low else "0 closed, 1 open"
     figure.colorbar(image, ax=axes, label=scale)
-    return _with_table(figure, what, subject, rows)
+    return with_table(figure, what, subject, rows)
 
 
-def _with_table(
+def with_table(
     figure: Any, what: str, subject: Subject, rows: list[list[str]]
 ) -> Page:
     rows = [[_(x) for x in line] for line in rows]
     names, *lines = rows
     return Page(
         figure, _(f"{what} at each character of {subject.text!r}"),
-        table([header(*names), *([cell(x) for x in line] for line in lines)]),
+        table([header(*names), *(map(cell, line) for line in lines)]),
         "\n".join("  ".join(line).strip() for line in rows))
+
+
+# Of each name, what looks into the model and what shows it.
+LOOKS: dict[str, tuple[Callable[..., Any], Callable[..., Page]]] = {
+    "surprise": (inspection.surprises, surprise),
+    "hidden units": (inspection.hidden_states, partial(
+        heat_maps, what="hidden units", low=-1,
+        columns=["", "mean |value|", "above 0.9", "below -0.9"])),
+    "gates": (inspection.gates, partial(
+        heat_maps, what="gates", low=0,
+        columns=["gate", "mean", "above 0.9", "below 0.1"])),
+    "gradient norms": (inspection.gradient_norms, gradient),
+}

@@ -15,7 +15,6 @@ from html import escape
 from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from labkit.widgets.drawing import FONT
@@ -51,12 +50,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to set.
-
-    It can be one of some names (buttons), of a range of whole numbers or of
-    numbers given as (lowest, highest, step) (sliders). None is any text; it
-    counts when the field is left or Enter is pressed.
-    """
+    """One thing to set: one of some names (buttons), of a range of whole
+    numbers or of numbers given as (lowest, highest, step) (sliders), or any
+    text, which counts when the field is left or Enter is pressed."""
 
     name: str  # of the argument of `draw` that it sets
     label: str  # what stands beside it
@@ -69,13 +65,9 @@ Models = Mapping[str, LanguageModel]
 
 
 def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
-    """Display what `draw` makes of the controls' values, and the controls.
-
-    Args:
-        controls: those that a person at a notebook gets, in this order.
-        draw: called with each control's value by its name. A ValueError of
-            it is shown as a sentence, for somebody to set another value.
-    """
+    """Display what `draw` makes of each control's value, by its name, and, for
+    a person at a notebook, the controls. A ValueError of `draw` is shown as a
+    sentence, for somebody to set another value."""
     view = new_view()
     values: dict[str, Any] = {c.name: c.value for c in controls}
     if isinstance(view, Lines):
@@ -95,11 +87,6 @@ def show(controls: Sequence[Control], draw: Callable[..., Page]) -> None:
 def new_figure(height: float = HEIGHT) -> Figure:
     """An empty picture as wide as all of them."""
     return Figure((WIDTH, height), dpi=DPI, layout="constrained")
-
-
-def new_axes(height: float = HEIGHT) -> Axes:
-    """The axes of such a picture."""
-    return new_figure(height).add_subplot()
 
 
 def _page(

@@ -1,6 +1,6 @@
 """Models that write: one of them, or two beside each other."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -19,7 +19,7 @@ from labkit.widgets.drawing import (
     visible,
 )
 from labkit.widgets.inspection import surprises
-from labkit.widgets.panel import Control, Models, Page, new_axes
+from labkit.widgets.panel import Control, Models, Page, new_figure
 from labutils.files import translated as _
 from labutils.generation import next_distribution, predict
 from labutils.models import LanguageModel
@@ -43,23 +43,25 @@ def playground(models: Models, vocab: Vocab) -> None:
     """
     panel.check_models(models, vocab)
 
-    def draw(model: str, **values: Any) -> Page:
-        asked = Asked(vocab, **values)
-        prefix, text = asked.prefix, asked.written_by(models[model])
+    def draw(
+        model: str, prefix: str, temperature: float, top_k: int, **how: int
+    ) -> Page:
+        [text], way = written(
+            [models[model]], vocab, prefix, temperature, top_k, **how)
         own = next_distribution(prefix, models[model], vocab)
-        ax = new_axes()
+        ax = new_figure().add_subplot()
         draw_next(ax, vocab, {
             "the model's own": own,
             "after temperature and top-k": next_distribution(
-                prefix, models[model], vocab, temperature=asked.temperature,
-                top_k=asked.top_k or None)})
+                prefix, models[model], vocab, temperature=temperature,
+                top_k=top_k or None)})
         ax.set_title(f'{label(model)}, after "{label(prefix[-25:])}"')
         likeliest = vocab.to_tokens(int(own.argmax()))
         return Page(
             ax.figure,
             _(f"probabilities of the character after {prefix!r}; likeliest "
               f"{likeliest!r} with {float(own.max()):.2f}"),
-            paragraph(f"{asked.way}:")
+            paragraph(f"{way}:")
             + paragraph(continued(prefix, text), MONOSPACE), text)
 
     names = list(models)
@@ -80,25 +82,25 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
     """
     panel.check_models(models, vocab, least=2)
 
-    def draw(left: str, right: str, **values: Any) -> Page:
+    def draw(left: str, right: str, prefix: str, **how: Any) -> Page:
         if left == right:
             raise ValueError(_(f"Both models are {left}: choose another one."))
-        asked = Asked(vocab, **values)
-        prefix, two = asked.prefix, {n: models[n] for n in (left, right)}
-        texts = {name: asked.written_by(two[name]) for name in two}
-        ax = new_axes()
+        two = {name: models[name] for name in (left, right)}
+        texts, way = written(two.values(), vocab, prefix, **how)
+        ax = new_figure().add_subplot()
         draw_next(ax, vocab, {
             name: next_distribution(prefix, two[name], vocab) for name in two
         }, most=12)
         ax.set_title(f'after "{label(prefix[-25:])}"')
-        pairs = enumerate(zip(*texts.values(), strict=True))
-        place = next((i for i, (a, b) in pairs if a != b), None)
+        pairs = enumerate(zip(*texts, strict=True))
+        place, a, b = next(
+            ((i, a, b) for i, (a, b) in pairs if a != b), (None, "", ""))
         parting = _("The two texts are the same." if place is None else
             f"They part at character {place - len(prefix) + 1} after the "
-            f"prefix: {texts[left][place]!r} against {texts[right][place]!r}.")
+            f"prefix: {a!r} against {b!r}.")
         lines, rows = [], [
-            header("model", "perplexity of the prefix", f"text ({asked.way})")]
-        for name, text in texts.items():
+            header("model", "perplexity of the prefix", f"text ({way})")]
+        for name, text in zip(two, texts, strict=True):
             cost = "-" if len(prefix) < 2 else (
                 f"{float(2 ** surprises(prefix, two[name], vocab).mean()):.2f}"
             )
@@ -122,7 +124,7 @@ def side_by_side(models: Models, vocab: Vocab) -> None:
 
 
 def writing_controls(vocab: Vocab) -> list[Control]:
-    """Those of the values of `Asked`."""
+    """Those of the arguments of `written`."""
     return [
         Control("prefix", "prefix", "What the text begins with; end with "
                 "Enter", first_prefix(vocab)),
@@ -144,41 +146,28 @@ def first_prefix(vocab: Vocab) -> str:
     return "".join(known[:3])
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is to be written, and how; temperature 0 is greedy."""
-
-    vocab: Vocab
-    prefix: str
-    temperature: float
-    top_k: int  # 0: all of them
-    length: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        panel.check_text(self.prefix, self.vocab)
-
-    def written_by(self, model: LanguageModel) -> str:
-        return predict(
-            self.prefix, self.length, model, self.vocab,
-            temperature=self.temperature or None,
-            top_k=(self.temperature and self.top_k) or None,
-            generator=torch.Generator().manual_seed(self.seed))
-
-    @property
-    def way(self) -> str:
-        """How the characters are chosen, in words."""
-        if self.temperature == 0:
-            return _("the likeliest character every time")
-        k = self.top_k
-        among = f"the {k} likeliest" if k else "all characters"
-        return _(f"drawn from {among}, temperature {self.temperature:.1f}")
+def written(
+    models: Iterable[LanguageModel], vocab: Vocab, prefix: str,
+    temperature: float, top_k: int, length: int, seed: int,
+) -> tuple[list[str], str]:
+    """What each model writes, and in words how; temperature 0 is greedy, 0 as
+    `top_k` stands for all characters."""
+    panel.check_text(prefix, vocab)
+    texts = [
+        predict(prefix, length, model, vocab, temperature=temperature or None,
+                top_k=(temperature and top_k) or None,
+                generator=torch.Generator().manual_seed(seed))
+        for model in models]
+    among = f"the {top_k} likeliest" if top_k else "all characters"
+    return texts, _(
+        f"drawn from {among}, temperature {temperature:.1f}" if temperature
+        else "the likeliest character every time")
 
 
 def continued(prefix: str, text: str, place: int | None = None) -> str:
     """As HTML, the prefix underlined and one place after it marked."""
-    start, rest = f"<u>{escape(prefix)}</u>", text[len(prefix) : place]
-    if place is None:
-        return start + escape(rest)
-    marked = f'<mark style="{MARK}">{escape(visible(text[place]))}</mark>'
-    return start + escape(rest) + marked + escape(text[place + 1 :])
+    html = f"<u>{escape(prefix)}</u>{escape(text[len(prefix) : place])}"
+    if place is not None:
+        mark = f'<mark style="{MARK}">{escape(visible(text[place]))}</mark>'
+        html += mark + escape(text[place + 1 :])
+    return html

@@ -67,7 +67,8 @@ def sampling_explorer(
         ))
         number = min(number, len(batches) - 1)
         ax = plots.plot_batches(
-            {order: [X for X, _ in batches]}, len(tokens), panel.new_axes(2.0))
+            {order: [X for X, _ in batches]}, len(tokens),
+            panel.new_figure(2.0).add_subplot())
         X, Y = batches[number]
         ax.broken_barh(
             [(row[0], num_steps) for row in X.tolist()], (-0.44, 0.88),

@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ from labutils import corpus
 
 STICK = Path(__file__).parent / "stick"
 ABOUT = "bundle.json"
+COMPILED = 1.3  # size of an environment with the compiled files, to without
 # Which of the package's extras an edition is installed with.
 EXTRAS = {"student": "lab", "full": "test"}
 # What the full edition has at its root. Named, because an instructor's folder
@@ -40,22 +42,21 @@ def bundle(
     """Write a bundle into a folder, whole or not at all.
 
     Args:
-        out: a folder that is new, empty, or an earlier bundle.
         edition: a key of EXTRAS.
         systems: keys of SYSTEMS; none means this computer's.
         pythons: versions such as "3.11"; none means the running one's.
-        torch_index: where torch for Linux is taken from; None is the place
-            of all the other packages.
-        languages: of the student edition; none means all that there are.
+        torch_index: where torch for Linux is taken from, if not where all the
+            other packages are.
+        languages: as for `release.edition`, with its errors.
 
     Returns:
         What was written, in lines.
 
     Raises:
         WheelError: a wheel is missing, or this computer is none of SYSTEMS.
-        ValueError: a language is asked for that the course does not have.
         CorpusError: LABUTILS_TEXT names something that is not the book.
-        FolderError: `out` holds something else, or is part of the course.
+        FolderError: `out` holds something else than an earlier bundle, or is
+            part of the course.
     """
     out = folder.check(out, (install.SUMS, ABOUT))
     targets = _targets(systems, pythons)
@@ -63,10 +64,10 @@ def bundle(
         # The bundle has words of its own for this.
         warnings.simplefilter("ignore", corpus.PracticeTextWarning)
         text = corpus.find_corpus()
-    notes = [] if text.path else [NO_BOOK]
-    for line in notes:  # before the downloads, and once more after them
-        print(line, file=sys.stderr, flush=True)
     lines: list[str] = []
+    notes = [] if text.path else [NO_BOOK]
+    if notes:  # before the downloads, and once more after them
+        print(NO_BOOK, file=sys.stderr, flush=True)
 
     def fill(new: Path) -> None:
         print(f"The course ({edition} edition) ...", flush=True)
@@ -94,9 +95,7 @@ def bundle(
             f"{one['bytes'] / 1e6:.0f} MB; installed "
             f"{one['unpacked'] / 1e9:.1f} GB" for one in found)
 
-    if kept := folder.replace(out, fill, install.SUMS):
-        notes.append("The earlier bundle had been changed there; it is kept "
-                     f"as {kept}.")
+    notes += folder.replace(out, fill, install.SUMS)
     return "\n".join([
         f"Bundle: {out}", *lines, f"Text: {text.name}", *notes,
         "Copy the whole folder to a USB stick. Its README.md says how to "
@@ -127,14 +126,15 @@ def _add_wheels(
         wheels.collect(
             wheels.course_requirements(course / "pyproject.toml", extra),
             target, course / "constraints.txt", place, torch_index)
-        found = sorted(place.glob("*.whl"))
-        about = {
+        about: dict[str, Any] = {
             "system": target.system, "python": target.python,
-            "title": str(target), "wheels": len(found),
-            "bytes": sum(path.stat().st_size for path in found),
-            "unpacked": wheels.unpacked(found),
-        }
-        for path in found:
+            "title": str(target), "wheels": 0, "bytes": 0, "unpacked": 0}
+        for path in place.glob("*.whl"):
+            about["wheels"] += 1
+            about["bytes"] += path.stat().st_size
+            with zipfile.ZipFile(path) as wheel:
+                about["unpacked"] += round(COMPILED * sum(
+                    info.file_size for info in wheel.infolist()))
             # One for all systems may be there already: it is the same.
             path.replace(all_wheels / path.name)
     return about
@@ -153,9 +153,8 @@ def _papers(about: dict[str, Any]) -> dict[str, bytes]:
     files = {}
     for name in ("README.md", "install.bat", "install.py", "install.sh"):
         text = (STICK / name).read_text(encoding="utf-8")
-        if name != "install.py":
-            for word, value in values.items():
-                text = text.replace(word, value)
+        for word, value in values.items() if name != "install.py" else ():
+            text = text.replace(word, value)
         # cmd.exe misses a label in a file with line ends of Unix.
         ends = "\r\n" if name.endswith(".bat") else "\n"
         files[name] = text.replace("\n", ends).encode("utf-8")

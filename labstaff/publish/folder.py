@@ -47,48 +47,56 @@ def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> Path:
 
 def replace(
     out: Path, fill: Callable[[Path], None], manifest: str = MANIFEST
-) -> Path | None:
-    """Make a folder, in the place of an earlier release, whole or not at all.
+) -> list[str]:
+    """Put a folder that `fill` writes in the place of an earlier release,
+    whole or not at all; its Git repository stays, if it has one.
 
-    It is filled beside `out` first, so that nobody meets half a release.
-
-    Args:
-        out: the folder; its Git repository stays, if it has one.
-        fill: writes the files into the folder that it is given.
-        manifest: name of the file that lists the others.
-
-    Returns:
-        Where the earlier release is kept, if somebody had changed it.
+    Nobody meets half a release: the new one is filled beside it, and after an
+    error all is as before. The file `manifest` lists the others. Returns, in
+    words, where the earlier release is kept, if somebody had changed it.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    old = Path(f"{new}.old")
     try:
         new.chmod(0o755)  # mkdtemp's 0700 would hide it from a class
         fill(new)
         lines = sorted(_lines(new), key=lambda line: line.split("  ", 1)[1])
         write(new, {manifest: ("\n".join(lines) + "\n").encode("utf-8")})
+        touched = changed(out, manifest)
         if out.exists():
-            return _swap(new, out, manifest)
+            out.rename(old)
+            _move_git(old, new)
         new.rename(out)
-        return None
     except BaseException:
+        if old.exists():
+            _move_git(new, old)
+            old.rename(out)
         shutil.rmtree(new, ignore_errors=True)
         raise
+    if not touched:
+        if old.exists():
+            shutil.rmtree(old)
+        return []
+    number = 1
+    while (kept := out.with_name(f"{out.name}.before{number}")).exists():
+        number += 1
+    old.rename(kept)
+    return ["The earlier one had been changed there; it is kept as "
+            f"{kept}."]
 
 
 def write(place: Path, files: dict[str, bytes]) -> None:
     """Write files, by their paths with slashes, into a folder."""
-    for name in sorted(files):
+    for name, data in files.items():
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(files[name])
+        path.write_bytes(data)
 
 
 def changed(out: Path, manifest: str = MANIFEST) -> bool:
-    """Whether a release holds a file that it was not made with.
-
-    A file that is missing is none that could be lost.
-    """
+    """Whether a release holds a file that it was not made with; one that is
+    missing is none that could be lost."""
     path = out / manifest
     listed = path.read_text(encoding="utf-8") if path.exists() else ""
     lines = {x for x in _lines(out) if not x.endswith(f"  {manifest}")}
@@ -103,26 +111,6 @@ def _lines(out: Path) -> Iterator[str]:
             with path.open("rb") as stream:  # a wheel can be very large
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             yield f"{sha256}  {path.relative_to(out).as_posix()}"
-
-
-def _swap(new: Path, out: Path, manifest: str) -> Path | None:
-    """Put `new` in the place of `out`; after an error all is as before."""
-    touched, old = changed(out, manifest), Path(f"{new}.old")
-    out.rename(old)
-    try:
-        _move_git(old, new)
-        new.rename(out)
-    except BaseException:
-        _move_git(new, old)
-        old.rename(out)
-        raise
-    if not touched:
-        shutil.rmtree(old)
-        return None
-    number = 1
-    while (kept := out.with_name(f"{out.name}.before{number}")).exists():
-        number += 1
-    return old.rename(kept)
 
 
 def _move_git(source: Path, target: Path) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +35,26 @@ TEMPLATES = Path(__file__).parent / "student"
 
 
 def release(out: Path, languages: Sequence[str] = ()) -> str:
-    """Write the student edition into a folder, whole or not at all.
-
-    Two releases of the same course are equal, byte for byte.
-
-    Args:
-        out: a folder that is new, empty, or an earlier release.
-        languages: of the notebooks and the guide, "en" or "zh"; default: all
-            that the course has.
-
-    Returns:
-        What was written: a small table, in lines.
+    """Write the student edition into a folder, whole or not at all; two of the
+    same course are equal, byte for byte. Returns what was written, in lines.
 
     Raises:
-        ValueError: a language is asked for that the course does not have.
-        NotebookError: a notebook cannot be read.
-        ExerciseError: a notebook's exercises do not fit together.
-        FolderError: `out` holds something else, or is part of the course.
+        FolderError: `out` holds something else than an earlier release, or is
+            part of the course.
+        ValueError, NotebookError, ExerciseError: as for `edition`.
     """
     out = folder.check(out)
     files, counts = edition(languages)
-    kept = folder.replace(out, lambda new: folder.write(new, files))
-    lines = [f"Student edition: {out}", *_table(counts)]
-    if kept:
-        lines.append("The earlier release had been changed there; it is "
-                     f"kept as {kept}.")
-    return "\n".join(lines)
+    notes = folder.replace(out, lambda new: folder.write(new, files))
+    total = Exercises(*map(sum, zip(*counts.values(), strict=True)))
+    width = max(map(len, counts))
+    return "\n".join([
+        f"Student edition: {out}",
+        f"{'notebook':{width}}  in code  written  points",
+        *(f"{name:{width}}  {count.code:7}  {count.written:7}  "
+          f"{count.points:6g}"
+          for name, count in {**counts, "total": total}.items()),
+        *notes])
 
 
 def edition(
@@ -68,21 +62,25 @@ def edition(
 ) -> tuple[dict[str, bytes], dict[str, Exercises]]:
     """The student edition: notebooks without solutions, labutils and labkit.
 
-    Its README.md is in the first language, and JupyterLab as well, where that
-    is not the one that it speaks by itself.
+    Its README.md is in the first of `languages` ("en", "zh"; none means all
+    that there are), and JupyterLab as well, where that is not the one that it
+    speaks by itself.
 
     Returns:
         The content of each file, by its path in the edition; the exercises
         of each notebook.
+
+    Raises:
+        ValueError: a language is asked for that the course does not have.
+        NotebookError: a notebook cannot be read.
+        ExerciseError: a notebook's exercises do not fit together.
     """
     counts: dict[str, Exercises] = {}
-    files = files_of(*FILES)
-    there = languages_there()
-    for language in languages:
-        if language not in there:
-            raise ValueError(
-                f"There are no notebooks in {language!r}: expected one of "
-                f"{', '.join(there) or 'none at all'}.")
+    files, there = files_of(*FILES), languages_there()
+    for language in set(languages).difference(there):
+        raise ValueError(
+            f"There are no notebooks in {language!r}: expected one of "
+            f"{', '.join(there) or 'none at all'}.")
     for number, language in enumerate(languages or there):
         rows = []
         for path in course.notebook_paths(extras=True, language=language):
@@ -154,13 +152,3 @@ def student_notebook(source: NotebookNode, language: str = "en"
 def _text(path: Path) -> bytes:
     data = path.read_bytes()  # by a NUL git, too, knows what is no text
     return data if b"\0" in data else data.replace(b"\r\n", b"\n")
-
-
-def _table(counts: Mapping[str, Exercises]) -> list[str]:
-    total = Exercises(*map(sum, zip(*counts.values(), strict=True)))
-    width = max(map(len, counts))
-    return [
-        f"{'notebook':{width}}  in code  written  points",
-        *(f"{name:{width}}  {count.code:7}  {count.written:7}  "
-          f"{count.points:6g}"
-          for name, count in {**counts, "total": total}.items())]

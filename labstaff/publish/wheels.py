@@ -23,44 +23,28 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 # when a package is installed where it stands.
 TOOLS = ("pip>=25", "editables>=0.5")
 
-# Size of an environment with the compiled files, without them being 1.
-COMPILED = 1.3
-
 
 class WheelError(RuntimeError):
     """The wheels cannot be collected; the message says why."""
 
 
-# What requirements ask of a system, in the order of `System.markers`.
+# torch's wheels need glibc 2.28. Wheels for an older one work as well, but pip
+# counts few of them in unless it is told so.
+LINUX = [*(f"manylinux_2_{n}_" for n in range(28, 4, -1)), "manylinux2014_"]
+# What requirements ask of a system, in the order in which SYSTEMS answers.
 MARKERS = ("os_name", "sys_platform", "platform_system", "platform_machine")
-
-
-@dataclass(frozen=True)
-class System:
-    """A kind of computer, as pip and packages name it."""
-
-    title: str  # in words
-    tags: tuple[str, ...]  # of its wheels' names, the best first
-    markers: tuple[str, ...]
-
-
-def _linux(machine: str) -> System:
-    # torch's wheels need glibc 2.28. Wheels for an older one work as well,
-    # but pip counts few of them in unless it is told so.
-    tags = [f"manylinux_2_{minor}_{machine}" for minor in range(28, 4, -1)]
-    return System(f"Linux, {machine}", (*tags, f"manylinux2014_{machine}"),
-                  ("posix", "linux", "Linux", machine))
-
-
-# By the names that stick/install.py finds for the computer it runs on.
+# By the names that stick/install.py finds for the computer it runs on: in
+# words; the tags of its wheels' names, the best first; its markers.
 SYSTEMS = {
-    "linux": _linux("x86_64"),
-    "linux-arm": _linux("aarch64"),
+    "linux": ("Linux, x86_64", [f"{tag}x86_64" for tag in LINUX],
+              ("posix", "linux", "Linux", "x86_64")),
+    "linux-arm": ("Linux, aarch64", [f"{tag}aarch64" for tag in LINUX],
+                  ("posix", "linux", "Linux", "aarch64")),
     # PyTorch has no wheels for Macs with an Intel processor.
-    "macos": System("macOS 14 or newer, arm64", ("macosx_14_0_arm64",),
-                    ("posix", "darwin", "Darwin", "arm64")),
-    "windows": System("Windows, x86_64", ("win_amd64",),
-                      ("nt", "win32", "Windows", "AMD64")),
+    "macos": ("macOS 14 or newer, arm64", ["macosx_14_0_arm64"],
+              ("posix", "darwin", "Darwin", "arm64")),
+    "windows": ("Windows, x86_64", ["win_amd64"],
+                ("nt", "win32", "Windows", "AMD64")),
 }
 
 
@@ -72,7 +56,8 @@ class Target:
     python: str
 
     def __str__(self) -> str:
-        return f"{SYSTEMS[self.system].title}, Python {self.python}"
+        title, *_ = SYSTEMS[self.system]
+        return f"{title}, Python {self.python}"
 
 
 def course_requirements(project: Path, extra: str) -> list[Requirement]:
@@ -96,13 +81,11 @@ def collect(
     wanted: list[Requirement], target: Target, pins: Path, folder: Path,
     torch_index: str | None = None,
 ) -> None:
-    """Fetch wheels, and those that they need, until none is missing.
+    """Fetch wheels into a folder, and those that they need, one of each
+    package, until none is missing.
 
     Args:
-        wanted: what to begin with.
-        target: what the wheels are for.
         pins: a constraints file with exact versions.
-        folder: where they go, one of each package.
         torch_index: where torch for Linux is taken from.
 
     Raises:
@@ -137,15 +120,6 @@ def by_name(folder: Path) -> dict[str, Path]:
             for path in folder.glob("*.whl")}
 
 
-def unpacked(wheels: Iterable[Path]) -> int:
-    """About how many bytes wheels take when they are installed."""
-    size = 0
-    for path in wheels:
-        with zipfile.ZipFile(path) as wheel:
-            size += sum(info.file_size for info in wheel.infolist())
-    return round(size * COMPILED)
-
-
 def _download(
     needs: Iterable[Requirement], target: Target, pins: Path, folder: Path,
     *options: str,
@@ -163,12 +137,13 @@ def _download(
     if any(name.startswith("nvidia-") for name in names):
         print("  With them come CUDA's libraries, several gigabytes. Without "
               "an NVIDIA GPU: make bundle TORCH=cpu", flush=True)
+    _, tags, _ = SYSTEMS[target.system]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-input",
          "--disable-pip-version-check", "--no-deps", f"--dest={folder}",
          f"--constraint={pins}", "--only-binary=:all:",
          f"--python-version={target.python}.99",
-         *(f"--platform={tag}" for tag in SYSTEMS[target.system].tags),
+         *(f"--platform={tag}" for tag in tags),
          *options, *lines],
         capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
@@ -187,7 +162,8 @@ def _needs(path: Path, extra: str, target: Target) -> list[Requirement]:
         [info] = [place for place in zipfile.Path(wheel).iterdir()
                   if place.name.endswith(".dist-info")]
         lines = metadata.PathDistribution(info).requires or []
-    system = dict(zip(MARKERS, SYSTEMS[target.system].markers, strict=True))
+    *_, markers = SYSTEMS[target.system]
+    system = dict(zip(MARKERS, markers, strict=True))
     # The first release of this Python and one after the last, since nobody
     # knows which one a room has.
     environments = [

@@ -37,12 +37,8 @@ LANGUAGES = {"en": (".", "en", "zh", "zh/", "中文"),
 
 
 def write(out: Path, kept: Mapping[str, Any], solutions: bool = True) -> Path:
-    """Write the site and return its first page.
-
-    Args:
-        out: new, empty or an earlier site, which is replaced.
-        kept: the explorer's networks.
-        solutions: False shows the stubs that students get.
+    """Write the site, with what `explorer.networks` returns in it, in place of
+    an earlier one, and return its first page.
 
     Raises:
         RuntimeError: a page has a fault, such as a link to nowhere.

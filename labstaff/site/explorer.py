@@ -8,7 +8,6 @@ order, as 16-bit numbers in base64.
 import base64
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy
 import torch
+from jinja2 import Template
 from torch import nn
 
 from labkit.pages import STYLE, markdown_to_html
@@ -57,21 +57,17 @@ SHORT = Plan(64, 22_000, 3_000, {"RNN": 60, "LSTM": 60, "GRU": 60})
 
 def train_all(plan: Plan | None = None) -> Path:
     """Train the three on the text that is found, by the plan that is made for
-    it unless another is given, and return their file.
-
-    Raises:
-        KeyboardInterrupt: a training was stopped; nothing is written.
-    """
+    it unless another is given, and return their file. A KeyboardInterrupt
+    leaves that as it was."""
     is_book = find_corpus().name == TIME_MACHINE
     plan = plan or (BOOK if is_book else SHORT)
     loader, vocab = load_data_time_machine(
         BATCH_SIZE, NUM_STEPS, max_tokens=plan.max_tokens,
         held_out_tokens=plan.held_out_tokens)
     found = {}
-    for name in LAYERS:
+    for name, asked in plan.num_epochs.items():
         say(f"{name}: {plan.num_hiddens} hidden units")
         model = new_model(name, len(vocab), plan.num_hiddens)
-        asked = plan.num_epochs[name]
         history = _train_best(model, loader, vocab, LR[name], asked)
         best, epoch = history.best_held_out
         done = history.num_epochs
@@ -139,11 +135,7 @@ def model_of(name: str, kept: Mapping[str, Any]) -> RNNModel:
 
 def networks(practice: bool = False) -> dict[str, Any]:
     """The networks that were trained here, or else, and with `practice` in any
-    case, the bundled ones.
-
-    Raises:
-        ValueError: a file is damaged.
-    """
+    case, the bundled ones. Raises a ValueError if the file is damaged."""
     path = results.folder(FOLDER) / NAME
     path = PRACTICE if practice or not path.exists() else path
     try:
@@ -164,15 +156,11 @@ def networks(practice: bool = False) -> dict[str, Any]:
 def page(kept: Mapping[str, Any]) -> str:
     """The whole page, around what `networks` returns."""
     equations = markdown_to_html(_read("equations.md"))
-    parts = {
-        "style": _read("style.css") + STYLE + formula_font(equations),
-        "script": "\n".join(map(_read, SCRIPTS)),
+    return Template(_read("index.html"), keep_trailing_newline=True).render(
+        style=_read("style.css") + STYLE + formula_font(equations),
+        script="\n".join(map(_read, SCRIPTS)),
         # "</" would end the script in the middle of a string.
-        "data": json.dumps(kept).replace("</", r"<\/"),
-        "equations": equations,
-    }
-    return re.sub(
-        r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("index.html"))
+        data=json.dumps(kept).replace("</", r"<\/"), equations=equations)
 
 
 def _read(name: str) -> str:

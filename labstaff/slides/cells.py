@@ -5,12 +5,13 @@ may stand there, for JupyterLab and nbconvert and, for code cells, of our own.
 """
 
 import copy
+import re
 from collections.abc import Iterator
 
 from nbformat import NotebookNode
 
 from labkit.course import grader, language_of
-from labstaff.exercises import EDGE
+from labstaff.exercises import HIDDEN, SOLUTION
 from labstaff.publish.release import student_notebook
 
 VALUES = {
@@ -18,6 +19,9 @@ VALUES = {
     "code": ("skip",),
     "output": ("fragment", "subslide", "skip"),
 }
+# Of nbgrader: hidden tests, and the lines around solutions.
+MARKS = re.compile(rf".*BEGIN {HIDDEN}[\s\S]*?(?:END {HIDDEN}.*\n?|\Z)"
+                   rf"|.*(?:BEGIN|END) {SOLUTION}.*\n?")
 PICTURE = "image/png"
 # What needs a kernel or a script; nbconvert would take them for the best.
 LIVE = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
@@ -28,14 +32,9 @@ class SlideError(ValueError):
 
 
 def prepare(notebook: NotebookNode, solutions: bool = True) -> NotebookNode:
-    """The cells as they come onto slides.
-
-    Hidden tests and the marks around solutions are gone, of a widget there
-    is its picture, and code and output stand where the metadata wants them.
-
-    Args:
-        notebook: with solutions and outputs; stays as it is.
-        solutions: False shows the stubs that students get.
+    """The cells as they come onto slides: a copy, in which code and output
+    stand where the metadata wants them; without `solutions` it has the stubs
+    that students get.
 
     Raises:
         SlideError: metadata that nobody knows, or no slide at all.
@@ -61,13 +60,14 @@ def prepare(notebook: NotebookNode, solutions: bool = True) -> NotebookNode:
 
 
 def for_reading(notebook: NotebookNode, solutions: bool) -> NotebookNode:
-    """A copy without what is there for tools; arguments as for `prepare`."""
+    """A copy without what is there for tools: hidden tests and the marks
+    around solutions are gone, and of a widget there is its picture."""
     shown = copy.deepcopy(notebook)
     shown.metadata.pop("widgets", None)
     stubs = notebook if solutions else student_notebook(
         notebook, language_of(notebook))
     for cell, stub in zip(shown.cells, stubs.cells, strict=True):
-        cell.source = _without_marks(stub.source)
+        cell.source = MARKS.sub("", stub.source).rstrip("\n")
         if cell.cell_type == "code":
             cell.outputs = _still(cell.outputs)
     return shown
@@ -79,17 +79,6 @@ def count(shown: NotebookNode) -> int:
     _, *kinds = [kind for kind in map(_type, shown.cells)
                  if kind not in ("skip", "notes")]
     return 1 + kinds.count("slide") + kinds.count("subslide")
-
-
-def _without_marks(source: str) -> str:
-    """A cell's source without hidden tests and the marks of nbgrader."""
-    lines, hidden = [], False
-    for line in source.splitlines():
-        if mark := EDGE.search(line):
-            hidden = mark[1] == "BEGIN" and mark[2] != "SOLUTION"
-        elif not hidden:
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def _still(outputs: list[NotebookNode]) -> list[NotebookNode]:
@@ -108,26 +97,24 @@ def _still(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _type(cell: NotebookNode) -> str:
-    """A cell that says nothing stays off the slides: who added it has not
-    seen what the slide looks like with it."""
+    """A cell that says nothing stays off: who added it has not seen what the
+    slide looks like with it."""
     return cell.metadata.get("slideshow", {}).get("slide_type", "skip")
 
 
 def _parts(cell: NotebookNode) -> Iterator[NotebookNode]:
     """The cell, or its code and its output as two of them."""
-    where = cell.metadata.get("slideshow", {})
-    cell.metadata["slideshow"] = where | {"slide_type": _type(cell)}
+    kind, where = _type(cell), cell.metadata.get("slideshow", {})
+    cell.metadata["slideshow"] = where | {"slide_type": kind}
+    place = where.get("output") if cell.cell_type == "code" else None
+    after = copy.deepcopy(cell) if place else cell
     if cell.cell_type == "code" and where.get("code") == "skip":
         cell.metadata["transient"] = {"remove_source": True}
-    place = where.get("output")
-    if cell.cell_type != "code" or not place:
-        yield cell
-        return
-    after = copy.deepcopy(cell)
-    cell.outputs = []
+    if place:
+        cell.outputs = []
     yield cell
-    if place != "skip" and _type(cell) != "skip":
+    if place and "skip" not in (place, kind):
         after.id = f"{cell.id}-output"
-        after.metadata["slideshow"] = {"slide_type": place}
-        after.metadata["transient"] = {"remove_source": True}
+        after.metadata.update(slideshow={"slide_type": place},
+                              transient={"remove_source": True})
         yield after

@@ -72,13 +72,8 @@ def write(
     names: Sequence[str] = (), out: Path | None = None,
     solutions: bool = True, language: str = "en",
 ) -> list[str]:
-    """Write the slides of the notebooks.
-
-    Args:
-        names: which, as for `notebook_paths`; none means all.
-        out: their folder; None takes slides/ among the results.
-        solutions: False shows the stubs that students get.
-        language: of the notebooks.
+    """Write the slides of the notebooks, of all unless some are named as for
+    `notebook_paths`, into `out`, or None for slides/ among the results.
 
     Returns:
         A line about each file.
@@ -111,7 +106,7 @@ def write(
 
 
 def deck(path: Path, solutions: bool = True) -> Deck:
-    """The slides of one notebook; arguments and errors as for `write`."""
+    """The slides of one notebook; errors as for `write`."""
     notebook = read_notebook(path)
     try:
         shown = cells.prepare(notebook, solutions)
@@ -126,8 +121,7 @@ def export(notebook: NotebookNode, title: str) -> str:
     """The page of a notebook whose cells are prepared, with its title.
 
     Raises:
-        ModuleNotFoundError: reveal.js or the font of the formulas is not
-            installed.
+        ModuleNotFoundError: reveal.js or the formulas' font is not installed.
         RuntimeError: the page would fetch something.
     """
     reveal = _installed("sphinx_revealjs") / "_static" / "revealjs"

@@ -26,10 +26,9 @@ from labkit.report import (
     gathering,
     words,
 )
-from labkit.report.document import Student, render
 from labkit.report.gathering import gather
 from labkit.report.missing import problems
-from labkit.report.write import file_stem
+from labkit.report.write import Student, file_stem, render
 from labstaff.grading import intake, matching
 from labstaff.publish import release
 from labutils import recorded, settings

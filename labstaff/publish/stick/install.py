@@ -71,11 +71,7 @@ def system() -> str:
 
 
 def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
-    """The target of this bundle that this computer and Python are.
-
-    Raises:
-        InstallError: there is none.
-    """
+    """The target that this computer and Python are, or an InstallError."""
     major, minor, micro = sys.version_info[:3]
     for target in targets:
         if (target["python"] == f"{major}.{minor}"
@@ -89,11 +85,8 @@ def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def verify(folder: Path, step: str = "") -> None:
-    """Compare every file of a bundle with its list of SHA-256 sums.
-
-    Raises:
-        InstallError: a file is missing or damaged.
-    """
+    """Compare every file of a bundle with its list of SHA-256 sums; an
+    InstallError names what is missing or damaged."""
     listed = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     print(f"{step}reading and verifying {len(listed)} files ...", flush=True)
     bad = []
@@ -119,16 +112,9 @@ def install(out: Path, target: dict[str, Any], extra: str) -> None:
     """Copy the course into a folder and give it a Python environment.
 
     Run again it repairs: the environment is made anew, files of the course
-    are brought back, notebooks that are there stay.
-
-    Args:
-        out: the folder.
-        target: from `fitting`.
-        extra: of the course's package, what it is installed with.
-
-    Raises:
-        InstallError: the folder holds something else, the disk is too full,
-            or a step fails.
+    are brought back, notebooks that are there stay. `extra` is that of the
+    course's package. An InstallError says that the folder holds something
+    else, that the disk is too full, or which step fails.
     """
     _check_folder(out, target["unpacked"])
     kept = copy_course(HERE / "course", out)
