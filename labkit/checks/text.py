@@ -1,6 +1,7 @@
 """Checks of the text: tokens, vocabulary and corpus, and both samplers."""
 
 import inspect
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -19,6 +20,7 @@ LINES = (
     ["the time machine", "", "by h g wells"], ["a"], [""],
     ["", "it it was", "", "so so so it"],
 )
+KINDS = (["word"], ["char"])
 # Rare tokens come first: to count and not to sort shows.
 TOKENS: tuple[list[list[str]], ...] = (
     [["of", "time"], [], ["the", "end", "time", "the", "the"]],
@@ -39,36 +41,29 @@ def _flat(lists: Iterable[Iterable[Any]]) -> list[Any]:
 @check
 def tokenize(function) -> str:
     """Lines to words or characters."""
-    for lines, token in product(LINES, ("word", "char")):
-        with trying(f"tokenize({lines!r}, {token!r})"):
+    for lines, kinds in (*product(LINES, KINDS), (LINES[0], [])):
+        with trying(f"tokenize({', '.join(map(repr, (lines, *kinds)))})"):
             given = list(lines)
-            found = _lists(call(function, given, token))
-            expected = finished.tokenize(lines, token)
-            if found != expected:
-                raise CheckFailed(short(found), short(expected),
-                                  _tokens_slip(lines, token, found))
+            found = _lists(call(function, given, *kinds))
+            expected = finished.tokenize(lines, *kinds)
+            require(found == expected, short(found), short(expected),
+                    _tokens_slip(lines, found, *kinds) if kinds else
+                    'the default is words: token="word"')
             require(given == lines, f"afterwards lines is {short(given)}",
                     "the lines as they were", slips.CHANGED)
-    with trying(f"tokenize({LINES[0]!r})"):
-        found = _lists(call(function, list(LINES[0])))
-        expected = finished.tokenize(LINES[0])
-        require(found == expected, short(found), short(expected),
-                'the default is words: token="word"')
     with trying("tokenize(['a line'], 'syllable')"):
+        likely = ("a kind that does not exist has to be refused: raise "
+                  "ValueError")
         try:
             got = short(function(["a line"], "syllable"))
-            likely = ("a kind that does not exist has to be refused: raise "
-                      "ValueError")
         except ValueError:
-            got = ""
+            return ("Words, characters and empty lines come out right, and an "
+                    "unknown kind of token is refused.")
         except Exception as error:
             got = f"{type(error).__name__}: {error}"
             likely = ("an error of another kind: raise ValueError, with a "
                       "sentence that says what is wrong")
-        if got:
-            raise CheckFailed(got, "a ValueError", likely)
-    return ("Words, characters and empty lines come out right, and an unknown "
-            "kind of token is refused.")
+        raise CheckFailed(got, "a ValueError", likely)
 
 
 def _lists(got: Any) -> list[Any]:
@@ -84,7 +79,7 @@ def _lists(got: Any) -> list[Any]:
     return [list(line) if isinstance(line, tuple) else line for line in got]
 
 
-def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
+def _tokens_slip(lines: list[str], found: list[Any], token: str) -> str:
     expected = finished.tokenize(lines, token)
     other = finished.tokenize(lines, "char" if token == "word" else "word")
     flat = "one flat list: each line keeps a list of its own"
@@ -127,9 +122,9 @@ def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
 @check
 def Vocab(vocab_class) -> str:  # noqa: N802, named after the exercise
     """Tokens and their indices."""
-    _stands_alone(vocab_class)
-    for tokens, (min_freq, reserved) in product(TOKENS, OPTIONS):
-        with trying(_words(tokens, min_freq, reserved)):
+    for (min_freq, reserved), tokens in product(OPTIONS, TOKENS):
+        with trying(f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
+                    f"reserved_tokens={reserved!r})"):
             vocab = _made(vocab_class, tokens, min_freq, reserved)
             names = finished.Vocab(tokens, min_freq, reserved).idx_to_token
             _ordered(vocab, tokens, min_freq, reserved, names)
@@ -150,11 +145,6 @@ def Vocab(vocab_class) -> str:  # noqa: N802, named after the exercise
                 "reserved: min_freq=0, reserved_tokens=()")
     return ("Order, ties, rare, reserved and unknown tokens are right, and "
             "what is encoded can be decoded.")
-
-
-def _words(tokens, min_freq: int, reserved: list[str]) -> str:
-    return (f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
-            f"reserved_tokens={reserved!r})")
 
 
 _vocab_error = partial(slips.matching, (
@@ -199,17 +189,6 @@ def _listed(vocab) -> list[Any]:
             else _vocab_error(error))
 
 
-def _stands_alone(vocab_class) -> None:
-    """A second vocabulary knows nothing of the first."""
-    for tokens in TOKENS[:2]:
-        with trying(_words(tokens, 0, [])):
-            found = _listed(_made(vocab_class, tokens, 0, []))
-            require(tokens is TOKENS[0] or not {"the", "time"} <= set(found),
-                    f"tokens in the order {short(found)}", "the tokens of "
-                    "this text alone", "lists that belong to the class are "
-                    "shared by all vocabularies: make them in __init__")
-
-
 def _ordered(vocab, tokens, min_freq: int, reserved, names) -> None:
     found = _listed(vocab)
     # Without a list of tokens they were read by means of the length.
@@ -230,6 +209,9 @@ def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
         return "<unk> is missing: it has index 0"
     if not set(reserved) <= set(found):
         return "the reserved tokens are left out"
+    if set(own) & {*_flat(_flat(TOKENS))} - {*_flat(tokens)}:
+        return ("lists that belong to the class are shared by all "
+                "vocabularies: make them in __init__")
     frequent = {t for t in counts if counts[t] >= min_freq}
     if set(own) != frequent:
         return named({
@@ -342,56 +324,50 @@ def load_corpus_time_machine(function) -> str:
     raw = corpora.find_corpus(download=False).text.splitlines()
     lines = [finished.clean_line(line) for line in raw]
     whole, vocab = finished.encode_lines(lines)
-    for most in (200, -1, 1):
-        with trying(f"load_corpus_time_machine(max_tokens={most})"):
-            _corpus(*_loaded(function, most), whole, vocab, raw, most)
-    with trying("load_corpus_time_machine()"):
-        got, _ = _loaded(function)
-        require(len(got) == len(whole), f"{len(got)} tokens", f"{len(whole)}",
-                "the default is the whole text, max_tokens=-1")
+    for most, given in ((200, [200]), (-1, [-1]), (1, [1]), (-1, [])):
+        asked = f"max_tokens={most}" if given else ""
+        with trying(f"load_corpus_time_machine({asked})"):
+            expected = whole[:most] if most > 0 else whole
+            got, found = pair("corpus, vocab", call(
+                function, *given, explain=lambda error: "lines have different "
+                "lengths: make one flat list of all tokens first"
+                if "expected sequence of length" in error else ""))
+            require(isinstance(got, torch.Tensor)
+                    or not isinstance(found, torch.Tensor),
+                    "first the vocabulary, then the corpus", "corpus, vocab",
+                    "vocabulary and corpus are swapped")
+            got, names = tensor("corpus", got).cpu(), _listed(found)
+            require(got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
+                    f"({len(expected)},)", "the corpus has one dimension, "
+                    "(N,)")
+            require(got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
+                    "torch.int64, as indices are in PyTorch",
+                    slips.FLOATS if got.is_floating_point() else "")
+            if other := _difference(got, names, expected, vocab):
+                raise CheckFailed(*other, _corpus_slip(
+                    got.tolist(), len(names), vocab, raw, most) if given else
+                    "the default is the whole text, max_tokens=-1")
+            require(names == vocab.idx_to_token, f"the tokens {short(names)}",
+                    short(vocab.idx_to_token), "corpus and vocabulary do not "
+                    "belong together")
     return ("The whole text and its beginnings are encoded as by labutils, "
             "with the vocabulary of the whole text.")
 
 
-def _loaded(function, *most: int) -> tuple[torch.Tensor, Any]:
-    got, found = pair("corpus, vocab", call(
-        function, *most, explain=lambda error:
-        "lines have different lengths: make one flat list of all tokens first"
-        if "expected sequence of length" in error else ""))
-    require(isinstance(got, torch.Tensor) or not torch.is_tensor(found),
-            "first the vocabulary, then the corpus", "corpus, vocab",
-            "vocabulary and corpus are swapped")
-    return tensor("corpus", got), found
-
-
-def _corpus(got, found, whole, vocab, raw: list[str], most: int) -> None:
-    length, expected = call(len, found), _beginning(whole, most)
-    likely = partial(_corpus_slip, got, length, whole, vocab, raw, most)
-    if length != len(vocab):
-        raise CheckFailed(
-            f"a vocabulary of {length}", f"{len(vocab)}", likely())
-    require(got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
-            f"({len(expected)},)", "the corpus has one dimension, (N,)")
+def _difference(got, names, expected, vocab) -> tuple[str, str] | None:
+    if len(names) != len(vocab):
+        return f"a vocabulary of {len(names)}", f"{len(vocab)}"
     if len(got) != len(expected):
-        raise CheckFailed(
-            f"a corpus of {len(got)} tokens", f"{len(expected)}", likely())
-    require(got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
-            "torch.int64, as indices are in PyTorch", slips.FLOATS
-            if got.is_floating_point() else "")
-    if not torch.equal(got.cpu(), expected):
-        at = int((got.cpu() != expected).nonzero()[0])
-        raise CheckFailed(
-            f"corpus[{at}] = {got[at]}", f"{expected[at]}", likely())
-    with trying("vocab.to_tokens of each index"):
-        decoded = call(lambda: [found.to_tokens(i) for i in range(length)])
-        require(decoded == vocab.idx_to_token, f"the tokens {short(decoded)}",
-                short(vocab.idx_to_token), "corpus and vocabulary do not "
-                "belong together")
+        return f"a corpus of {len(got)} tokens", f"{len(expected)}"
+    for at in (got != expected).nonzero()[:1].flatten():
+        return f"corpus[{at}] = {got[at]}", f"{expected[at]}"
+    return None
 
 
-def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
+def _corpus_slip(given, length: int, vocab, raw, most: int) -> str:
     """Why a corpus, or the length of its vocabulary, is another one."""
-    lines, given = [finished.clean_line(line) for line in raw], got.tolist()
+    lines = [finished.clean_line(line) for line in raw]
+    whole, end = vocab[list("".join(lines))], None if most == -1 else most
     counts_lines = "max_tokens counts tokens, not lines"
     cuts = {
         "max_tokens is not used": whole,
@@ -401,8 +377,8 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         counts_lines: whole[:sum(map(len, lines[:most]))],
         "the end of the text where its beginning is asked for": whole[-most:],
     }
-    if length == len(vocab) and (
-            name := named(cuts, lambda cut: given == cut.tolist())):
+    name = named(cuts, partial(operator.eq, given))
+    if name and length == len(vocab):
         return name
     between = ("something stands between two lines (here a {}); expected "
                "nothing")
@@ -422,22 +398,18 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         for some, which in ((tokens, ""), (tokens[:most], part)):
             own = finished.Vocab(some)
             if length == len(own) and given in (
-                    own[_beginning(tokens, most)], own[tokens]):
+                    own[tokens[:end]], own[tokens]):
                 return f"{name}; and {which}" if name and which else (
                     name or which)
-        if given == vocab[_beginning(tokens, most)]:
+        if given == vocab[tokens[:end]]:
             return name
     if length == len(vocab) - 1:
         return "one token less in the vocabulary: <unk> counts too"
     # The same tokens under other indices.
-    right = _beginning(whole, most).tolist()
+    right = whole[:end]
     renamed = len({*zip(right, given, strict=False)}) == len({*right}) == (
         len({*given})) and len(right) == len(given)
     return slips.ORDER if renamed else ""
-
-
-def _beginning(tokens, most: int):
-    return tokens if most == -1 else tokens[:most]
 
 
 # ---- the samplers
