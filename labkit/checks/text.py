@@ -477,18 +477,19 @@ def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
     corpus = torch.randperm(N, generator=torch.Generator().manual_seed(N))
     corpus = corpus * 3 + 7
     given = corpus.clone()
-    position = {int(token): i for i, token in enumerate(corpus)}
+    position = {token: i for i, token in enumerate(corpus.tolist())}
     most = N // B + 2
     batches = _batches(function, given, B, T, *offset, most=most)
     require(len(batches) <= most, f"more than {most} batches",
             f"{_count(N, B, T, offset[0] or 0 if offset else 0)}",
             "the text holds so many only where rows are read twice")
-    found = []
+    found, firsts = [], set()
     for number, batch in enumerate(batches):
-        (X, Y), where = _batch(batch, B, T), f"in batch {number}"
-        places = _places(f"{where} X", X, position)
+        X, Y = pair("X, Y", batch)
+        where = f"in batch {number}"
+        places = _places("X", X, where, position, B, T)
         _in_a_row(places, where, B)
-        targets = _places(f"{where} Y", Y, position)
+        targets = _places("Y", Y, where, position, B, T)
         for row, got in zip(places, targets, strict=True):
             if got != (wanted := [i + 1 for i in row]):
                 raise CheckFailed(
@@ -496,10 +497,10 @@ def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
                     f"{got}", f"targets at {wanted}",
                     _of_targets(places, targets, N, *offset))
         found.append([row[0] for row in places])
+        firsts.add(X.data_ptr())
     require(torch.equal(given, corpus), "afterwards the text is another one",
             "the text as it was", "the text handed in was changed")
-    firsts = [batch[0].data_ptr() for batch in batches]
-    require(len(set(firsts)) == len(firsts), "one tensor again and again, "
+    require(len(firsts) == len(batches), "one tensor again and again, "
             "with other numbers", "batches to keep", "each batch needs a "
             "tensor of its own")
     return found
@@ -531,36 +532,29 @@ def _batches(function, *args: Any, most: int) -> list[Any]:
     return batches
 
 
-def _batch(batch: Any, B: int, T: int) -> tuple[Any, Any]:
-    X, Y = pair("X, Y", batch)
-    for name, value in (("X", X), ("Y", Y)):
-        require(isinstance(value, torch.Tensor), f"{name} is {kind(value)}",
-                "a tensor", slips.NO_TENSOR
-                if isinstance(value, (list, tuple)) else "")
-        shape = tuple(value.shape)
-        require(
-            shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
-            slips.SWAPPED if shape == (T, B) else
-            "a target for each token, not for each row: Y is X, shifted by "
-            "one token" if name == "Y" and shape in ((B,), (B, 1)) else
-            "rows that fill no batch are left out, not yielded"
-            if len(shape) == 2 and shape[0] < B else
-            "a row at the end is cut short: keep one token back for the last "
-            "target, and leave columns that fill no batch out"
-            if len(shape) == 2 and shape[1] < T else "")
-        require(not value.is_floating_point(), f"{name} of {value.dtype}",
-                "torch.int64", slips.FLOATS)
-    return X, Y
-
-
-def _places(what: str, rows: torch.Tensor, position) -> list[list[int]]:
-    """Where the tokens of a batch stand in the text."""
+def _places(
+    name: str, rows: Any, where: str, position, B: int, T: int
+) -> list[list[int]]:
+    """Where the tokens of X or Y stand in the text."""
+    shape = tuple(tensor(name, rows).shape)
+    require(
+        shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
+        slips.SWAPPED if shape == (T, B) else
+        "a target for each token, not for each row: Y is X, shifted by one "
+        "token" if name == "Y" and shape in ((B,), (B, 1)) else
+        "rows that fill no batch are left out, not yielded"
+        if len(shape) == 2 and shape[0] < B else
+        "a row at the end is cut short: keep one token back for the last "
+        "target, and leave columns that fill no batch out"
+        if len(shape) == 2 and shape[1] < T else "")
+    require(not rows.is_floating_point(), f"{name} of {rows.dtype}",
+            "torch.int64", slips.FLOATS)
     for token in rows.flatten().tolist():
         require(
-            token in position, f"{what} holds {token}, which is nowhere in "
-            "the text", "tokens of the text", "positions, or other numbers "
-            "made by counting, in place of the tokens: the toy text alone "
-            "has token i at position i")
+            token in position, f"{where} {name} holds {token}, which is "
+            "nowhere in the text", "tokens of the text", "positions, or other "
+            "numbers made by counting, in place of the tokens: the toy text "
+            "alone has token i at position i")
     return [[position[token] for token in row] for row in rows.tolist()]
 
 
@@ -569,19 +563,17 @@ def _in_a_row(places: list[list[int]], where: str, B: int) -> None:
     def steps(row: list[int], far: int = 1) -> bool:
         return all(b - a == far for a, b in pairwise(row))
 
-    row = next((row for row in places if not steps(row)), None)
-    if row is None:
-        return
+    row = next((row for row in places if not steps(row)), [])
     flat = _flat(places)
-    likely = ("the order of the tokens inside a row is lost: a row is "
-              "corpus[start:start + num_steps]")
-    if B > 1 and all(steps(flat[b::B]) for b in range(B)):
-        likely = slips.SWAPPED
-    elif B > 1 and steps(row, B):
-        likely = ("batch and time swapped in the layout: reshape cuts along "
-                  "the text, (B, length), and nothing is transposed")
-    raise CheckFailed(f"{where} a row of X has the tokens at positions {row}",
-                      "neighbours in the text, one after the other", likely)
+    require(
+        not row, f"{where} a row of X has the tokens at positions {row}",
+        "neighbours in the text, one after the other",
+        slips.SWAPPED if B > 1 and all(steps(flat[b::B]) for b in range(B))
+        else "batch and time swapped in the layout: reshape cuts along the "
+        "text, (B, length), and nothing is transposed"
+        if B > 1 and steps(row, B) else
+        "the order of the tokens inside a row is lost: a row is "
+        "corpus[start:start + num_steps]")
 
 
 def _of_targets(places, targets, N: int, *offset: int | None) -> str:
@@ -659,27 +651,26 @@ def _of_order(epochs: list[Starts], T: int) -> str:
     return ""
 
 
-def _sequential(N: int, B: int, T: int, offset: int) -> Starts:
-    """As in the notebook: B long rows, the columns at their end left out."""
-    length = (N - offset - 1) // B
-    return _layout(B, T, offset, length, length // T)
+def _sequential(
+    N: int, B: int, T: int, offset: int, length: int = 0
+) -> Starts:
+    """Rows of some length, one after the other, T columns at a time.
+
+    As in the notebook the columns at their end are left out.
+    """
+    length = length or (N - offset - 1) // B
+    return [[offset + row * length + i * T for row in range(B)]
+            for i in range(_count(N, B, T, offset))]
 
 
-def _layout(B: int, T: int, first: int, length: int, batches: int) -> Starts:
-    """Rows of some length, one after the other, T columns at a time."""
-    return [[first + row * length + i * T for row in range(B)]
-            for i in range(batches)]
-
-
-def _goes_on(starts: Starts, N: int, B: int, T: int, offset: int) -> bool:
+def _goes_on(starts, N: int, B: int, T: int, offset: int) -> bool:
     """Whether each row goes on, and no full batch is missing.
 
     What is left over may lie at the end of each row or of the text.
     """
-    batches = _count(N, B, T, offset)
-    length = starts[0][1] - starts[0][0] if starts and B > 1 else batches * T
-    return length >= batches * T and (
-        starts == _layout(B, T, offset, length, batches))
+    length = starts[0][1] - starts[0][0] if starts and B > 1 else N
+    return length >= T * _count(N, B, T, offset) and (
+        starts == _sequential(N, B, T, offset, length))
 
 
 def _of_sequential(starts, N: int, B: int, T: int, offset: int) -> str:
@@ -701,14 +692,14 @@ def _of_sequential(starts, N: int, B: int, T: int, offset: int) -> str:
                 "beginning of the text")
     if _goes_on(sorted(starts), N, B, T, offset):
         return "the batches are out of order: read from left to right"
-    length = (starts[0][-1] - starts[0][0]) // max(B - 1, 1)
-    if (starts != _layout(B, T, first, length, len(starts))
-            and len(set(flat)) == len(flat)
+    widths = {b - a for batch in starts for a, b in pairwise(batch)}
+    steps = {b - a for row in zip(*starts, strict=True)
+             for a, b in pairwise(row)}
+    if ((len(widths) > 1 or steps - {T}) and len(set(flat)) == len(flat)
             and not any((start - offset) % T for start in flat)):
         return ("the rows are shuffled, as in the random sampler; here row i "
                 "goes on from batch to batch")
-    if any(b - a != T for one, two in pairwise(starts)
-           for a, b in zip(one, two, strict=True)):
+    if steps - {T}:
         return ("from one batch to the next go num_steps columns further, in "
                 "each row")
     if any(b - a < T for a, b in pairwise(sorted(flat))):
