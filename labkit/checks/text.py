@@ -4,6 +4,7 @@ import inspect
 import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from copy import copy, deepcopy
 from functools import partial
 from itertools import chain, islice, pairwise, product
 from typing import Any
@@ -28,10 +29,11 @@ TOKENS: tuple[list[list[str]], ...] = (
     [["b"]],
     [[]],
 )
-OPTIONS: tuple[tuple[int, list[str]], ...] = (
-    (0, []), (2, []), (0, ["<pad>", "<bos>"]), (2, ["<pad>"]),
-    (0, ["<pad>", "the"]),  # which is in the text
-)
+OPTIONS: tuple[dict[str, Any], ...] = tuple(
+    {"min_freq": least, "reserved_tokens": reserved}
+    for least, reserved in (
+        (0, []), (2, []), (0, ["<pad>", "<bos>"]), (2, ["<pad>"]),
+        (0, ["<pad>", "the"])))  # which is in the text
 
 
 def _flat(lists: Iterable[Iterable[Any]]) -> list[Any]:
@@ -122,27 +124,28 @@ def _tokens_slip(lines: list[str], found: list[Any], token: str) -> str:
 @check
 def Vocab(vocab_class) -> str:  # noqa: N802, named after the exercise
     """Tokens and their indices."""
-    for (min_freq, reserved), tokens in product(OPTIONS, TOKENS):
-        with trying(f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
-                    f"reserved_tokens={reserved!r})"):
-            vocab = _made(vocab_class, tokens, min_freq, reserved)
-            names = finished.Vocab(tokens, min_freq, reserved).idx_to_token
-            _ordered(vocab, tokens, min_freq, reserved, names)
+    for options, tokens in (*product(OPTIONS, TOKENS), ({}, TOKENS[0])):
+        asked = [repr(tokens), *(f"{k}={v!r}" for k, v in options.items())]
+        with trying(f"vocab = Vocab({', '.join(asked)})"):
+            vocab = _made(vocab_class, tokens, options)
+            names = finished.Vocab(tokens, **options).idx_to_token
+            found, length = _listed(vocab), len(vocab)
+            # Without a list of tokens they were read by means of the length.
+            listed = isinstance(
+                getattr(vocab, "idx_to_token", None), (list, tuple))
+            require(found == (names if listed else names[:length]),
+                    f"tokens in the order {short(found)}", short(names),
+                    _order_slip(tokens, found, **options) if options else
+                    "by default no token is too rare and none is reserved: "
+                    "min_freq=0, reserved_tokens=()")
+            require(length == len(names), f"len(vocab) = {length}",
+                    f"{len(names)}, <unk> and reserved tokens included",
+                    "the length is that of the list of tokens, idx_to_token")
             _encodes(vocab, tokens, names)
             _tokens(vocab, list(range(len(names))), names,
                     "a list of indices gives a list of tokens")
             _tokens(vocab, 0, "<unk>", "one index gives one token, not a list")
             _counts(vocab, tokens)
-    tokens = TOKENS[0]
-    with trying(f"vocab = Vocab({tokens!r})"):
-        vocab = call(
-            vocab_class, [list(line) for line in tokens], explain=lambda _:
-            "reserved tokens and min_freq are optional: it has to work "
-            "without them")
-        found, names = _listed(vocab), finished.Vocab(tokens).idx_to_token
-        require(found == names, f"tokens in the order {short(found)}",
-                short(names), "by default no token is too rare and none is "
-                "reserved: min_freq=0, reserved_tokens=()")
     return ("Order, ties, rare, reserved and unknown tokens are right, and "
             "what is encoded can be decoded.")
 
@@ -153,30 +156,30 @@ _vocab_error = partial(slips.matching, (
      "and to_tokens"),
     (r"unhashable type: 'list'", "tokens is a list of lines, each a list of "
      "tokens: count the tokens, not the lines")))
-_asked = partial(call, explain=_vocab_error)
 
 
-def _made(vocab_class, tokens, min_freq: int, reserved: list[str]) -> Any:
-    lines, special = [list(line) for line in tokens], list(reserved)
-    options = {"min_freq": min_freq, "reserved_tokens": special}
+def _made(vocab_class, tokens, options: dict[str, Any]) -> Any:
+    lines, given = deepcopy((tokens, options))
     try:
         names = {*inspect.signature(vocab_class).parameters}
     except (TypeError, ValueError):
         names = set()
     # By name, as the notebook does, where nobody has changed the names.
-    vocab = _asked(lambda: vocab_class(lines, **options)
-                   if names >= {*options}
-                   else vocab_class(lines, *options.values()))
-    require(lines == tokens, f"afterwards tokens is {short(lines)}",
-            "the lists as they were", slips.CHANGED)
-    require(special == reserved, f"afterwards reserved_tokens is {special}",
-            f"{reserved}", slips.CHANGED)
+    vocab = call(
+        lambda: vocab_class(lines, **given) if names >= {*given}
+        else vocab_class(lines, *given.values()),
+        explain=_vocab_error if options else lambda _: "reserved tokens and "
+        "min_freq are optional: it has to work without them")
+    before = {"tokens": tokens, **options}
+    for name, now in {"tokens": lines, **given}.items():
+        require(now == before[name], f"afterwards {name} is {short(now)}",
+                "the lists as they were", slips.CHANGED)
     return vocab
 
 
 def _listed(vocab) -> list[Any]:
     """Its tokens in their order."""
-    length = _asked(len, vocab)
+    length = call(len, vocab, explain=_vocab_error)
     names = call(getattr, vocab, "idx_to_token", None)
     if isinstance(names, (list, tuple)):
         return list(names)
@@ -189,25 +192,13 @@ def _listed(vocab) -> list[Any]:
             else _vocab_error(error))
 
 
-def _ordered(vocab, tokens, min_freq: int, reserved, names) -> None:
-    found = _listed(vocab)
-    # Without a list of tokens they were read by means of the length.
-    listed = isinstance(getattr(vocab, "idx_to_token", None), (list, tuple))
-    if found != (names if listed else names[:len(vocab)]):
-        raise CheckFailed(f"tokens in the order {short(found)}", short(names),
-                          _order_slip(tokens, min_freq, reserved, found))
-    require(len(vocab) == len(names), f"len(vocab) = {len(vocab)}",
-            f"{len(names)}, <unk> and reserved tokens included",
-            "the length is that of the list of tokens, idx_to_token")
-
-
-def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
-    head = ["<unk>", *reserved]
+def _order_slip(tokens, found: list[Any], min_freq, reserved_tokens) -> str:
+    head = ["<unk>", *reserved_tokens]
     counts = Counter(t for t in _flat(tokens) if t not in head)
     own = [t for t in found if t not in head]
     if "<unk>" not in found:
         return "<unk> is missing: it has index 0"
-    if not set(reserved) <= set(found):
+    if not set(head) <= set(found):
         return "the reserved tokens are left out"
     if set(own) & {*_flat(_flat(TOKENS))} - {*_flat(tokens)}:
         return ("lists that belong to the class are shared by all "
@@ -260,19 +251,19 @@ def _index(vocab, key, expected, likely: str = "") -> None:
     lists = "a list of tokens gives a list of indices"
     with trying(asked):
         got = call(
-            lambda: vocab[list(key) if isinstance(key, list) else key],
-            explain=lambda error: likely
+            lambda: vocab[copy(key)], explain=lambda error: likely
             if error.startswith(("KeyError", "ValueError"))
             else lists if "unhashable" in error else _vocab_error(error))
+    several = isinstance(key, list)
     if likely == slips.UNKNOWN:
         likely = "an unknown token has the index of <unk>, 0"
     if got is None and not likely:
         likely = slips.NOTHING
-    elif isinstance(key, list) != isinstance(got, (list, tuple)):
-        likely = lists if isinstance(key, list) else (
+    elif several != isinstance(got, (list, tuple)):
+        likely = lists if several else (
             "a string is one token, though Python can loop over it: it has "
             "one index")
-    elif not likely and isinstance(key, str) and _same(got, expected + 1):
+    elif not likely and not several and _same(got, expected + 1):
         likely = "indices count from 0, in the order of idx_to_token"
     require(_same(got, expected), f"{asked} = {short(got)}", short(expected),
             likely)
@@ -294,16 +285,15 @@ def _counts(vocab, tokens) -> None:
         lambda: vocab.token_freqs,
         explain=lambda error: f"token_freqs is missing: {likely}"
         if error.startswith("AttributeError") else "")
-    if callable(freqs):
-        likely = f"a list, not a method (or a @property): {likely}"
-    elif isinstance(freqs, dict):
-        likely = ("a list, not a dictionary (most_common() makes one): "
-                  + likely)
     expected = Counter(_flat(tokens)).most_common()
     pairs = isinstance(freqs, (list, tuple)) and [
-        tuple(p) if isinstance(p, (list, tuple)) else p for p in freqs]
+        tuple(p) if isinstance(p, list) else p for p in freqs]
     require(pairs == expected, f"token_freqs = {short(freqs)}",
-            short(expected), likely)
+            short(expected),
+            f"a list, not a method (or a @property): {likely}"
+            if callable(freqs) else
+            f"a list, not a dictionary (most_common() makes one): {likely}"
+            if isinstance(freqs, dict) else likely)
 
 
 def _same(got: Any, expected: Any) -> bool:
