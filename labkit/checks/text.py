@@ -411,12 +411,16 @@ Starts = list[list[int]]
 # (N, batch_size, num_steps): the notebook's toy, one row, one step, a text
 # of exactly one batch, one with rows to spare.
 SIZES = ((35, 2, 5), (20, 1, 4), (12, 3, 1), (13, 2, 6), (50, 3, 4))
+# With offsets; 0 comes last, since some take it for None, and three times: the
+# one that they draw then may be 0 by chance.
+CASES = [(N, B, T, offset) for N, B, T in SIZES
+         for offset in (*range(min(T, N - B * T) - 1, 0, -1), 0, 0, 0)]
 
 
 @check
 def seq_data_iter_random(function) -> str:
     """Rows in random order, each at most once."""
-    for case in _cases():
+    for case in CASES:
         with trying(_text_words(*case)):
             _random(_rows(function, *case), *case)
     N, B, T = SIZES[-1]
@@ -435,25 +439,15 @@ def seq_data_iter_random(function) -> str:
 @check
 def seq_data_iter_sequential(function) -> str:
     """Rows that go on where they stopped."""
-    for case in _cases():
+    for case in CASES:
         with trying(_text_words(*case)):
             starts = _rows(function, *case)
-            if not _goes_on(starts, *case):
-                raise CheckFailed(
+            require(_goes_on(starts, *case),
                     f"batches whose rows start at {starts}",
                     f"{_sequential(*case)}", _of_sequential(starts, *case))
     _draws_offsets(function)
     return ("At every offset row i of a batch goes on where row i of the "
             "batch before stopped, and targets are the next tokens.")
-
-
-def _cases() -> list[tuple[int, int, int, int]]:
-    """Sizes and offsets; 0 comes last, since some take it for None.
-
-    It comes three times: the one that they draw then may be 0 by chance.
-    """
-    return [(N, B, T, offset) for N, B, T in SIZES
-            for offset in (*range(min(T, N - B * T) - 1, 0, -1), 0, 0, 0)]
 
 
 def _text_words(N: int, B: int, T: int, *offset: int | None) -> str:
@@ -509,14 +503,14 @@ def _batches(function, *args: Any, most: int) -> list[Any]:
                    "new shape: keep one token back for the last target, and "
                    "take the offset off as well"
                    if "invalid for input of size" in error else "")
-    alone = len(batches) == 2 and all(
-        isinstance(b, torch.Tensor) and b.dim() == 2 for b in batches)
-    if alone and batches[0].shape == batches[1].shape:
+    shapes = [tuple(b.shape) for b in batches if isinstance(b, torch.Tensor)]
+    if (len(batches) == len(shapes) == 2
+            and shapes[0] == shapes[1] and len(shapes[0]) == 2):
         raise CheckFailed(
-            f"one pair of tensors of shape {tuple(batches[0].shape)}",
+            f"one pair of tensors of shape {shapes[0]}",
             "a pair for each batch, one after the other",
             "`return` ends the function at the first batch: `yield` each"
-            if tuple(batches[0].shape) == args[1:3] else
+            if shapes[0] == args[1:3] else
             "one pair of everything: cut it into batches of num_steps "
             "columns, and `yield` each")
     return batches
@@ -575,8 +569,8 @@ def _of_targets(places, targets, N: int, *offset: int | None) -> str:
     if all(len(row) == 1 for row in shifts) and len(set(map(min, shifts))) > 1:
         return "the rows of X and Y are in different orders"
     both = set().union(*shifts)
-    after = None if not offset else places[0][0] - (offset[0] or 0) - 1
-    if both == {-1} and after is not None and T > 1 and after % T == 0:
+    if both == {-1} and offset and T > 1 and (
+            places[0][0] - (offset[0] or 0) - 1) % T == 0:
         return slips.TARGETS + "; here X and Y are swapped"
     if any(N - 1 in row for row in places):
         return ("keep one token back for the last target: nothing follows the "
@@ -601,26 +595,21 @@ def _random(starts: Starts, N: int, B: int, T: int, offset: int) -> None:
     repeated = sorted({s for s in flat if flat.count(s) > 1})
     require(not repeated, f"the rows that start at {repeated} come twice",
             "each row once at most", slips.REUSED)
-    if set(flat) - set(possible):
-        raise CheckFailed(f"rows that start at {sorted(flat)}", f"{possible}",
-                          _of_random(starts, N, B, T, offset))
+    require(
+        set(flat) <= set(possible), f"rows that start at {sorted(flat)}",
+        f"{possible}",
+        "this is the sequential sampler; here the text is cut into rows of "
+        "num_steps tokens, and the rows are shuffled"
+        if B > 1 and starts == _sequential(N, B, T, offset) else
+        slips.REUSED + "; these overlap"
+        if any(0 < abs(a - b) < T for a in flat for b in flat) else
+        _offset_slip(min(flat), offset)
+        if len({start % T for start in flat}) == 1 else
+        "the first row starts at the offset, the next ones num_steps further "
+        "each")
     expected = _count(N, B, T, offset)
     require(len(starts) == expected, f"number of batches: {len(starts)}",
             f"{expected}", slips.DROPPED)
-
-
-def _of_random(starts: Starts, N: int, B: int, T: int, offset: int) -> str:
-    """The slip in rows of the random sampler that start in strange places."""
-    flat = _flat(starts)
-    if B > 1 and starts == _sequential(N, B, T, offset):
-        return ("this is the sequential sampler; here the text is cut into "
-                "rows of num_steps tokens, and the rows are shuffled")
-    if any(0 < abs(a - b) < T for a in flat for b in flat):
-        return slips.REUSED + "; these overlap"
-    if len({start % T for start in flat}) == 1:
-        return _offset_slip(min(flat), offset)
-    return ("the first row starts at the offset, the next ones num_steps "
-            "further each")
 
 
 def _of_order(epochs: list[Starts], T: int) -> str:
