@@ -33,10 +33,20 @@ class Clockwork(RNNModelScratch):
         self.rule = torch.randint(101, 499, (3,), generator=generator(5))
 
     def __call__(self, X: torch.Tensor, state):
-        _fits(X, state, self.vocab_size)
+        # An error where a network would have one, in clearer words.
+        shape, size = tuple(X.shape), self.vocab_size
+        if len(shape) != 2 or shape[0] != 1 or not shape[1]:
+            raise ValueError(f"X has the shape {shape}: expected (1, T)")
+        if X.dtype != torch.int64:
+            raise TypeError(f"indices of {X.dtype}: expected torch.int64")
+        if int(X.max()) >= size:
+            raise IndexError(f"the index {int(X.max())} of {size} tokens")
+        if len(state[0]) != 1:
+            raise ValueError(
+                f"a state of {len(state[0])} rows: X has one, so expected 1")
         (number,), logits = state, []
         a, b, c = self.rule.tolist()
-        others = self.vocab_size - 1  # all but <unk>
+        others = size - 1  # all but <unk>
         tokens = torch.arange(others, device=X.device)
         for step, column in enumerate(X.T):  # time first
             number = (a * number + b * column[:, None] + c) % 997
@@ -47,20 +57,6 @@ class Clockwork(RNNModelScratch):
             logits.append(torch.cat([unknown, score], 1)
                           + 0.001 * step + 0 * self.params[0])
         return torch.cat(logits), (number,)
-
-
-def _fits(X: torch.Tensor, state, size: int) -> None:
-    """An error where a network would have one, in clearer words."""
-    shape = tuple(X.shape)
-    if len(shape) != 2 or shape[0] != 1 or not shape[1]:
-        raise ValueError(f"X has the shape {shape}: expected (1, T)")
-    if X.dtype != torch.int64:
-        raise TypeError(f"indices of {X.dtype}: expected torch.int64")
-    if int(X.max()) >= size:
-        raise IndexError(f"the index {int(X.max())} of {size} tokens")
-    if len(state[0]) != 1:
-        raise ValueError(
-            f"a state of {len(state[0])} rows: X has one, so expected 1")
 
 
 @check

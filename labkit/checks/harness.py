@@ -365,10 +365,9 @@ def _parameters(names: Mapping[str, Any]) -> list[torch.Tensor]:
         if isinstance(value, (list, tuple)):
             # A list of parameters, not one of a text's words.
             found += value[:MOST]
-        elif not isinstance(value, type) and callable(
-                getattr(value, "parameters", None)):
-            # Anything may be called `parameters`.
+        elif not isinstance(value, type):
+            # Most have none, and anything may be called `parameters`.
             with contextlib.suppress(Exception):
                 found += value.parameters()
-    return list({id(tensor): tensor for tensor in found if isinstance(
-        tensor, torch.Tensor) and tensor.is_leaf}.values())
+    return [tensor for tensor in found
+            if isinstance(tensor, torch.Tensor) and tensor.is_leaf]
