@@ -302,6 +302,7 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
         for products in PRECISIONS:
             after.callback(setattr, products, "fp32_precision",
                            products.fp32_precision)
+            products.fp32_precision = "ieee"
         for p in _parameters(names):
             after.callback(_put_back, p, p.detach().clone(),
                            None if p.grad is None else p.grad.clone())
@@ -315,8 +316,6 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
         torch.set_num_threads(1)  # several wait on a busy machine
         torch.set_default_dtype(torch.float32)
         torch.set_deterministic_debug_mode("default")
-        for products in PRECISIONS:
-            products.fp32_precision = "ieee"
         # The same judgement whenever the same solution is checked.
         random.seed(_seed)
         numpy.random.seed(_seed)

@@ -698,21 +698,18 @@ def _offset_slip(first: int, offset: int) -> str:
 
 def _draws_offsets(function) -> None:
     """Without an offset each epoch draws one, below num_steps."""
+    # These sizes leave no row over: the first one shows the offset. So few
+    # rows fit where the offset is far too large.
     N, B, T = 60, 2, 4
-
-    def drawn(epochs: int, *offset: None) -> set[int]:
-        # These sizes leave no row over: the first one shows the offset. So
-        # few rows fit where the offset is far too large.
-        return {min(_flat(_rows(function, N, B, T, *offset)), default=N)
-                for _ in range(epochs)}
-
     with trying(_text_words(N, B, T)):
-        without = drawn(60)
-        fixed = len(drawn(20, None)) == 1
+        without, with_none = (
+            {min(_flat(_rows(function, N, B, T, *offset)), default=N)
+             for _ in range(epochs)} for epochs, *offset in ((60,), (20, None))
+        )
         require(len(without) > 1,
                 f"offset {min(without)} in each of 60 epochs",
                 f"another one from 0 to {T - 1} each time",
-                "the offset is not drawn at random" if fixed else
+                "the offset is not drawn at random" if len(with_none) == 1 else
                 "by default an offset is drawn: offset=None in the first line")
         require(without == set(range(T)), f"offsets {sorted(without)} in 60 "
                 "epochs", f"{list(range(T))}", "the offset is drawn from the "
