@@ -213,7 +213,14 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
     try:
         _wait(thread)
     finally:  # also after the stop button
-        _stop(thread)
+        # A bare `except` can catch what is thrown; a call that waits sees
+        # nothing and is left, and so is an import.
+        for _attempt in range(10):
+            if thread.is_alive() and not _importing(thread):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread.ident or 0),
+                    ctypes.py_object(_OutOfTime))
+            thread.join(0.02)
     error = outcome.exception() if outcome.done() else _OutOfTime()
     if isinstance(error, _OutOfTime):
         raise CheckFailed(f"no end after {SECONDS} s", "a result in a "
@@ -266,22 +273,6 @@ def _importing(thread: threading.Thread) -> bool:
     return frame is not None and any(
         above.f_code.co_filename == "<frozen importlib._bootstrap>"
         for above, _ in traceback.walk_stack(frame))
-
-
-def _stop(thread: threading.Thread) -> None:
-    """Throw an exception into a thread until it ends, for a while.
-
-    A bare `except` can catch one; a call that waits sees none and is left, and
-    so is an import.
-    """
-    for _attempt in range(10):
-        if not thread.is_alive():
-            return
-        if not _importing(thread):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident or 0),
-                ctypes.py_object(_OutOfTime))
-        thread.join(0.02)
 
 
 # ---- nothing is left behind
