@@ -1,6 +1,7 @@
 """The check of greedy writing: notebook 3."""
 
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from labkit.checks.harness import (
     generator,
     trying,
 )
+from labutils.scratch import RNNModelScratch, init_rnn_state, rnn
 from labutils.text import Vocab
 
 
-class Clockwork:
+class Clockwork(RNNModelScratch):
     """A model whose next token follows from all that it has read.
 
     Its state is one number; each token changes it by a known rule, so every
@@ -26,15 +28,25 @@ class Clockwork:
     """
 
     def __init__(self, size: int, device: torch.device) -> None:
-        self.vocab_size, self.num_hiddens = size, 1
-        self.params = [torch.zeros(1, device=device, requires_grad=True)]
+        super().__init__(size, 1, device, lambda *_: [torch.zeros(
+            1, device=device, requires_grad=True)], init_rnn_state, rnn)
         self.rule = torch.randint(101, 499, (3,), generator=generator(5))
 
     def __call__(self, X: torch.Tensor, state):
-        _fits(X, state, self.vocab_size)
+        # An error where a network would have one, in clearer words.
+        shape, size = tuple(X.shape), self.vocab_size
+        if len(shape) != 2 or shape[0] != 1 or not shape[1]:
+            raise ValueError(f"X has the shape {shape}: expected (1, T)")
+        if X.dtype != torch.int64:
+            raise TypeError(f"indices of {X.dtype}: expected torch.int64")
+        if int(X.max()) >= size:
+            raise IndexError(f"the index {int(X.max())} of {size} tokens")
+        if len(state[0]) != 1:
+            raise ValueError(
+                f"a state of {len(state[0])} rows: X has one, so expected 1")
         (number,), logits = state, []
         a, b, c = self.rule.tolist()
-        others = self.vocab_size - 1  # all but <unk>
+        others = size - 1  # all but <unk>
         tokens = torch.arange(others, device=X.device)
         for step, column in enumerate(X.T):  # time first
             number = (a * number + b * column[:, None] + c) % 997
@@ -46,74 +58,48 @@ class Clockwork:
                           + 0.001 * step + 0 * self.params[0])
         return torch.cat(logits), (number,)
 
-    def begin_state(self, batch_size: int, device=None):
-        device = device or self.params[0].device
-        return (torch.zeros(batch_size, 1, device=device),)
-
-    def parameters(self) -> list[torch.Tensor]:
-        return self.params
-
-
-def _fits(X: torch.Tensor, state, size: int) -> None:
-    """An error where a network would have one, in clearer words."""
-    shape = tuple(X.shape)
-    if len(shape) != 2 or shape[0] != 1 or not shape[1]:
-        raise ValueError(f"X has the shape {shape}: expected (1, T)")
-    if X.dtype != torch.int64:
-        raise TypeError(f"indices of {X.dtype}: expected torch.int64")
-    if int(X.max()) >= size:
-        raise IndexError(f"the index {int(X.max())} of {size} tokens")
-    if len(state[0]) != 1:
-        raise ValueError(
-            f"a state of {len(state[0])} rows: X has one, so expected 1")
-
 
 @check
 def predict(function) -> str:
     """Greedy writing."""
     vocab = Vocab([list("abcdefghijk lmnopqrst")])
     for device in devices():
-        model = Clockwork(len(vocab), device)
-        cases = [_Case(function, prefix, num_preds, model, vocab, device)
-                 for prefix in ("time machine", "i", "so long", "ob")
-                 for num_preds in (7, 1, 16)]
-        wrong = [case for case in cases if not _same(case.got, case.expected)]
-        if wrong:
-            raise CheckFailed(short(wrong[0].got), short(wrong[0].expected),
-                              _likely(cases, wrong[0]), wrong[0].tried)
+        model, cases = Clockwork(len(vocab), device), []
+        write = partial(
+            call, function, explain=partial(slips.matching, _ERRORS))
+        for asked in product(("time machine", "i", "so long", "ob"),
+                             (7, 1, 16), [model], [vocab]):
+            tried = f"predict({asked[0]!r}, {asked[1]}, ...)"
+            expected = _text(*asked)
+            with trying(tried):
+                got = write(*asked, device)
+                require(got is not None, "None", short(expected),
+                        slips.NOTHING)
+            cases.append((asked, got, expected, tried))
+        for asked, got, expected, tried in cases:
+            if not _same(got, expected):
+                again = write(*asked, device)
+                raise CheckFailed(short(got), short(expected),
+                                  _likely(cases, again == got), tried)
     return ("The prefix is read from its first character on, the state goes "
             "from step to step, and each likeliest character becomes the next "
             "input.")
 
 
-class _Case:
-    """What a solution has written, and what would be right."""
-
-    def __init__(self, function, prefix, num_preds, model, vocab, device):
-        self.asked = prefix, num_preds, model, vocab
-        self.tried = f"predict({prefix!r}, {num_preds}, ...)"
-        self.write = partial(call, function, *self.asked, device,
-                             explain=partial(slips.matching, _ERRORS))
-        self.expected = _text(*self.asked)
-        with trying(self.tried):
-            self.got = self.write()
-            require(self.got is not None, "None", short(self.expected),
-                    slips.NOTHING)
-
-
-def _likely(cases: list[_Case], wrong: _Case) -> str:
+def _likely(cases, repeatable: bool) -> str:
     """A slip is named only where it explains what came of every case."""
-    forms = [(case.got, _forms(case)) for case in cases]
+    forms = [(got, _forms(expected, *asked))
+             for asked, got, expected, _ in cases]
     for form in forms[0][1]:
         if all(_same(got, made[form]) for got, made in forms):
             return form
-    if wrong.write() != wrong.got:
+    if not repeatable:
         return ("greedy takes the likeliest every time; this draws at random, "
                 "or remembers the call before")
-    short_ones_first = sorted(cases, key=lambda case: case.asked[1])
+    short_ones_first = sorted(cases, key=lambda case: case[0][1])
     return named(combined(PICKS, READ, STATES, NEXT), lambda slips: all(
-        _same(case.got, _text(*case.asked, *slips))
-        for case in short_ones_first))
+        _same(got, _text(*asked, *slips))
+        for asked, got, *_ in short_ones_first))
 
 
 def _same(got: Any, expected: Any) -> bool:
@@ -138,11 +124,9 @@ _ERRORS = (
 )
 
 
-def _forms(case: _Case) -> dict[str, object]:
+def _forms(expected, prefix, num_preds, model, vocab) -> dict[str, object]:
     """The right characters in a wrong form."""
-    (prefix, num_preds, *rest), expected = case.asked, case.expected
-    vocab: Vocab = case.asked[-1]
-    pieces = list(expected)
+    pieces, rest = list(expected), (model, vocab)
     new, right = pieces[len(prefix):], vocab[pieces]
     return {
         "a list of characters: put them together with ''.join": pieces,

@@ -213,7 +213,14 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
     try:
         _wait(thread)
     finally:  # also after the stop button
-        _stop(thread)
+        # A bare `except` can catch what is thrown; a call that waits sees
+        # nothing and is left, and so is an import.
+        for _attempt in range(10):
+            if thread.is_alive() and not _importing(thread):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread.ident or 0),
+                    ctypes.py_object(_OutOfTime))
+            thread.join(0.02)
     error = outcome.exception() if outcome.done() else _OutOfTime()
     if isinstance(error, _OutOfTime):
         raise CheckFailed(f"no end after {SECONDS} s", "a result in a "
@@ -268,22 +275,6 @@ def _importing(thread: threading.Thread) -> bool:
         for above, _ in traceback.walk_stack(frame))
 
 
-def _stop(thread: threading.Thread) -> None:
-    """Throw an exception into a thread until it ends, for a while.
-
-    A bare `except` can catch one; a call that waits sees none and is left, and
-    so is an import.
-    """
-    for _attempt in range(10):
-        if not thread.is_alive():
-            return
-        if not _importing(thread):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident or 0),
-                ctypes.py_object(_OutOfTime))
-        thread.join(0.02)
-
-
 # ---- nothing is left behind
 
 
@@ -302,6 +293,7 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
         for products in PRECISIONS:
             after.callback(setattr, products, "fp32_precision",
                            products.fp32_precision)
+            products.fp32_precision = "ieee"
         for p in _parameters(names):
             after.callback(_put_back, p, p.detach().clone(),
                            None if p.grad is None else p.grad.clone())
@@ -315,8 +307,6 @@ def unchanged(names: Mapping[str, Any]) -> Iterator[None]:
         torch.set_num_threads(1)  # several wait on a busy machine
         torch.set_default_dtype(torch.float32)
         torch.set_deterministic_debug_mode("default")
-        for products in PRECISIONS:
-            products.fp32_precision = "ieee"
         # The same judgement whenever the same solution is checked.
         random.seed(_seed)
         numpy.random.seed(_seed)
@@ -365,10 +355,9 @@ def _parameters(names: Mapping[str, Any]) -> list[torch.Tensor]:
         if isinstance(value, (list, tuple)):
             # A list of parameters, not one of a text's words.
             found += value[:MOST]
-        elif not isinstance(value, type) and callable(
-                getattr(value, "parameters", None)):
-            # Anything may be called `parameters`.
+        elif not isinstance(value, type):
+            # Most have none, and anything may be called `parameters`.
             with contextlib.suppress(Exception):
                 found += value.parameters()
-    return list({id(tensor): tensor for tensor in found if isinstance(
-        tensor, torch.Tensor) and tensor.is_leaf}.values())
+    return [tensor for tensor in found
+            if isinstance(tensor, torch.Tensor) and tensor.is_leaf]

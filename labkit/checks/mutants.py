@@ -35,23 +35,22 @@ def _bare(gates: str) -> Slips:
 
 
 def plain_step(
-    X, state, first, params, *, carried=True, turned=False,
+    X, state, params, *, turned=False,
     made=lambda x, h, b: torch.tanh(x + h + b), added=False,
 ) -> tuple[torch.Tensor, ...]:
     """A step of the plain network: what is `made` of its three summands."""
-    W_xh, W_hh, b_h = params
-    H = state[0] if carried else first[0]
+    (H,), (W_xh, W_hh, b_h) = state, params
     new = made(X @ W_xh, H @ (W_hh.T if turned else W_hh), b_h)
-    return (new + (H if added else 0),)
+    return (new + added * H,)
 
 
 _WHOLE = "the tanh goes around the whole sum, X W_xh + H W_hh + b_h"
 _UNBIASED = {"made": lambda x, h, b: torch.tanh(x + h)}
 
 RNN: Slips = {
-    slips.NOT_CARRIED: {"carried": False},
+    slips.NOT_CARRIED: {"carried": ""},
     slips.NOT_CARRIED + " (nor from the batch before)":
-        {"carried": False, "fill": 0},
+        {"carried": "", "fill": 0},
     slips.MISSING_BIAS + ": b_h": _UNBIASED,
     slips.MISSING_BIAS + ": b_h and b_q": {**_UNBIASED, "output_bias": False},
     "no tanh": {"made": lambda x, h, b: x + h + b},
@@ -71,36 +70,34 @@ RNN: Slips = {
 
 
 def gated_step(
-    X, state, first, params, *, carried=True, bias=True, order=(0, 1, 2, 3),
-    cell="C", shown=torch.tanh, candidate=torch.tanh, gate=torch.sigmoid,
-    open_gate="", bare="", odd=same, old_shown=False, turned=False, added=True,
-    kept=same,
+    X, state, params, *, bias=True, order=(0, 1, 2, 3),
+    past=lambda H, C: C, shown=torch.tanh, candidate=torch.tanh,
+    gate=torch.sigmoid, bare="", odd=same, old_shown=False, turned=False,
+    added=True, kept=same,
 ) -> tuple[torch.Tensor, ...]:
     """A step of the LSTM, right or with one slip.
 
     `odd` is what the gate called `bare` takes in place of a sigmoid.
     """
-    H, C = state[0] if carried else first[0], state[1]
+    H, C = state
     pre = [X @ W_x + H @ (W_h.T if turned else W_h) + bias * b
            for W_x, W_h, b in (params[3 * k:3 * k + 3] for k in order)]
-    I, F_, O = (1 if name == open_gate else (odd if name == bare else gate)(p)
+    I, F_, O = ((odd if name == bare else gate)(p)
                 for name, p in zip("IFO", pre[:3], strict=True))
-    past = {"C": C, "H": H, "lost": first[1], "none": 0 * C}[cell]
-    new = candidate(pre[3])
-    after = F_ * past + (I if added else 1 - F_) * new
+    after = F_ * past(H, C) + (I if added else 1 - F_) * candidate(pre[3])
     # What else may be shown comes third.
     return O * shown(C if old_shown else after), kept(after), after.tanh()
 
 
 LSTM: Slips = {
-    slips.CELL_LOST: {"cell": "none"},
+    slips.CELL_LOST: {"past": lambda H, C: 0 * C},
     slips.CELL_LOST + " (each step starts from the first C)":
-        {"cell": "lost"},
-    slips.CELL_LOST + " (H stands where C should)": {"cell": "H"},
+        {"carried": "H"},
+    slips.CELL_LOST + " (H stands where C should)":
+        {"past": lambda H, C: H},
     "C itself is carried on, not tanh(C)": {"kept": torch.tanh},
-    slips.NOT_CARRIED: {"carried": False},
-    slips.NOT_CARRIED + " (neither H nor C)":
-        {"carried": False, "cell": "lost"},
+    slips.NOT_CARRIED: {"carried": "C"},
+    slips.NOT_CARRIED + " (neither H nor C)": {"carried": ""},
     slips.MISSING_BIAS + " in the gates": {"bias": False},
     slips.MISSING_BIAS + " in the gates, and b_q":
         {"bias": False, "output_bias": False},
@@ -115,11 +112,11 @@ LSTM: Slips = {
     "no tanh around the candidate": {"candidate": same},
     "the input gate is not used: C = F * C + I * candidate": {"added": False},
     "the input gate is not used: it says how much of the candidate comes in":
-        {"open_gate": "I"},
+        {"bare": "I", "odd": torch.ones_like},
     "the forget gate is not used: it says how much of the old cell stays":
-        {"open_gate": "F"},
+        {"bare": "F", "odd": torch.ones_like},
     "the output gate is not used: it says how much of the cell is shown":
-        {"open_gate": "O"},
+        {"bare": "O", "odd": torch.ones_like},
     "the old cell is shown: C has to be computed anew before H":
         {"old_shown": True},
     "the scores are read off the cell C; they come from H": {"read": 1},
@@ -146,8 +143,8 @@ AROUND: Slips = {
 
 @torch.no_grad()
 def logits(
-    step, inputs, state, params, *, fill=None, output_bias=True, late=False,
-    read=0, scores=same, swapped=False, **slip: Any,
+    step, inputs, state, params, *, fill=None, carried="HC", output_bias=True,
+    late=False, read=0, scores=same, swapped=False, **slip: Any,
 ) -> torch.Tensor:
     """Scores of every step, right or with one slip, here or in `step`."""
     *blocks, W_hq, b_q = params
@@ -156,7 +153,9 @@ def logits(
     state = first = first[::-1] if swapped else first
     made = []
     for X in inputs:
-        old, state = state, step(X, state, first, blocks, **slip)
+        old = [now if name in carried else begin for name, now, begin in zip(
+            "HC", state, first, strict=False)]
+        state = step(X, old, blocks, **slip)
         shown = (old if late else state)[read]
         made.append(scores(shown @ W_hq + output_bias * b_q))
     return torch.cat(made)

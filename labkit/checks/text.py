@@ -1,8 +1,10 @@
 """Checks of the text: tokens, vocabulary and corpus, and both samplers."""
 
 import inspect
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from copy import copy, deepcopy
 from functools import partial
 from itertools import chain, islice, pairwise, product
 from typing import Any
@@ -19,6 +21,7 @@ LINES = (
     ["the time machine", "", "by h g wells"], ["a"], [""],
     ["", "it it was", "", "so so so it"],
 )
+KINDS = (["word"], ["char"])
 # Rare tokens come first: to count and not to sort shows.
 TOKENS: tuple[list[list[str]], ...] = (
     [["of", "time"], [], ["the", "end", "time", "the", "the"]],
@@ -26,10 +29,11 @@ TOKENS: tuple[list[list[str]], ...] = (
     [["b"]],
     [[]],
 )
-OPTIONS: tuple[tuple[int, list[str]], ...] = (
-    (0, []), (2, []), (0, ["<pad>", "<bos>"]), (2, ["<pad>"]),
-    (0, ["<pad>", "the"]),  # which is in the text
-)
+OPTIONS: tuple[dict[str, Any], ...] = tuple(
+    {"min_freq": least, "reserved_tokens": reserved}
+    for least, reserved in (
+        (0, []), (2, []), (0, ["<pad>", "<bos>"]), (2, ["<pad>"]),
+        (0, ["<pad>", "the"])))  # which is in the text
 
 
 def _flat(lists: Iterable[Iterable[Any]]) -> list[Any]:
@@ -39,36 +43,29 @@ def _flat(lists: Iterable[Iterable[Any]]) -> list[Any]:
 @check
 def tokenize(function) -> str:
     """Lines to words or characters."""
-    for lines, token in product(LINES, ("word", "char")):
-        with trying(f"tokenize({lines!r}, {token!r})"):
+    for lines, kinds in (*product(LINES, KINDS), (LINES[0], [])):
+        with trying(f"tokenize({', '.join(map(repr, (lines, *kinds)))})"):
             given = list(lines)
-            found = _lists(call(function, given, token))
-            expected = finished.tokenize(lines, token)
-            if found != expected:
-                raise CheckFailed(short(found), short(expected),
-                                  _tokens_slip(lines, token, found))
+            found = _lists(call(function, given, *kinds))
+            expected = finished.tokenize(lines, *kinds)
+            require(found == expected, short(found), short(expected),
+                    _tokens_slip(lines, found, *kinds) if kinds else
+                    'the default is words: token="word"')
             require(given == lines, f"afterwards lines is {short(given)}",
                     "the lines as they were", slips.CHANGED)
-    with trying(f"tokenize({LINES[0]!r})"):
-        found = _lists(call(function, list(LINES[0])))
-        expected = finished.tokenize(LINES[0])
-        require(found == expected, short(found), short(expected),
-                'the default is words: token="word"')
     with trying("tokenize(['a line'], 'syllable')"):
+        likely = ("a kind that does not exist has to be refused: raise "
+                  "ValueError")
         try:
             got = short(function(["a line"], "syllable"))
-            likely = ("a kind that does not exist has to be refused: raise "
-                      "ValueError")
         except ValueError:
-            got = ""
+            return ("Words, characters and empty lines come out right, and an "
+                    "unknown kind of token is refused.")
         except Exception as error:
             got = f"{type(error).__name__}: {error}"
             likely = ("an error of another kind: raise ValueError, with a "
                       "sentence that says what is wrong")
-        if got:
-            raise CheckFailed(got, "a ValueError", likely)
-    return ("Words, characters and empty lines come out right, and an unknown "
-            "kind of token is refused.")
+        raise CheckFailed(got, "a ValueError", likely)
 
 
 def _lists(got: Any) -> list[Any]:
@@ -84,7 +81,7 @@ def _lists(got: Any) -> list[Any]:
     return [list(line) if isinstance(line, tuple) else line for line in got]
 
 
-def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
+def _tokens_slip(lines: list[str], found: list[Any], token: str) -> str:
     expected = finished.tokenize(lines, token)
     other = finished.tokenize(lines, "char" if token == "word" else "word")
     flat = "one flat list: each line keeps a list of its own"
@@ -127,34 +124,30 @@ def _tokens_slip(lines: list[str], token: str, found: list[Any]) -> str:
 @check
 def Vocab(vocab_class) -> str:  # noqa: N802, named after the exercise
     """Tokens and their indices."""
-    _stands_alone(vocab_class)
-    for tokens, (min_freq, reserved) in product(TOKENS, OPTIONS):
-        with trying(_words(tokens, min_freq, reserved)):
-            vocab = _made(vocab_class, tokens, min_freq, reserved)
-            names = finished.Vocab(tokens, min_freq, reserved).idx_to_token
-            _ordered(vocab, tokens, min_freq, reserved, names)
+    for options, tokens in (*product(OPTIONS, TOKENS), ({}, TOKENS[0])):
+        asked = [repr(tokens), *(f"{k}={v!r}" for k, v in options.items())]
+        with trying(f"vocab = Vocab({', '.join(asked)})"):
+            vocab = _made(vocab_class, tokens, options)
+            names = finished.Vocab(tokens, **options).idx_to_token
+            found, length = _listed(vocab), len(vocab)
+            # Without a list of tokens they were read by means of the length.
+            listed = isinstance(
+                getattr(vocab, "idx_to_token", None), (list, tuple))
+            require(found == (names if listed else names[:length]),
+                    f"tokens in the order {short(found)}", short(names),
+                    _order_slip(tokens, found, **options) if options else
+                    "by default no token is too rare and none is reserved: "
+                    "min_freq=0, reserved_tokens=()")
+            require(length == len(names), f"len(vocab) = {length}",
+                    f"{len(names)}, <unk> and reserved tokens included",
+                    "the length is that of the list of tokens, idx_to_token")
             _encodes(vocab, tokens, names)
             _tokens(vocab, list(range(len(names))), names,
                     "a list of indices gives a list of tokens")
             _tokens(vocab, 0, "<unk>", "one index gives one token, not a list")
             _counts(vocab, tokens)
-    tokens = TOKENS[0]
-    with trying(f"vocab = Vocab({tokens!r})"):
-        vocab = call(
-            vocab_class, [list(line) for line in tokens], explain=lambda _:
-            "reserved tokens and min_freq are optional: it has to work "
-            "without them")
-        found, names = _listed(vocab), finished.Vocab(tokens).idx_to_token
-        require(found == names, f"tokens in the order {short(found)}",
-                short(names), "by default no token is too rare and none is "
-                "reserved: min_freq=0, reserved_tokens=()")
     return ("Order, ties, rare, reserved and unknown tokens are right, and "
             "what is encoded can be decoded.")
-
-
-def _words(tokens, min_freq: int, reserved: list[str]) -> str:
-    return (f"vocab = Vocab({tokens!r}, min_freq={min_freq}, "
-            f"reserved_tokens={reserved!r})")
 
 
 _vocab_error = partial(slips.matching, (
@@ -163,30 +156,30 @@ _vocab_error = partial(slips.matching, (
      "and to_tokens"),
     (r"unhashable type: 'list'", "tokens is a list of lines, each a list of "
      "tokens: count the tokens, not the lines")))
-_asked = partial(call, explain=_vocab_error)
 
 
-def _made(vocab_class, tokens, min_freq: int, reserved: list[str]) -> Any:
-    lines, special = [list(line) for line in tokens], list(reserved)
-    options = {"min_freq": min_freq, "reserved_tokens": special}
+def _made(vocab_class, tokens, options: dict[str, Any]) -> Any:
+    lines, given = deepcopy((tokens, options))
     try:
         names = {*inspect.signature(vocab_class).parameters}
     except (TypeError, ValueError):
         names = set()
     # By name, as the notebook does, where nobody has changed the names.
-    vocab = _asked(lambda: vocab_class(lines, **options)
-                   if names >= {*options}
-                   else vocab_class(lines, *options.values()))
-    require(lines == tokens, f"afterwards tokens is {short(lines)}",
-            "the lists as they were", slips.CHANGED)
-    require(special == reserved, f"afterwards reserved_tokens is {special}",
-            f"{reserved}", slips.CHANGED)
+    vocab = call(
+        lambda: vocab_class(lines, **given) if names >= {*given}
+        else vocab_class(lines, *given.values()),
+        explain=_vocab_error if options else lambda _: "reserved tokens and "
+        "min_freq are optional: it has to work without them")
+    before = {"tokens": tokens, **options}
+    for name, now in {"tokens": lines, **given}.items():
+        require(now == before[name], f"afterwards {name} is {short(now)}",
+                "the lists as they were", slips.CHANGED)
     return vocab
 
 
 def _listed(vocab) -> list[Any]:
     """Its tokens in their order."""
-    length = _asked(len, vocab)
+    length = call(len, vocab, explain=_vocab_error)
     names = call(getattr, vocab, "idx_to_token", None)
     if isinstance(names, (list, tuple)):
         return list(names)
@@ -199,37 +192,17 @@ def _listed(vocab) -> list[Any]:
             else _vocab_error(error))
 
 
-def _stands_alone(vocab_class) -> None:
-    """A second vocabulary knows nothing of the first."""
-    for tokens in TOKENS[:2]:
-        with trying(_words(tokens, 0, [])):
-            found = _listed(_made(vocab_class, tokens, 0, []))
-            require(tokens is TOKENS[0] or not {"the", "time"} <= set(found),
-                    f"tokens in the order {short(found)}", "the tokens of "
-                    "this text alone", "lists that belong to the class are "
-                    "shared by all vocabularies: make them in __init__")
-
-
-def _ordered(vocab, tokens, min_freq: int, reserved, names) -> None:
-    found = _listed(vocab)
-    # Without a list of tokens they were read by means of the length.
-    listed = isinstance(getattr(vocab, "idx_to_token", None), (list, tuple))
-    if found != (names if listed else names[:len(vocab)]):
-        raise CheckFailed(f"tokens in the order {short(found)}", short(names),
-                          _order_slip(tokens, min_freq, reserved, found))
-    require(len(vocab) == len(names), f"len(vocab) = {len(vocab)}",
-            f"{len(names)}, <unk> and reserved tokens included",
-            "the length is that of the list of tokens, idx_to_token")
-
-
-def _order_slip(tokens, min_freq: int, reserved, found: list[Any]) -> str:
-    head = ["<unk>", *reserved]
+def _order_slip(tokens, found: list[Any], min_freq, reserved_tokens) -> str:
+    head = ["<unk>", *reserved_tokens]
     counts = Counter(t for t in _flat(tokens) if t not in head)
     own = [t for t in found if t not in head]
     if "<unk>" not in found:
         return "<unk> is missing: it has index 0"
-    if not set(reserved) <= set(found):
+    if not set(head) <= set(found):
         return "the reserved tokens are left out"
+    if set(own) & {*_flat(_flat(TOKENS))} - {*_flat(tokens)}:
+        return ("lists that belong to the class are shared by all "
+                "vocabularies: make them in __init__")
     frequent = {t for t in counts if counts[t] >= min_freq}
     if set(own) != frequent:
         return named({
@@ -278,19 +251,19 @@ def _index(vocab, key, expected, likely: str = "") -> None:
     lists = "a list of tokens gives a list of indices"
     with trying(asked):
         got = call(
-            lambda: vocab[list(key) if isinstance(key, list) else key],
-            explain=lambda error: likely
+            lambda: vocab[copy(key)], explain=lambda error: likely
             if error.startswith(("KeyError", "ValueError"))
             else lists if "unhashable" in error else _vocab_error(error))
+    several = isinstance(key, list)
     if likely == slips.UNKNOWN:
         likely = "an unknown token has the index of <unk>, 0"
     if got is None and not likely:
         likely = slips.NOTHING
-    elif isinstance(key, list) != isinstance(got, (list, tuple)):
-        likely = lists if isinstance(key, list) else (
+    elif several != isinstance(got, (list, tuple)):
+        likely = lists if several else (
             "a string is one token, though Python can loop over it: it has "
             "one index")
-    elif not likely and isinstance(key, str) and _same(got, expected + 1):
+    elif not likely and not several and _same(got, expected + 1):
         likely = "indices count from 0, in the order of idx_to_token"
     require(_same(got, expected), f"{asked} = {short(got)}", short(expected),
             likely)
@@ -312,16 +285,15 @@ def _counts(vocab, tokens) -> None:
         lambda: vocab.token_freqs,
         explain=lambda error: f"token_freqs is missing: {likely}"
         if error.startswith("AttributeError") else "")
-    if callable(freqs):
-        likely = f"a list, not a method (or a @property): {likely}"
-    elif isinstance(freqs, dict):
-        likely = ("a list, not a dictionary (most_common() makes one): "
-                  + likely)
     expected = Counter(_flat(tokens)).most_common()
     pairs = isinstance(freqs, (list, tuple)) and [
-        tuple(p) if isinstance(p, (list, tuple)) else p for p in freqs]
+        tuple(p) if isinstance(p, list) else p for p in freqs]
     require(pairs == expected, f"token_freqs = {short(freqs)}",
-            short(expected), likely)
+            short(expected),
+            f"a list, not a method (or a @property): {likely}"
+            if callable(freqs) else
+            f"a list, not a dictionary (most_common() makes one): {likely}"
+            if isinstance(freqs, dict) else likely)
 
 
 def _same(got: Any, expected: Any) -> bool:
@@ -342,56 +314,50 @@ def load_corpus_time_machine(function) -> str:
     raw = corpora.find_corpus(download=False).text.splitlines()
     lines = [finished.clean_line(line) for line in raw]
     whole, vocab = finished.encode_lines(lines)
-    for most in (200, -1, 1):
-        with trying(f"load_corpus_time_machine(max_tokens={most})"):
-            _corpus(*_loaded(function, most), whole, vocab, raw, most)
-    with trying("load_corpus_time_machine()"):
-        got, _ = _loaded(function)
-        require(len(got) == len(whole), f"{len(got)} tokens", f"{len(whole)}",
-                "the default is the whole text, max_tokens=-1")
+    for most, given in ((200, [200]), (-1, [-1]), (1, [1]), (-1, [])):
+        asked = f"max_tokens={most}" if given else ""
+        with trying(f"load_corpus_time_machine({asked})"):
+            expected = whole[:most] if most > 0 else whole
+            got, found = pair("corpus, vocab", call(
+                function, *given, explain=lambda error: "lines have different "
+                "lengths: make one flat list of all tokens first"
+                if "expected sequence of length" in error else ""))
+            require(isinstance(got, torch.Tensor)
+                    or not isinstance(found, torch.Tensor),
+                    "first the vocabulary, then the corpus", "corpus, vocab",
+                    "vocabulary and corpus are swapped")
+            got, names = tensor("corpus", got).cpu(), _listed(found)
+            require(got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
+                    f"({len(expected)},)", "the corpus has one dimension, "
+                    "(N,)")
+            require(got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
+                    "torch.int64, as indices are in PyTorch",
+                    slips.FLOATS if got.is_floating_point() else "")
+            if other := _difference(got, names, expected, vocab):
+                raise CheckFailed(*other, _corpus_slip(
+                    got.tolist(), len(names), vocab, raw, most) if given else
+                    "the default is the whole text, max_tokens=-1")
+            require(names == vocab.idx_to_token, f"the tokens {short(names)}",
+                    short(vocab.idx_to_token), "corpus and vocabulary do not "
+                    "belong together")
     return ("The whole text and its beginnings are encoded as by labutils, "
             "with the vocabulary of the whole text.")
 
 
-def _loaded(function, *most: int) -> tuple[torch.Tensor, Any]:
-    got, found = pair("corpus, vocab", call(
-        function, *most, explain=lambda error:
-        "lines have different lengths: make one flat list of all tokens first"
-        if "expected sequence of length" in error else ""))
-    require(isinstance(got, torch.Tensor) or not torch.is_tensor(found),
-            "first the vocabulary, then the corpus", "corpus, vocab",
-            "vocabulary and corpus are swapped")
-    return tensor("corpus", got), found
-
-
-def _corpus(got, found, whole, vocab, raw: list[str], most: int) -> None:
-    length, expected = call(len, found), _beginning(whole, most)
-    likely = partial(_corpus_slip, got, length, whole, vocab, raw, most)
-    if length != len(vocab):
-        raise CheckFailed(
-            f"a vocabulary of {length}", f"{len(vocab)}", likely())
-    require(got.dim() == 1, f"a corpus of shape {tuple(got.shape)}",
-            f"({len(expected)},)", "the corpus has one dimension, (N,)")
+def _difference(got, names, expected, vocab) -> tuple[str, str] | None:
+    if len(names) != len(vocab):
+        return f"a vocabulary of {len(names)}", f"{len(vocab)}"
     if len(got) != len(expected):
-        raise CheckFailed(
-            f"a corpus of {len(got)} tokens", f"{len(expected)}", likely())
-    require(got.dtype == torch.int64, f"a corpus of dtype {got.dtype}",
-            "torch.int64, as indices are in PyTorch", slips.FLOATS
-            if got.is_floating_point() else "")
-    if not torch.equal(got.cpu(), expected):
-        at = int((got.cpu() != expected).nonzero()[0])
-        raise CheckFailed(
-            f"corpus[{at}] = {got[at]}", f"{expected[at]}", likely())
-    with trying("vocab.to_tokens of each index"):
-        decoded = call(lambda: [found.to_tokens(i) for i in range(length)])
-        require(decoded == vocab.idx_to_token, f"the tokens {short(decoded)}",
-                short(vocab.idx_to_token), "corpus and vocabulary do not "
-                "belong together")
+        return f"a corpus of {len(got)} tokens", f"{len(expected)}"
+    for at in (got != expected).nonzero()[:1].flatten():
+        return f"corpus[{at}] = {got[at]}", f"{expected[at]}"
+    return None
 
 
-def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
+def _corpus_slip(given, length: int, vocab, raw, most: int) -> str:
     """Why a corpus, or the length of its vocabulary, is another one."""
-    lines, given = [finished.clean_line(line) for line in raw], got.tolist()
+    lines = [finished.clean_line(line) for line in raw]
+    whole, end = vocab[list("".join(lines))], None if most == -1 else most
     counts_lines = "max_tokens counts tokens, not lines"
     cuts = {
         "max_tokens is not used": whole,
@@ -401,8 +367,8 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         counts_lines: whole[:sum(map(len, lines[:most]))],
         "the end of the text where its beginning is asked for": whole[-most:],
     }
-    if length == len(vocab) and (
-            name := named(cuts, lambda cut: given == cut.tolist())):
+    name = named(cuts, partial(operator.eq, given))
+    if name and length == len(vocab):
         return name
     between = ("something stands between two lines (here a {}); expected "
                "nothing")
@@ -422,22 +388,18 @@ def _corpus_slip(got, length: int, whole, vocab, raw, most: int) -> str:
         for some, which in ((tokens, ""), (tokens[:most], part)):
             own = finished.Vocab(some)
             if length == len(own) and given in (
-                    own[_beginning(tokens, most)], own[tokens]):
+                    own[tokens[:end]], own[tokens]):
                 return f"{name}; and {which}" if name and which else (
                     name or which)
-        if given == vocab[_beginning(tokens, most)]:
+        if given == vocab[tokens[:end]]:
             return name
     if length == len(vocab) - 1:
         return "one token less in the vocabulary: <unk> counts too"
     # The same tokens under other indices.
-    right = _beginning(whole, most).tolist()
+    right = whole[:end]
     renamed = len({*zip(right, given, strict=False)}) == len({*right}) == (
         len({*given})) and len(right) == len(given)
     return slips.ORDER if renamed else ""
-
-
-def _beginning(tokens, most: int):
-    return tokens if most == -1 else tokens[:most]
 
 
 # ---- the samplers
@@ -449,12 +411,16 @@ Starts = list[list[int]]
 # (N, batch_size, num_steps): the notebook's toy, one row, one step, a text
 # of exactly one batch, one with rows to spare.
 SIZES = ((35, 2, 5), (20, 1, 4), (12, 3, 1), (13, 2, 6), (50, 3, 4))
+# With offsets; 0 comes last, since some take it for None, and three times: the
+# one that they draw then may be 0 by chance.
+CASES = [(N, B, T, offset) for N, B, T in SIZES
+         for offset in (*range(min(T, N - B * T) - 1, 0, -1), 0, 0, 0)]
 
 
 @check
 def seq_data_iter_random(function) -> str:
     """Rows in random order, each at most once."""
-    for case in _cases():
+    for case in CASES:
         with trying(_text_words(*case)):
             _random(_rows(function, *case), *case)
     N, B, T = SIZES[-1]
@@ -473,25 +439,15 @@ def seq_data_iter_random(function) -> str:
 @check
 def seq_data_iter_sequential(function) -> str:
     """Rows that go on where they stopped."""
-    for case in _cases():
+    for case in CASES:
         with trying(_text_words(*case)):
             starts = _rows(function, *case)
-            if not _goes_on(starts, *case):
-                raise CheckFailed(
+            require(_goes_on(starts, *case),
                     f"batches whose rows start at {starts}",
                     f"{_sequential(*case)}", _of_sequential(starts, *case))
     _draws_offsets(function)
     return ("At every offset row i of a batch goes on where row i of the "
             "batch before stopped, and targets are the next tokens.")
-
-
-def _cases() -> list[tuple[int, int, int, int]]:
-    """Sizes and offsets; 0 comes last, since some take it for None.
-
-    It comes three times: the one that they draw then may be 0 by chance.
-    """
-    return [(N, B, T, offset) for N, B, T in SIZES
-            for offset in (*range(min(T, N - B * T) - 1, 0, -1), 0, 0, 0)]
 
 
 def _text_words(N: int, B: int, T: int, *offset: int | None) -> str:
@@ -505,18 +461,19 @@ def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
     corpus = torch.randperm(N, generator=torch.Generator().manual_seed(N))
     corpus = corpus * 3 + 7
     given = corpus.clone()
-    position = {int(token): i for i, token in enumerate(corpus)}
+    position = {token: i for i, token in enumerate(corpus.tolist())}
     most = N // B + 2
     batches = _batches(function, given, B, T, *offset, most=most)
     require(len(batches) <= most, f"more than {most} batches",
             f"{_count(N, B, T, offset[0] or 0 if offset else 0)}",
             "the text holds so many only where rows are read twice")
-    found = []
+    found, firsts = [], set()
     for number, batch in enumerate(batches):
-        (X, Y), where = _batch(batch, B, T), f"in batch {number}"
-        places = _places(f"{where} X", X, position)
+        X, Y = pair("X, Y", batch)
+        where = f"in batch {number}"
+        places = _places("X", X, where, position, B, T)
         _in_a_row(places, where, B)
-        targets = _places(f"{where} Y", Y, position)
+        targets = _places("Y", Y, where, position, B, T)
         for row, got in zip(places, targets, strict=True):
             if got != (wanted := [i + 1 for i in row]):
                 raise CheckFailed(
@@ -524,10 +481,10 @@ def _rows(function, N: int, B: int, T: int, *offset: int | None) -> Starts:
                     f"{got}", f"targets at {wanted}",
                     _of_targets(places, targets, N, *offset))
         found.append([row[0] for row in places])
+        firsts.add(X.data_ptr())
     require(torch.equal(given, corpus), "afterwards the text is another one",
             "the text as it was", "the text handed in was changed")
-    firsts = [batch[0].data_ptr() for batch in batches]
-    require(len(set(firsts)) == len(firsts), "one tensor again and again, "
+    require(len(firsts) == len(batches), "one tensor again and again, "
             "with other numbers", "batches to keep", "each batch needs a "
             "tensor of its own")
     return found
@@ -546,49 +503,42 @@ def _batches(function, *args: Any, most: int) -> list[Any]:
                    "new shape: keep one token back for the last target, and "
                    "take the offset off as well"
                    if "invalid for input of size" in error else "")
-    alone = len(batches) == 2 and all(
-        isinstance(b, torch.Tensor) and b.dim() == 2 for b in batches)
-    if alone and batches[0].shape == batches[1].shape:
+    shapes = [tuple(b.shape) for b in batches if isinstance(b, torch.Tensor)]
+    if (len(batches) == len(shapes) == 2
+            and shapes[0] == shapes[1] and len(shapes[0]) == 2):
         raise CheckFailed(
-            f"one pair of tensors of shape {tuple(batches[0].shape)}",
+            f"one pair of tensors of shape {shapes[0]}",
             "a pair for each batch, one after the other",
             "`return` ends the function at the first batch: `yield` each"
-            if tuple(batches[0].shape) == args[1:3] else
+            if shapes[0] == args[1:3] else
             "one pair of everything: cut it into batches of num_steps "
             "columns, and `yield` each")
     return batches
 
 
-def _batch(batch: Any, B: int, T: int) -> tuple[Any, Any]:
-    X, Y = pair("X, Y", batch)
-    for name, value in (("X", X), ("Y", Y)):
-        require(isinstance(value, torch.Tensor), f"{name} is {kind(value)}",
-                "a tensor", slips.NO_TENSOR
-                if isinstance(value, (list, tuple)) else "")
-        shape = tuple(value.shape)
-        require(
-            shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
-            slips.SWAPPED if shape == (T, B) else
-            "a target for each token, not for each row: Y is X, shifted by "
-            "one token" if name == "Y" and shape in ((B,), (B, 1)) else
-            "rows that fill no batch are left out, not yielded"
-            if len(shape) == 2 and shape[0] < B else
-            "a row at the end is cut short: keep one token back for the last "
-            "target, and leave columns that fill no batch out"
-            if len(shape) == 2 and shape[1] < T else "")
-        require(not value.is_floating_point(), f"{name} of {value.dtype}",
-                "torch.int64", slips.FLOATS)
-    return X, Y
-
-
-def _places(what: str, rows: torch.Tensor, position) -> list[list[int]]:
-    """Where the tokens of a batch stand in the text."""
+def _places(
+    name: str, rows: Any, where: str, position, B: int, T: int
+) -> list[list[int]]:
+    """Where the tokens of X or Y stand in the text."""
+    shape = tuple(tensor(name, rows).shape)
+    require(
+        shape == (B, T), f"{name} of shape {shape}", f"{(B, T)}",
+        slips.SWAPPED if shape == (T, B) else
+        "a target for each token, not for each row: Y is X, shifted by one "
+        "token" if name == "Y" and shape in ((B,), (B, 1)) else
+        "rows that fill no batch are left out, not yielded"
+        if len(shape) == 2 and shape[0] < B else
+        "a row at the end is cut short: keep one token back for the last "
+        "target, and leave columns that fill no batch out"
+        if len(shape) == 2 and shape[1] < T else "")
+    require(not rows.is_floating_point(), f"{name} of {rows.dtype}",
+            "torch.int64", slips.FLOATS)
     for token in rows.flatten().tolist():
         require(
-            token in position, f"{what} holds {token}, which is nowhere in "
-            "the text", "tokens of the text", "positions, or other numbers "
-            "made by counting, in place of the tokens: the toy text alone "
-            "has token i at position i")
+            token in position, f"{where} {name} holds {token}, which is "
+            "nowhere in the text", "tokens of the text", "positions, or other "
+            "numbers made by counting, in place of the tokens: the toy text "
+            "alone has token i at position i")
     return [[position[token] for token in row] for row in rows.tolist()]
 
 
@@ -597,19 +547,17 @@ def _in_a_row(places: list[list[int]], where: str, B: int) -> None:
     def steps(row: list[int], far: int = 1) -> bool:
         return all(b - a == far for a, b in pairwise(row))
 
-    row = next((row for row in places if not steps(row)), None)
-    if row is None:
-        return
+    row = next((row for row in places if not steps(row)), [])
     flat = _flat(places)
-    likely = ("the order of the tokens inside a row is lost: a row is "
-              "corpus[start:start + num_steps]")
-    if B > 1 and all(steps(flat[b::B]) for b in range(B)):
-        likely = slips.SWAPPED
-    elif B > 1 and steps(row, B):
-        likely = ("batch and time swapped in the layout: reshape cuts along "
-                  "the text, (B, length), and nothing is transposed")
-    raise CheckFailed(f"{where} a row of X has the tokens at positions {row}",
-                      "neighbours in the text, one after the other", likely)
+    require(
+        not row, f"{where} a row of X has the tokens at positions {row}",
+        "neighbours in the text, one after the other",
+        slips.SWAPPED if B > 1 and all(steps(flat[b::B]) for b in range(B))
+        else "batch and time swapped in the layout: reshape cuts along the "
+        "text, (B, length), and nothing is transposed"
+        if B > 1 and steps(row, B) else
+        "the order of the tokens inside a row is lost: a row is "
+        "corpus[start:start + num_steps]")
 
 
 def _of_targets(places, targets, N: int, *offset: int | None) -> str:
@@ -621,8 +569,8 @@ def _of_targets(places, targets, N: int, *offset: int | None) -> str:
     if all(len(row) == 1 for row in shifts) and len(set(map(min, shifts))) > 1:
         return "the rows of X and Y are in different orders"
     both = set().union(*shifts)
-    after = None if not offset else places[0][0] - (offset[0] or 0) - 1
-    if both == {-1} and after is not None and T > 1 and after % T == 0:
+    if both == {-1} and offset and T > 1 and (
+            places[0][0] - (offset[0] or 0) - 1) % T == 0:
         return slips.TARGETS + "; here X and Y are swapped"
     if any(N - 1 in row for row in places):
         return ("keep one token back for the last target: nothing follows the "
@@ -647,26 +595,21 @@ def _random(starts: Starts, N: int, B: int, T: int, offset: int) -> None:
     repeated = sorted({s for s in flat if flat.count(s) > 1})
     require(not repeated, f"the rows that start at {repeated} come twice",
             "each row once at most", slips.REUSED)
-    if set(flat) - set(possible):
-        raise CheckFailed(f"rows that start at {sorted(flat)}", f"{possible}",
-                          _of_random(starts, N, B, T, offset))
+    require(
+        set(flat) <= set(possible), f"rows that start at {sorted(flat)}",
+        f"{possible}",
+        "this is the sequential sampler; here the text is cut into rows of "
+        "num_steps tokens, and the rows are shuffled"
+        if B > 1 and starts == _sequential(N, B, T, offset) else
+        slips.REUSED + "; these overlap"
+        if any(0 < abs(a - b) < T for a in flat for b in flat) else
+        _offset_slip(min(flat), offset)
+        if len({start % T for start in flat}) == 1 else
+        "the first row starts at the offset, the next ones num_steps further "
+        "each")
     expected = _count(N, B, T, offset)
     require(len(starts) == expected, f"number of batches: {len(starts)}",
             f"{expected}", slips.DROPPED)
-
-
-def _of_random(starts: Starts, N: int, B: int, T: int, offset: int) -> str:
-    """The slip in rows of the random sampler that start in strange places."""
-    flat = _flat(starts)
-    if B > 1 and starts == _sequential(N, B, T, offset):
-        return ("this is the sequential sampler; here the text is cut into "
-                "rows of num_steps tokens, and the rows are shuffled")
-    if any(0 < abs(a - b) < T for a in flat for b in flat):
-        return slips.REUSED + "; these overlap"
-    if len({start % T for start in flat}) == 1:
-        return _offset_slip(min(flat), offset)
-    return ("the first row starts at the offset, the next ones num_steps "
-            "further each")
 
 
 def _of_order(epochs: list[Starts], T: int) -> str:
@@ -687,27 +630,26 @@ def _of_order(epochs: list[Starts], T: int) -> str:
     return ""
 
 
-def _sequential(N: int, B: int, T: int, offset: int) -> Starts:
-    """As in the notebook: B long rows, the columns at their end left out."""
-    length = (N - offset - 1) // B
-    return _layout(B, T, offset, length, length // T)
+def _sequential(
+    N: int, B: int, T: int, offset: int, length: int = 0
+) -> Starts:
+    """Rows of some length, one after the other, T columns at a time.
+
+    As in the notebook the columns at their end are left out.
+    """
+    length = length or (N - offset - 1) // B
+    return [[offset + row * length + i * T for row in range(B)]
+            for i in range(_count(N, B, T, offset))]
 
 
-def _layout(B: int, T: int, first: int, length: int, batches: int) -> Starts:
-    """Rows of some length, one after the other, T columns at a time."""
-    return [[first + row * length + i * T for row in range(B)]
-            for i in range(batches)]
-
-
-def _goes_on(starts: Starts, N: int, B: int, T: int, offset: int) -> bool:
+def _goes_on(starts, N: int, B: int, T: int, offset: int) -> bool:
     """Whether each row goes on, and no full batch is missing.
 
     What is left over may lie at the end of each row or of the text.
     """
-    batches = _count(N, B, T, offset)
-    length = starts[0][1] - starts[0][0] if starts and B > 1 else batches * T
-    return length >= batches * T and (
-        starts == _layout(B, T, offset, length, batches))
+    length = starts[0][1] - starts[0][0] if starts and B > 1 else N
+    return length >= T * _count(N, B, T, offset) and (
+        starts == _sequential(N, B, T, offset, length))
 
 
 def _of_sequential(starts, N: int, B: int, T: int, offset: int) -> str:
@@ -729,14 +671,14 @@ def _of_sequential(starts, N: int, B: int, T: int, offset: int) -> str:
                 "beginning of the text")
     if _goes_on(sorted(starts), N, B, T, offset):
         return "the batches are out of order: read from left to right"
-    length = (starts[0][-1] - starts[0][0]) // max(B - 1, 1)
-    if (starts != _layout(B, T, first, length, len(starts))
-            and len(set(flat)) == len(flat)
+    widths = {b - a for batch in starts for a, b in pairwise(batch)}
+    steps = {b - a for row in zip(*starts, strict=True)
+             for a, b in pairwise(row)}
+    if ((len(widths) > 1 or steps - {T}) and len(set(flat)) == len(flat)
             and not any((start - offset) % T for start in flat)):
         return ("the rows are shuffled, as in the random sampler; here row i "
                 "goes on from batch to batch")
-    if any(b - a != T for one, two in pairwise(starts)
-           for a, b in zip(one, two, strict=True)):
+    if steps - {T}:
         return ("from one batch to the next go num_steps columns further, in "
                 "each row")
     if any(b - a < T for a, b in pairwise(sorted(flat))):
@@ -756,21 +698,18 @@ def _offset_slip(first: int, offset: int) -> str:
 
 def _draws_offsets(function) -> None:
     """Without an offset each epoch draws one, below num_steps."""
+    # These sizes leave no row over: the first one shows the offset. So few
+    # rows fit where the offset is far too large.
     N, B, T = 60, 2, 4
-
-    def drawn(epochs: int, *offset: None) -> set[int]:
-        # These sizes leave no row over: the first one shows the offset. So
-        # few rows fit where the offset is far too large.
-        return {min(_flat(_rows(function, N, B, T, *offset)), default=N)
-                for _ in range(epochs)}
-
     with trying(_text_words(N, B, T)):
-        without = drawn(60)
-        fixed = len(drawn(20, None)) == 1
+        without, with_none = (
+            {min(_flat(_rows(function, N, B, T, *offset)), default=N)
+             for _ in range(epochs)} for epochs, *offset in ((60,), (20, None))
+        )
         require(len(without) > 1,
                 f"offset {min(without)} in each of 60 epochs",
                 f"another one from 0 to {T - 1} each time",
-                "the offset is not drawn at random" if fixed else
+                "the offset is not drawn at random" if len(with_none) == 1 else
                 "by default an offset is drawn: offset=None in the first line")
         require(without == set(range(T)), f"offsets {sorted(without)} in 60 "
                 "epochs", f"{list(range(T))}", "the offset is drawn from the "
