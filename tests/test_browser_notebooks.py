@@ -1,6 +1,6 @@
 """Every notebook in JupyterLab, in a real browser.
 
-All are opened as they are committed; one, with tables and a training in its
+Three are opened as they are committed; one, with tables and a training in its
 live view, is run in its Chinese edition, saved and read again. (The first one
 is worked through in test_browser_release.py; widgets are moved in
 labkit/test_browser.py.)
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = [path.stem for path in notebook_paths()]
 RUN = 4  # the fifth
+# The fewest outputs, a picture for each question, the longest.
+OPENED = (NAMES[0], NAMES[2], NAMES[5])
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +65,8 @@ def check_page(page, cells):
     wait_for(page.images_are_drawn, "drawn images")
 
 
-def test_all_are_opened_as_they_are_committed(lab, screenshots):
-    for name in NAMES:
+def test_they_are_opened_as_they_are_committed(lab, screenshots):
+    for name in OPENED:
         shutil.copy(FOLDER / f"{name}.ipynb", lab.notebooks)
         with lab.open(f"{name}.ipynb") as page:
             cells = page.cells()
