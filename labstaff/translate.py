@@ -36,17 +36,14 @@ KEPT = {
     "gap": re.compile(r"\{(\d+)(?:!s)?\}|%\((\w+)\)"),
 }
 # Texts of these calls are messages though they be a single word.
-SINKS = {"_", "CheckFailed", "Control", "header", "require"}
+SINKS = {"_", "CheckFailed", "Control", "Finding", "header", "require"}
 # What is said in single words elsewhere, or put together, or by argparse.
 OTHERS = (
-    "ok", "note", "WARN", "BAD", "Python", "Imports", "Notebooks", "Machine",
-    "course", "packages", "extras", "imports", "kernel", "kernels", "jupyter",
-    "command", "widgets", "settings", "device", "training", "trainings",
-    "memory", "results", "data", "notebooks", "folders", "fonts", "browser",
-    "sandbox", "input", "forget", "output", "reset", "update", "surprise",
-    "gates", "sequential", "random", "space", "newline", "setting", "passed",
-    "failed", "error", "read", "missing: {0}", "refused: {0}",
-    "nothing written: {0}", "{0} students. Open {1}", "interrupted: {0}",
+    "ok", "note", "WARN", "BAD", "Imports", "Notebooks", "Machine", "training",
+    "results", "data", "folders", "input", "forget", "output", "reset",
+    "update", "surprise", "gates", "sequential", "random", "space", "newline",
+    "setting", "passed", "failed", "error", "read", "missing: {0}",
+    "refused: {0}", "nothing written: {0}", "{0} students. Open {1}", "interrupted: {0}",
     "timed out: {0}", "out of memory: {0}", "kernel died: {0}",
     "late: {0} ({1})", "complete", "tried", "got", "expected", "likely",
     "where", "possible", "{0}: {1}", "{0}: {1}.", "cell {0}, {1}",

@@ -27,9 +27,10 @@ from labkit.doctor import (
 from labutils import settings
 from labutils.files import translated as _
 
-# Of the time there is: until when the other probe is heard before steps are
-# timed, and until when these are.
-HEARD, TIMED = 0.66, 0.89
+# Of the time there is, until when each probe is heard, in this order: steps
+# are timed when the kernel has ended, as on two cores they would be in each
+# other's way.
+UNTIL = {"kernel": 0.66, "libraries": 0.89}
 NO_TIME = "no time was left"  # to time a step
 
 # The part, the name and the function of each check; the probe whose answer it
@@ -56,24 +57,13 @@ MINOR = ("memory", "fonts")
 
 
 def examine(seconds: float, parts: Collection[str]) -> Sections:
-    """Look at some parts, for so many seconds at the most.
-
-    Both probes run at once; steps are timed when the other one has ended,
-    since on two cores they would be in each other's way.
-    """
+    """Look at some parts, for so many seconds at the most."""
     start = time.monotonic()
     asked = {probe for part, *_, probe, _ in CHECKS if part in parts}
-    probes = {
-        name: ask(name, HEARD * seconds - 0.5)
-        for name in ("libraries", "kernel") if name in asked}
-    answers = {}
-    if "kernel" in probes:
-        answers["kernel"] = hear(probes["kernel"], start + HEARD * seconds)
-    if "libraries" in probes:
-        until = start + TIMED * seconds
-        # A step that has begun is not broken off, and fonts come after it.
-        timing = until - time.monotonic() - 1 if "machine" in parts else 0
-        answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
+    probes = {name: ask(name, share * seconds - 0.5)
+              for name, share in UNTIL.items() if name in asked}
+    answers = {name: hear(probe, start + UNTIL[name] * seconds)
+               for name, probe in probes.items()}
     sections: Sections = {}
     for part, name, check, probe, fact in CHECKS:
         if part in parts:
@@ -124,14 +114,12 @@ def ask(name: str, seconds: float) -> "subprocess.Popen[str]":
         env={**os.environ, "PYTHONIOENCODING": "utf-8"})
 
 
-def hear(
-    probe: "subprocess.Popen[str]", until: float, order: str = ""
-) -> Facts:
-    """Give a probe a line of input and wait for its end, at the latest until
-    a time of `time.monotonic()`."""
+def hear(probe: "subprocess.Popen[str]", until: float) -> Facts:
+    """Close a probe's input and wait for its end, at the latest until a time
+    of `time.monotonic()`."""
     try:
         left = max(0.0, until - time.monotonic())
-        out, err = probe.communicate(order, left)
+        out, err = probe.communicate(timeout=left)
     except subprocess.TimeoutExpired:
         probe.kill()
         return facts(probe.communicate()[0]) | {"trouble": TOO_LONG}

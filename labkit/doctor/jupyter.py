@@ -3,16 +3,14 @@
 import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.doctor import BAD, NOTE, OK, TOO_LONG, WARN, Facts, Finding, mends
+from labkit.doctor import BAD, OK, TOO_LONG, WARN, Facts, Finding, mends
 from labkit.doctor.folders import another, try_to_write
 from labkit.doctor.mends import ROOT, installed
 from labkit.doctor.python import is_in, site_packages
-from labutils import settings
 from labutils.files import translated as _
 
 NAME = "python3"  # the kernel that the notebooks name
@@ -24,31 +22,14 @@ GENERATION = "5"  # of the front end, which goes with ipywidgets 8
 
 
 def kernels(facts: Facts) -> Iterator[Finding]:
-    """The lines about the kernel that the notebooks name, about the others
-    that one could choose, and about what the word jupyter starts."""
+    """The lines about the kernel that the notebooks name, and about the
+    folder in which Jupyter's programs meet."""
     yield _kernel(facts)
-    # The folder in which Jupyter's programs meet.
     runtime = facts.get("runtime")
     if runtime and (problem := try_to_write(Path(runtime))):
         yield Finding(
             "jupyter", BAD, _(f"Jupyter's own folder {runtime}: {problem}"),
             mends.put("JUPYTER_RUNTIME_DIR", another("jupyter-runtime")))
-    if others := ", ".join(
-        f"{name} ({program})"
-        for name, program in facts.get("others", {}).items()
-        if Path(program).is_absolute() and program != sys.executable
-    ):
-        yield Finding(
-            "kernels", NOTE, _(f"JupyterLab also offers {others}: keep to "
-                               f"{NAME}, the one that the notebooks name"))
-    found = shutil.which("jupyter")
-    own = Path(sys.executable).parent / "jupyter"
-    if found and own.exists() and Path(found).parent != own.parent:
-        yield Finding(
-            "command", NOTE, _(
-                f"the word jupyter starts {found}, which is of another "
-                "environment; start this one's"),
-            mends.start(own, "lab", mends.shown(settings.home())))
 
 
 def _kernel(facts: Facts) -> Finding:

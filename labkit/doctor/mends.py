@@ -1,9 +1,8 @@
 """What the course asks for, and the lines that mend what is not so.
 
 The lines are as one types them in a terminal. What is asked for stands in two
-lists: pyproject.toml has ranges (those of the installed package stand in where
-the course's folder is not at hand), constraints.txt the exact versions that
-were tested.
+lists: pyproject.toml has ranges, constraints.txt the exact versions that were
+tested.
 """
 
 import os
@@ -38,32 +37,27 @@ def installed(name: str) -> str | None:
 
 
 def requirements() -> "dict[str, list[Requirement]]":
-    """What each extra asks for on this machine, and "" for everyone: without
-    the course's folder all that a lesson needs; without labutils, nothing."""
+    """What an installation with each extra needs on this machine, a lesson's
+    first; nothing where the course's folder is not at hand."""
     path = settings.home() / "pyproject.toml"
-    if path.is_file():
-        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-        extras = project["optional-dependencies"].items()
-        return {"": _asked(project["dependencies"])} | {
-            extra: _asked(lines) for extra, lines in extras}
-    try:
-        return {"": _asked(metadata.requires("labutils") or [], "lab")}
-    except metadata.PackageNotFoundError:
+    if not path.is_file():
         return {}
+    project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    return {extra: _asked(project["dependencies"] + lines)
+            for extra, lines in project["optional-dependencies"].items()}
 
 
-def _asked(lines: list[str], extra: str = "") -> "list[Requirement]":
+def _asked(lines: list[str]) -> "list[Requirement]":
     """What lines ask for; labutils itself stands for another extra."""
     found = map(_packaging("requirements").Requirement, lines)
-    return [
-        one for one in found if one.name != "labutils"
-        and (one.marker is None or one.marker.evaluate({"extra": extra}))]
+    return [one for one in found if one.name != "labutils"
+            and (one.marker is None or one.marker.evaluate())]
 
 
 def extra_of(package: str) -> str | None:
     """The extra that brings a package; None where none does."""
     return next((
-        extra or "lab" for extra, asked in requirements().items()
+        extra for extra, asked in requirements().items()
         if plain(package) in [plain(one.name) for one in asked]), None)
 
 
@@ -158,11 +152,6 @@ def install(extra: str = "lab") -> str:
     home, own = settings.home(), own_python()
     if is_elsewhere():
         return start(own, "-m labkit doctor")
-    if not (home / "pyproject.toml").is_file():
-        # Not labutils by its name: another package may have it in a registry.
-        asked = requirements().get("", [])
-        needed = [f'"{str(one).partition(";")[0].strip()}"' for one in asked]
-        return pip(*needed or ["-e", f'"THE_COURSE_FOLDER[{extra}]"'])
     place = "." if home.resolve() == Path.cwd() else home
     # Quoted, since brackets mean something to a shell.
     course = [*_constraints(), "-e", f'"{place}[{extra}]"']

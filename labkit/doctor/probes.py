@@ -52,10 +52,7 @@ def ask_kernel(until):
     from jupyter_client import kernelspec
 
     manager = kernelspec.KernelSpecManager()
-    programs = {
-        name: its["spec"]["argv"][0]
-        for name, its in manager.get_all_specs().items() if name != NAME}
-    say(kernel_dirs=manager.kernel_dirs, others=programs)
+    say(kernel_dirs=manager.kernel_dirs)
     try:
         spec = manager.get_kernel_spec(NAME)
         say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
@@ -94,8 +91,8 @@ def start(until):
 # which font has the Chinese letters of pictures?
 
 
-def ask_libraries():
-    """A number of seconds on the standard input starts the timing."""
+def ask_libraries(until):
+    """The end of the standard input starts the timing."""
     # At the end: what a notebook would import goes first.
     sys.path.append(sys.argv[2])
     attempt("memory", available_memory)
@@ -104,7 +101,9 @@ def ask_libraries():
         device = find_device()
         model = new_model(device)
         step(model, device)  # the first one loads much
-        time_steps(model, device, float(sys.stdin.readline() or 0))
+        sys.stdin.read()
+        # A step that has begun is not broken off, and fonts come after it.
+        time_steps(model, device, until - 0.5)
     finally:
         attempt("font", chinese_font)
     # Threads of a library must not keep the page waiting.
@@ -195,10 +194,9 @@ def step(model, device):
         optimizer, 1.0)[0])
 
 
-def time_steps(model, device, seconds):
-    """Time a few steps, the last begun within so many seconds, and estimate
-    the notebooks after each: on a busy machine the next may come too late."""
-    until = time.monotonic() + seconds
+def time_steps(model, device, until):
+    """Time a few steps, the last begun before a time, and estimate the
+    notebooks after each: on a busy machine the next may come too late."""
     found: list[float] = []
     while time.monotonic() < until and len(found) < ROUNDS:
         start = time.monotonic()
@@ -236,7 +234,5 @@ def chinese_font():
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "kernel":
-        ask_kernel(time.monotonic() + float(sys.argv[3]))
-    else:
-        ask_libraries()
+    ask = ask_kernel if sys.argv[1] == "kernel" else ask_libraries
+    ask(time.monotonic() + float(sys.argv[3]))

@@ -44,16 +44,9 @@ def interpreter() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """The lines about the packages that everyone needs, and the extras that
-    only instructors do."""
-    asked, tested = mends.requirements(), mends.constraints()
-    needed = asked.pop("", []) + asked.pop("lab", [])
-    if not needed:
-        yield Finding(
-            "packages", BAD, _("labutils is not installed here, and there is "
-                               "no list of what it needs"), mends.install())
-        return
-    missing, bad, other = [], [], []
+    """The line about the packages that everyone needs."""
+    tested, missing, bad, other = mends.constraints(), [], [], []
+    needed = mends.requirements().get("lab", [])
     for one in needed:
         version, exact = installed(one.name), tested.get(mends.plain(one.name))
         said = _(f"{one.name} is {version}")
@@ -73,16 +66,6 @@ def packages() -> Iterator[Finding]:
     else:
         words = _(", in the versions tested") if tested else ""
         yield Finding("packages", OK, _(f"all {len(needed)} as needed{words}"))
-    if full_course():  # a student's installation has none of the extras
-        lacks = {
-            extra: ", ".join(o.name for o in its if not installed(o.name))
-            for extra, its in asked.items()}
-        there = [extra for extra, names in lacks.items() if not names]
-        words = "; ".join([_(f"installed: {', '.join(there) or 'none'}")] + [
-            _(f"not {extra} ({names})")
-            for extra, names in lacks.items() if names])
-        state = OK if len(there) == len(asked) else NOTE
-        yield Finding("extras", state, words)
 
 
 # ---- imports

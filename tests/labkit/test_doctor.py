@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from importlib import metadata
@@ -214,16 +215,6 @@ def test_versions_are_compared_with_both_lists(lists):
     )
 
 
-def test_instructors_see_which_extras_are_there(home, lists):
-    (home / "labstaff").mkdir()
-    [_, found] = python.packages()
-    assert (found.state, found.found) == (
-        NOTE, "installed: none; not teach (three)"
-    )
-    lists["three"] = "1"
-    assert [*python.packages()][1] == Finding("extras", OK, "installed: teach")
-
-
 def test_a_package_belongs_to_an_extra(lists):
     assert mends.extra_of("one") == mends.extra_of("two.2") == "lab"
     assert mends.extra_of("three") == "teach"
@@ -237,18 +228,6 @@ def test_pip_has_a_copy_of_packaging(lists, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     [found] = python.packages()
     assert found.state == OK
-
-
-def test_without_the_course_the_line_asks_no_registry_for_labutils(
-    monkeypatch, home
-):
-    lines = ["torch<3,>=2.13", 'ipykernel<8,>=7.4; extra == "lab"',
-             "labutils[lab]; extra == 'teach'", "nbval; extra == 'test'"]
-    monkeypatch.setattr(mends.metadata, "requires", lambda _: lines)
-    assert [str(one) for one in mends.requirements()[""]] == lines[:2]
-    assert mends.install().endswith(
-        'pip install "torch<3,>=2.13" "ipykernel<8,>=7.4"'
-    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is small")
@@ -411,15 +390,11 @@ def write_spec(folder, program, **more):
 def test_a_kernel_that_cannot_start_is_named_and_mended(course):
     spec = course.folder / ".venv/share/jupyter/kernels/python3"
     write_spec(spec, "/an/environment/that/is/gone/bin/python")
-    # Of this name nobody is surprised.
-    write_spec(spec.with_name("mine"), sys.executable)
     visit = course.doctor("notebooks")
     assert visit["kernel"]["state"] == BAD
     assert "(/an/environment/that/is/gone/bin/python) does not start" in (
         visit["kernel"]["found"]
     )
-    assert visit["kernels"]["state"] == NOTE
-    assert f"mine ({sys.executable})" in visit["kernels"]["found"]
     visit = course.doctor("notebooks", before=visit["kernel"]["mend"])
     assert visit["kernel"]["state"] == OK
 
@@ -445,19 +420,6 @@ def test_a_kernel_with_another_labutils_is_named():
     assert found.state == WARN
     assert "its labutils is /old/course/labutils" in found.found
     assert "its torch" not in found.found
-
-
-def test_another_environments_word_jupyter_is_noted(monkeypatch, tmp_path):
-    for name in ("its", "mine"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "jupyter").touch(0o755)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "mine" / "python"))
-    monkeypatch.setenv("PATH", str(tmp_path / "its"))
-    [_, found] = jupyter.kernels(answer(kernel_dirs=[]))
-    assert found.state == NOTE and str(tmp_path / "its") in found.found
-    assert found.mend.startswith(f"{tmp_path / 'mine' / 'jupyter'} lab ")
-    monkeypatch.setenv("PATH", str(tmp_path / "mine"))
-    assert len([*jupyter.kernels(answer(kernel_dirs=[]))]) == 1
 
 
 def test_a_kernel_without_torch_is_named():
@@ -733,7 +695,7 @@ def test_the_timed_model_is_that_of_the_recorded_run(capsys, monkeypatch):
         p.numel() for p in model.parameters()
     )
     monkeypatch.setattr(probes, "ROUNDS", 1)
-    probes.time_steps(model, torch.device("cpu"), seconds=60)
+    probes.time_steps(model, torch.device("cpu"), time.monotonic() + 60)
     facts = json.loads(capsys.readouterr().out)
     assert facts["step"] > 0 and facts["ratio"] > 0
 
