@@ -19,6 +19,7 @@ import torch
 from clinic import FRONT_END, ROOT, confined, environment, new_course
 
 from labkit import __main__ as cli
+from labkit import doctor
 from labkit.doctor import (
     BAD,
     NOTE,
@@ -32,7 +33,6 @@ from labkit.doctor import (
     jupyter,
     machine,
     mends,
-    page,
     probes,
     python,
 )
@@ -821,9 +821,9 @@ def test_verdicts(states, code, verdict):
         Finding(str(number), state, "x" * 10, "mend it")
         for number, state in enumerate(states)
     ]}
-    assert page.exit_code(sections) == code
-    assert verdict in " ".join(page.page(sections).split())
-    assert json.loads(page.as_json(sections))["exit_code"] == code
+    assert doctor.exit_code(sections) == code
+    assert verdict in " ".join(doctor.page(sections).split())
+    assert json.loads(doctor.as_json(sections))["exit_code"] == code
 
 
 def test_lines_end_where_the_terminal_does_and_mends_are_never_broken(
@@ -832,7 +832,7 @@ def test_lines_end_where_the_terminal_does_and_mends_are_never_broken(
     monkeypatch.setenv("COLUMNS", "60")
     mend = "mend " * 40
     found = Finding("name", WARN, "word " * 40, mend)
-    lines = page.page({"Title": [found]}).splitlines()
+    lines = doctor.page({"Title": [found]}).splitlines()
     assert f"{' ' * 20}> {mend}" in lines
     others = [line for line in lines[:-3] if ">" not in line]
     assert len(others) > 3 and max(map(len, others)) <= 60
