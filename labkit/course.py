@@ -244,12 +244,7 @@ def _text(content: bytes) -> str:
 
 
 def _converted(raw: dict[str, Any]) -> dict[str, Any]:
-    """What formats 2 and 3 have, in the terms of format 4."""
-    import nbformat
-
-    with contextlib.suppress(Exception):  # it fails in many ways
-        old = nbformat.versions[3].to_notebook_json(raw)
-        return dict(nbformat.convert(old, 4))
+    """The cells that formats 2 and 3 have, in the terms of format 4."""
     sheets = raw["worksheets"] if isinstance(raw["worksheets"], list) else []
     cells = [cell for sheet in sheets if isinstance(sheet, dict)
              for cell in sheet.get("cells") or ()]
