@@ -11,6 +11,7 @@ from labkit.course import grader
 
 SOLUTION, HIDDEN = "SOLUTION", "HIDDEN TESTS"
 EDGE = re.compile(rf"(BEGIN|END) ({SOLUTION}|{HIDDEN})")
+PAIR = re.compile(r"BEGIN ([A-Z ]+); END \1")
 # A comment that somebody meant as a delimiter, however it is spelled; of a
 # mark scheme, too, which is nbgrader's alone.
 MEANT = re.compile(
@@ -87,32 +88,22 @@ def _metadata_faults(cell: NotebookNode) -> Iterator[str]:
 
 def _region_faults(cell: NotebookNode) -> Iterator[str]:
     """Delimiters come in pairs, and stand where nbgrader acts on them."""
-    found, inside = set(), ""
     for line in cell.source.split("\n"):
-        edge = EDGE.search(line)
-        if not edge:
-            if MEANT.match(line):
-                yield (
-                    f"{line.strip()!r} is no delimiter, and what it encloses "
-                    "would reach the students. Expected '### BEGIN "
-                    f"{SOLUTION}' or '### BEGIN {HIDDEN}', and so on with END."
-                )
-            continue
-        side, what = edge.groups()
-        if (side == "BEGIN" and inside) or (side == "END" and inside != what):
-            where = f"inside {inside}" if inside else "without its BEGIN"
-            yield (f"{side} {what} stands {where}. Each BEGIN needs its END "
-                   "before the next one.")
-        inside = what if side == "BEGIN" else ""
-        found.add(what)
-    if inside:
-        yield f"BEGIN {inside} has no END {inside}. Add it."
+        if MEANT.match(line) and not EDGE.search(line):
+            yield (f"{line.strip()!r} is no delimiter, and what it encloses "
+                   f"would reach the students. Expected '### BEGIN {SOLUTION}'"
+                   f" or '### BEGIN {HIDDEN}', and so on with END.")
+    found = [edge[0] for edge in EDGE.finditer(cell.source)]
+    if alone := PAIR.sub("", "; ".join(found)).strip("; "):
+        yield (f"{alone} without its other half. Each BEGIN needs its END "
+               "before the next one.")
     solution = grader(cell).get("solution")
-    if SOLUTION in found and not solution:
+    begun = f"BEGIN {SOLUTION}" in found
+    if begun and not solution:
         yield "a solution in a cell not marked as a solution."
-    if HIDDEN in found and not _is_check(cell):
+    if f"BEGIN {HIDDEN}" in found and not _is_check(cell):
         yield "hidden tests in a cell that is not a check."
-    if cell.cell_type == "code" and solution and SOLUTION not in found:
+    if cell.cell_type == "code" and solution and not begun:
         yield ("marked as a solution, and nothing says where it begins. Put "
                f"### BEGIN {SOLUTION} and ### END {SOLUTION} around it, below "
                "the signature and the docstring.")
