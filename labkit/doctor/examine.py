@@ -18,11 +18,9 @@ from labkit.doctor import (
     Facts,
     Finding,
     Sections,
-    folders,
-    jupyter,
+    installation,
     machine,
     mends,
-    python,
 )
 from labutils import settings
 from labutils.files import translated as _
@@ -36,18 +34,18 @@ NO_TIME = "no time was left"  # to time a step
 # The part, the name and the function of each check; the probe whose answer it
 # takes, and the fact without which it has nothing to say.
 CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str, str]] = [
-    ("python", "Python", python.interpreter, "", ""),
-    ("python", "packages", python.packages, "", ""),
-    ("imports", "imports", python.imports, "libraries", "importing"),
-    ("notebooks", "kernel", jupyter.kernels, "kernel", "kernel_dirs"),
-    ("notebooks", "widgets", jupyter.widgets, "kernel", "labextensions"),
-    ("text", "text", folders.text, "", ""),
-    ("text", "settings", folders.variables, "", ""),
+    ("python", "Python", installation.interpreter, "", ""),
+    ("python", "packages", installation.packages, "", ""),
+    ("imports", "imports", installation.imports, "libraries", "importing"),
+    ("notebooks", "kernel", installation.kernels, "kernel", "kernel_dirs"),
+    ("notebooks", "widgets", installation.widgets, "kernel", "labextensions"),
+    ("text", "text", machine.text, "", ""),
+    ("text", "settings", machine.variables, "", ""),
     ("machine", "device", machine.device, "libraries", "device"),
     ("machine", "training", machine.trainings, "libraries", "step"),
     ("machine", "memory", machine.memory, "libraries", "memory"),
-    ("folders", "folders", folders.check, "", ""),
-    ("folders", "file names", python.hidden, "", ""),
+    ("folders", "folders", machine.check, "", ""),
+    ("folders", "file names", installation.hidden, "", ""),
     ("extras", "fonts", machine.fonts, "libraries", "font"),
     ("extras", "browser", machine.browser, "", ""),
     ("extras", "sandbox", machine.sandbox, "", ""),

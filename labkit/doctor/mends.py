@@ -183,6 +183,11 @@ def in_environment() -> bool:
     return sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
 
 
+def full_course() -> bool:
+    """Whether this is the instructors' edition."""
+    return (settings.home() / "labstaff").is_dir()
+
+
 def has_nvidia_gpu() -> bool:
     """Whether its driver is there, on Linux."""
     return Path("/proc/driver/nvidia/version").exists()

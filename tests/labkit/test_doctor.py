@@ -29,12 +29,10 @@ from labkit.doctor import (
     WARN,
     Finding,
     examine,
-    folders,
-    jupyter,
+    installation,
     machine,
     mends,
     probes,
-    python,
 )
 from labutils import corpus, recorded, settings
 
@@ -200,16 +198,16 @@ def lists(home, monkeypatch):
 
 
 def test_versions_are_compared_with_both_lists(lists):
-    [found] = python.packages()
+    [found] = installation.packages()
     assert found.state == OK and "in the versions tested" in found.found
     lists["one"] = "2.14.0.dev1+git"
-    [found] = python.packages()
+    [found] = installation.packages()
     assert (found.state, found.found) == (
         WARN, "one is 2.14.0.dev1+git, tested was 2.13.0"
     )
     lists["one"] = "3.0"
     del lists["Two_2"]
-    [found] = python.packages()
+    [found] = installation.packages()
     assert (found.state, found.found) == (
         BAD, "missing: Two_2; one is 3.0, needed is <3,>=2"
     )
@@ -226,7 +224,7 @@ def test_a_package_belongs_to_an_extra(lists):
 def test_pip_has_a_copy_of_packaging(lists, monkeypatch):
     for name in ("packaging.requirements", "packaging.utils"):
         monkeypatch.setitem(sys.modules, name, None)
-    [found] = python.packages()
+    [found] = installation.packages()
     assert found.state == OK
 
 
@@ -282,14 +280,14 @@ def test_another_torch_is_named_and_its_line_mends_it(course, tmp_path):
 def test_a_module_that_is_not_as_installed(monkeypatch, facts, words, mend):
     monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
     monkeypatch.setattr(mends, "in_environment", lambda: True)
-    [found] = python.imports(answer(imports={
+    [found] = installation.imports(answer(imports={
         "numpy": facts, "labutils": {"error": "follows from it"}
     }))
     assert found.state == BAD and words in found.found and mend in found.mend
 
 
 def test_an_import_that_takes_too_long_is_no_error():
-    [found] = python.imports(
+    [found] = installation.imports(
         answer("took too long, and was ended", importing="torch")
     )
     assert found.state == WARN and found.mend.endswith("--seconds 60")
@@ -328,11 +326,11 @@ def test_a_file_that_hides_a_module_is_named_and_its_line_mends_it(home):
     file.parent.mkdir()
     file.write_text("print('my random numbers')\n")
     (home / "notebooks" / "mine.py").write_text("")
-    [found] = python.hidden()
+    [found] = installation.hidden()
     assert found.state == BAD
     assert "random.py hides the module random" in found.found
     subprocess.run(["sh", "-c", found.mend], check=True)
-    assert not [*python.hidden()]
+    assert not [*installation.hidden()]
     assert file.with_name("my_random.py").exists()
 
 
@@ -401,7 +399,7 @@ def test_a_kernel_that_cannot_start_is_named_and_mended(course):
 
 def test_a_kernel_found_through_jupyter_path_is_mended_there(monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", "/there:/elsewhere")
-    found = next(jupyter.kernels(answer(
+    found = next(installation.kernels(answer(
         kernel_dirs=[], spec="/there/kernels/python3",
         kernel={"executable": "/other/bin/python", "prefix": "/other",
                 "version": "3.11.1", "torch": "/t", "labutils": "/l"},
@@ -411,7 +409,7 @@ def test_a_kernel_found_through_jupyter_path_is_mended_there(monkeypatch):
 
 
 def test_a_kernel_with_another_labutils_is_named():
-    found = next(jupyter.kernels(answer(
+    found = next(installation.kernels(answer(
         kernel_dirs=[], spec="/s", env={},
         kernel={"executable": sys.executable, "prefix": sys.prefix,
                 "version": "3.11.1", "torch": torch.__file__,
@@ -423,7 +421,7 @@ def test_a_kernel_with_another_labutils_is_named():
 
 
 def test_a_kernel_without_torch_is_named():
-    found = next(jupyter.kernels(answer(
+    found = next(installation.kernels(answer(
         kernel_dirs=[], spec="/s", env={},
         kernel={"executable": sys.executable, "prefix": sys.prefix,
                 "version": "3.11.1", "torch": None,
@@ -434,7 +432,7 @@ def test_a_kernel_without_torch_is_named():
 
 
 def test_where_no_kernel_is_one_is_installed():
-    found = next(jupyter.kernels(answer(
+    found = next(installation.kernels(answer(
         kernel_dirs=[], spec="", kernel_error="NoSuchKernel: no python3",
     )))
     assert found.state == BAD and "NoSuchKernel" in found.found
@@ -442,7 +440,7 @@ def test_where_no_kernel_is_one_is_installed():
 
 
 def test_a_kernel_that_is_slow_is_none_that_is_broken():
-    found = next(jupyter.kernels(answer(
+    found = next(installation.kernels(answer(
         kernel_dirs=[], spec="/s", argv=["python"], late=True,
     )))
     assert found.state == WARN and "in time" in found.found
@@ -512,16 +510,16 @@ def test_a_disabled_front_end_is_named_and_its_line_mends_it(course):
 
 def test_a_front_end_of_another_generation_is_named(tmp_path):
     for place, version in (("mine", "3.1.0"), ("its", "5.0.15")):
-        folder = tmp_path / place / jupyter.EXTENSION
+        folder = tmp_path / place / installation.EXTENSION
         folder.mkdir(parents=True)
         (folder / "package.json").write_text(json.dumps({"version": version}))
     both = [str(tmp_path / "mine"), str(tmp_path / "its")]
-    [found] = jupyter.widgets(answer(labextensions=both, configs=[]))
+    [found] = installation.widgets(answer(labextensions=both, configs=[]))
     assert found.state == BAD and "front end 3.1.0" in found.found
-    assert found.mend == f"rm -r {tmp_path / 'mine' / jupyter.EXTENSION}"
-    [found] = jupyter.widgets(answer(labextensions=both[:1], configs=[]))
+    assert found.mend == f"rm -r {tmp_path / 'mine' / installation.EXTENSION}"
+    [found] = installation.widgets(answer(labextensions=both[:1], configs=[]))
     assert found.mend.endswith("jupyterlab_widgets")
-    [found] = jupyter.widgets(answer(labextensions=both[1:], configs=[]))
+    [found] = installation.widgets(answer(labextensions=both[1:], configs=[]))
     assert found.state == OK
 
 
@@ -529,21 +527,21 @@ def test_a_front_end_of_another_generation_is_named(tmp_path):
 
 
 def test_the_text_is_the_one_that_a_notebook_would_take(home, monkeypatch):
-    [found] = folders.text()
+    [found] = machine.text()
     assert found.state == WARN and "until there is a copy" in found.found
     assert found.mend.endswith("-m labkit data fetch")
     copy = home / "data" / "timemachine.txt"
     copy.parent.mkdir()
     copy.write_text("The Time Machine, by H. G. Wells [1898]\n\n")
-    [found] = folders.text()
+    [found] = machine.text()
     assert found.state == WARN and "it was cut short" in found.found
     assert "add --from FILE" in found.found
     assert corpus.WAYS_TO_GET_IT not in found.found
     monkeypatch.setenv("LABUTILS_TEXT", str(copy))
-    [found] = folders.text()
+    [found] = machine.text()
     assert (found.state, found.mend) == (BAD, "unset LABUTILS_TEXT")
     monkeypatch.setenv("LABUTILS_TEXT", "practice")
-    [found] = folders.text()
+    [found] = machine.text()
     assert (found.state, found.mend) == (WARN, "unset LABUTILS_TEXT")
 
 
@@ -567,7 +565,7 @@ def test_bad_settings_are_named_with_their_lines(home, monkeypatch):
            "LABUTILS_SEED": "-1", "LABUTILS_SEEDS": "1"}
     for name, value in bad.items():
         monkeypatch.setenv(name, value)
-    found = [*folders.variables()]
+    found = [*machine.variables()]
     assert [one.state for one in found] == [BAD, BAD, BAD, WARN]
     for one, name in zip(found, bad, strict=True):
         assert one.found.startswith(name) and one.mend == f"unset {name}"
@@ -575,17 +573,17 @@ def test_bad_settings_are_named_with_their_lines(home, monkeypatch):
 
 
 def test_what_caps_a_training_is_noted(home, monkeypatch):
-    [found] = folders.variables()
+    [found] = machine.variables()
     assert found.state == OK and "no LABUTILS_* variable" in found.found
     monkeypatch.setenv("LABUTILS_SEED", "3")
-    [found] = folders.variables()
+    [found] = machine.variables()
     assert (found.state, found.found) == (OK, "LABUTILS_SEED=3")
     monkeypatch.setenv("LABUTILS_SECONDS", "60")
-    [found] = folders.variables()
+    [found] = machine.variables()
     assert found.state == NOTE and "trainings are capped" in found.found
     assert found.mend == "unset LABUTILS_SECONDS"
     monkeypatch.setenv("LABUTILS_EPOCHS", "2")
-    [found] = folders.variables()
+    [found] = machine.variables()
     assert found.mend == "unset LABUTILS_EPOCHS LABUTILS_SECONDS"
 
 
@@ -624,7 +622,7 @@ def test_a_full_disk_is_named(course):
 def test_room_gets_scarce(home, monkeypatch, free, state):
     room = shutil._ntuple_diskusage(10**9, 0, free * 10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: room)
-    results, data = folders.check()
+    results, data = machine.check()
     assert results.state == state and f"only {free} MB" in results.found
     assert data.state == WARN  # without a text one can train
     assert results.mend.startswith("export LABUTILS_RESULTS_DIR=")
@@ -638,16 +636,16 @@ def test_ones_own_folder_is_made_writable():
     script = """
 import os, subprocess, sys
 from pathlib import Path
-from labkit.doctor import folders
+from labkit.doctor import machine
 os.chdir("/")
 os.setuid(65534)
 folder = Path(sys.argv[1])
 folder.mkdir()
 folder.chmod(0o500)
-found = folders.folder("results", "LABUTILS_RESULTS_DIR", folder, "BAD")
+found = machine.folder("results", "LABUTILS_RESULTS_DIR", folder, "BAD")
 print(found.state, found.found)
 subprocess.run(["sh", "-c", found.mend], check=True)
-print(folders.folder("results", "LABUTILS_RESULTS_DIR", folder, "BAD").state)
+print(machine.folder("results", "LABUTILS_RESULTS_DIR", folder, "BAD").state)
 """
     # pytest's own folders are closed to others.
     place = Path("/tmp") / f"doctor-{os.getpid()}"
@@ -666,10 +664,10 @@ print(folders.folder("results", "LABUTILS_RESULTS_DIR", folder, "BAD").state)
 
 
 def test_what_is_made_to_try_is_gone_afterwards(tmp_path):
-    assert folders.try_to_write(tmp_path / "a" / "b") == ""
+    assert machine.try_to_write(tmp_path / "a" / "b") == ""
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in folders.try_to_write(tmp_path / "file" / "a")
+    assert "cannot be written" in machine.try_to_write(tmp_path / "file" / "a")
 
 
 # ---- the machine
