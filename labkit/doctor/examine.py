@@ -38,7 +38,7 @@ CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str, str]] = [
     ("python", "packages", installation.packages, "", ""),
     ("imports", "imports", installation.imports, "libraries", "importing"),
     ("notebooks", "kernel", installation.kernels, "kernel", "kernel_dirs"),
-    ("notebooks", "widgets", installation.widgets, "kernel", "labextensions"),
+    ("notebooks", "widgets", installation.widgets, "kernel", "front_end"),
     ("text", "text", machine.text, "", ""),
     ("text", "settings", machine.variables, "", ""),
     ("machine", "device", machine.device, "libraries", "device"),

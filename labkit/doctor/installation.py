@@ -2,8 +2,6 @@
 and are they what an import finds? Which kernel does a notebook get, and would
 it show a widget?"""
 
-import contextlib
-import json
 import os
 import platform
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 from labkit.doctor import BAD, NOTE, OK, TOO_LONG, WARN, Facts, Finding, mends
 from labkit.doctor.machine import another, try_to_write
 from labkit.doctor.mends import ROOT, installed
+from labkit.doctor.probes import EXTENSION, NAME
 from labutils import settings
 from labutils.files import translated as _
 
@@ -22,9 +21,7 @@ PACKAGES = {
     "numpy": "numpy", "torch": "torch", "matplotlib": "matplotlib",
     "PIL": "pillow", "ipywidgets": "ipywidgets",
 }
-NAME = "python3"  # the kernel that the notebooks name
-EXTENSION = "@jupyter-widgets/jupyterlab-manager"
-GENERATION = "5"  # of the front end, which goes with ipywidgets 8
+GENERATION = "5."  # of the front end, which goes with ipywidgets 8
 
 
 def interpreter() -> Iterator[Finding]:
@@ -231,49 +228,25 @@ def _mend(facts: Facts) -> str:
 
 
 def widgets(facts: Facts) -> Iterator[Finding]:
-    """The line about widgets: without their front end (an extension that
-    JupyterLab loads from share/jupyter/labextensions), or with one of another
+    """The line about widgets: without their front end, or with one of another
     generation than the Python package, they are a line of text."""
     if (back := installed("ipywidgets")) is None:
         return  # said among the packages
-    state, mend = BAD, mends.reinstall("jupyterlab_widgets")
-    places = [Path(place) / EXTENSION for place in facts["labextensions"]]
-    # JupyterLab takes the first; the others are hidden by it.
-    fronts = {
-        place: str(_said(place / "package.json").get("version", "unreadable"))
-        for place in places if (place / "package.json").is_file()}
-    first, version = next(iter(fronts.items()), (None, ""))
-    fits = [front.startswith(f"{GENERATION}.") for front in fronts.values()]
+    front, mend = facts["front_end"], mends.reinstall("jupyterlab_widgets")
+    state, version = BAD, front.get("version", "")
     words = _(f"ipywidgets {back}, front end {version}")
-    if first is None:
+    if not front:
         words = _(
             f"ipywidgets {back} has no front end: JupyterLab has no extension "
             f"{EXTENSION}")
-    elif not fits[0]:
-        words += _(f": they do not fit (front end in {first})")
-        if any(fits):  # it hides a right one
-            mend = f"rm -r {mends.shown(first)}"
-    elif _disabled(facts["configs"]):
+    elif not version.startswith(GENERATION):
+        words += _(f": they do not fit (front end in {front['path']})")
+        if not is_in(Path(front["path"]), Path(sys.prefix)):
+            # It hides this environment's own.
+            mend = f"rm -r {mends.shown(front['path'])}"
+    elif front["disabled"]:
         words += _(", but the extension is disabled")
         mend = mends.python("-m jupyterlab.labextensions enable", EXTENSION)
     else:
         state, mend = OK, ""
     yield Finding("widgets", state, words, mend)
-
-
-def _said(path: Path) -> Facts:
-    """The JSON object in a file; empty where it cannot be read."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    return {}
-
-
-def _disabled(configs: list[str]) -> bool:
-    """As JupyterLab settles it: the first of the folders has the last word."""
-    state: dict[str, bool] = {}
-    for folder in reversed(configs):
-        said = _said(Path(folder, "labconfig", "page_config.json"))
-        with contextlib.suppress(ValueError, TypeError):  # no dictionary
-            state.update(said.get("disabledExtensions", {}))
-    return any(off for name, off in state.items()
-               if name.partition(":")[0] == EXTENSION)

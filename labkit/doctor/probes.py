@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 NAME = "python3"  # the kernel that the notebooks name
+EXTENSION = "@jupyter-widgets/jupyterlab-manager"
 # What it is asked.
 FACTS = """{
     "executable": __import__("sys").executable,
@@ -44,15 +45,11 @@ def say(**facts):
 
 def ask_kernel(until):
     """The current folder is the notebooks'."""
+    from jupyter_client import kernelspec
     from jupyter_core import paths
 
-    say(labextensions=paths.jupyter_path("labextensions"),
-        configs=paths.jupyter_config_path(),
-        runtime=paths.jupyter_runtime_dir())
-    from jupyter_client import kernelspec
-
     manager = kernelspec.KernelSpecManager()
-    say(kernel_dirs=manager.kernel_dirs)
+    say(runtime=paths.jupyter_runtime_dir(), kernel_dirs=manager.kernel_dirs)
     try:
         spec = manager.get_kernel_spec(NAME)
         say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
@@ -60,6 +57,7 @@ def ask_kernel(until):
     except Exception as error:
         say(kernel_error=f"{type(error).__name__}: {error}".strip(),
             spec=manager.find_kernel_specs().get(NAME, ""))
+    attempt("front_end", front_end)
 
 
 def start(until):
@@ -85,6 +83,20 @@ def start(until):
             say(late=time.monotonic() > until - 0.2,
                 kernel_said=said[-1] if said else "")
             raise
+
+
+def front_end():
+    """The version and the folder of the widgets' extension of JupyterLab, and
+    whether it is disabled; nothing where there is none."""
+    from jupyter_core.paths import jupyter_path
+    from jupyterlab_server import config
+
+    places = jupyter_path("labextensions")
+    found = config.get_federated_extensions(places).get(EXTENSION)
+    off = config.get_page_config(places)["disabledExtensions"]
+    return {} if found is None else {
+        "version": found["version"], "path": found["ext_path"],
+        "disabled": EXTENSION in [name.partition(":")[0] for name in off]}
 
 
 # ---- do the libraries import, on what would a model train, and how fast?

@@ -13,6 +13,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import jupyter_core.paths
 import pytest
 import support
 import torch
@@ -508,19 +509,26 @@ def test_a_disabled_front_end_is_named_and_its_line_mends_it(course):
     assert visit["widgets"]["state"] == OK, visit.err
 
 
-def test_a_front_end_of_another_generation_is_named(tmp_path):
+def test_a_front_end_of_another_generation_is_named(tmp_path, monkeypatch):
     for place, version in (("mine", "3.1.0"), ("its", "5.0.15")):
-        folder = tmp_path / place / installation.EXTENSION
+        folder = tmp_path / place / probes.EXTENSION
         folder.mkdir(parents=True)
-        (folder / "package.json").write_text(json.dumps({"version": version}))
-    both = [str(tmp_path / "mine"), str(tmp_path / "its")]
-    [found] = installation.widgets(answer(labextensions=both, configs=[]))
+        (folder / "package.json").write_text(json.dumps(
+            {"name": probes.EXTENSION, "version": version}))
+
+    def look(*places):
+        monkeypatch.setattr(jupyter_core.paths, "jupyter_path", lambda _: [
+            str(tmp_path / place) for place in places])
+        [found] = installation.widgets(answer(front_end=probes.front_end()))
+        return found
+
+    found = look("mine", "its")
     assert found.state == BAD and "front end 3.1.0" in found.found
-    assert found.mend == f"rm -r {tmp_path / 'mine' / installation.EXTENSION}"
-    [found] = installation.widgets(answer(labextensions=both[:1], configs=[]))
-    assert found.mend.endswith("jupyterlab_widgets")
-    [found] = installation.widgets(answer(labextensions=both[1:], configs=[]))
-    assert found.state == OK
+    assert found.mend == f"rm -r {tmp_path / 'mine' / probes.EXTENSION}"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "mine"))
+    assert look("mine", "its").mend.endswith("jupyterlab_widgets")
+    assert look("its").state == OK
+    assert "no front end" in look().found
 
 
 # ---- the text and the settings
