@@ -79,11 +79,12 @@ def imports(libraries: Facts) -> Iterator[Finding]:
         and (wrong := _import(module, package, **found[module]))]
     if dying := libraries.get("importing"):
         mend = mends.reinstall(PACKAGES.get(dying) or dying)
-        late = WARN, _(
-            f"{dying} was not imported within the doctor's time: the first "
-            "import, or one on a busy machine, takes longer"), mends.longer()
-        died = BAD, _(f"importing {dying}: {trouble}"), mend
-        problems.append(late if trouble == TOO_LONG else died)
+        problems.append((BAD, _(f"importing {dying}: {trouble}"), mend))
+        if trouble == TOO_LONG:
+            problems[-1] = WARN, _(
+                f"{dying} was not imported within the doctor's time: the first"
+                " import, or one on a busy machine, takes longer"
+            ), mends.longer()
     own = found.get("labutils", {})
     file = Path(own.get("file") or ROOT / "labutils" / "__init__.py")
     if problems:
@@ -108,7 +109,7 @@ def _import(
 ) -> tuple[str, str] | None:
     """What is wrong with a module that is installed, if anything is, and the
     line that mends it."""
-    again, asked = mends.reinstall(package), str(installed(package))
+    again = mends.reinstall(package)
     if file and not is_in(Path(file), site_packages(package)):
         found = Path(file)
         own = found.parent if found.name == "__init__.py" else found
@@ -118,14 +119,11 @@ def _import(
         what = _(f"{version} in {own}") if version else own
         words = _(f"import {module} finds {what}, not the installed package")
         return words, again
-    if error:
-        # It may be there, and lack what it imports itself.
-        mend = mends.install() if "No module named" in error else again
-        return _(f"{module} does not import: {error}"), mend
-    if version.partition("+")[0] == asked.partition("+")[0]:
+    if not error:
         return None
-    said = version or "nothing"
-    return _(f"{module} says that it is {said}, installed is {asked}"), again
+    # It may be there, and lack what it imports itself.
+    mend = mends.install() if "No module named" in error else again
+    return _(f"{module} does not import: {error}"), mend
 
 
 def site_packages(package: str) -> Path:

@@ -95,15 +95,15 @@ def variables() -> Iterator[Finding]:
         meant = _(f"; perhaps {near[0]} is meant") if near else ""
         words = _(f"{name} is set, and nothing reads it{meant}")
         bad.append(Finding("settings", WARN, words, mends.unset(name)))
-    words = ", ".join(f"{name}={value}" for name, value in given.items())
-    if bad:
-        yield from bad
-    elif caps := [name for name in CAPS if name in given]:
-        words += _(": trainings are capped, and say so")
-        yield Finding("settings", NOTE, words, mends.unset(*caps))
-    else:
-        words = words or _("no LABUTILS_* variable is set")
-        yield Finding("settings", OK, words)
+    yield from bad
+    if not bad:
+        words = ", ".join(f"{name}={value}" for name, value in given.items())
+        if caps := [name for name in CAPS if name in given]:
+            words += _(": trainings are capped, and say so")
+            yield Finding("settings", NOTE, words, mends.unset(*caps))
+        else:
+            words = words or _("no LABUTILS_* variable is set")
+            yield Finding("settings", OK, words)
 
 
 # ---- the folders
@@ -198,8 +198,6 @@ def device(facts: Facts) -> Iterator[Finding]:
         words += f" ({facts['device_name']})"
     words += _(f", {threads} threads" if threads > 1 else ", 1 thread")
     words += _(f" on {cores} cores" if cores > 1 else " on 1 core")
-    if asked := os.environ.get("OMP_NUM_THREADS"):
-        words += _(f", as OMP_NUM_THREADS={asked} asks")
     if "bad_device" in facts:
         state, words = BAD, facts["bad_device"]
         mend = mends.unset("LABUTILS_DEVICE")
@@ -209,9 +207,6 @@ def device(facts: Facts) -> Iterator[Finding]:
             "; there is an NVIDIA GPU, but its driver does not fit "
             f"PyTorch's CUDA {build}" if build else "; there is an NVIDIA "
             "GPU, and this PyTorch is built for the CPU alone")
-    elif threads > cores:
-        state, words = WARN, _(f"{words}: they wait for each other")
-        mend = mends.unset("OMP_NUM_THREADS")
     yield Finding("device", state, words, mend)
 
 
@@ -261,49 +256,43 @@ def memory(facts: Facts) -> Iterator[Finding]:
 
 def fonts(facts: Facts) -> Iterator[Finding]:
     """The line about Chinese letters in pictures."""
-    state, mend = OK, ""
     if font := facts["font"]:
-        words = _(f"with Chinese letters: {font}")
-    else:
-        # Whoever works in Chinese will miss them.
-        state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
-        words = _(
-            "none with Chinese letters: in pictures they are empty boxes")
-        # Matplotlib looks for new fonts only when its list is gone.
-        mend = f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json"
-        # Windows and macOS come with such fonts.
-        if sys.platform == "linux":
-            mend = mends.then("sudo apt-get install fonts-noto-cjk", mend)
-    yield Finding("fonts", state, words, mend)
+        yield Finding("fonts", OK, _(f"with Chinese letters: {font}"))
+        return
+    # Whoever works in Chinese will miss them.
+    state = WARN if os.environ.get("LANG", "")[:2] == "zh" else NOTE
+    # Matplotlib looks for new fonts only when its list is gone.
+    mend = f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json"
+    # Windows and macOS come with such fonts.
+    if get := mends.system("fonts-noto-cjk"):
+        mend = mends.then(get, mend)
+    yield Finding("fonts", state, _(
+        "none with Chinese letters: in pictures they are empty boxes"), mend)
 
 
 def browser() -> Iterator[Finding]:
     """The line about a browser: for PDF files and for the browser tests."""
-    state, mend = OK, ""
     try:
-        words = find() + _(", for PDF files")
+        yield Finding("browser", OK, find() + _(", for PDF files"))
     except BrowserError:
-        state, words = NOTE, _(
+        yield Finding("browser", NOTE, _(
             "no Chromium, Chrome or Edge: needed for PDF files and browser "
-            "tests alone")
-        if sys.platform == "linux":
-            mend = "sudo apt-get install chromium"
-    yield Finding("browser", state, words, mend)
+            "tests alone"), mends.system("chromium"))
 
 
 def sandbox() -> Iterator[Finding]:
     """The line about bubblewrap, for those who grade."""
     if not mends.full_course() or sys.platform != "linux":
         return
-    state, mend, words = NOTE, "", _("no bubblewrap, which grading needs")
-    if found := shutil.which("bwrap"):
-        done = subprocess.run(
-            [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
-            stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        said = done.stderr.decode("utf-8", "replace").strip()
-        words = _(f"{found} does not work: {said}")
-        if not done.returncode:
-            state, words = OK, _(f"{found} works, for grading")
+    if not (found := shutil.which("bwrap")):
+        yield Finding("sandbox", NOTE, _("no bubblewrap, which grading needs"),
+                      mends.system("bubblewrap"))
+        return
+    done = subprocess.run(
+        [found, "--ro-bind", "/", "/", "--unshare-all", "true"], timeout=2,
+        stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    said = done.stderr.decode("utf-8", "replace").strip()
+    if done.returncode:
+        yield Finding("sandbox", NOTE, _(f"{found} does not work: {said}"))
     else:
-        mend = "sudo apt-get install bubblewrap"
-    yield Finding("sandbox", state, words, mend)
+        yield Finding("sandbox", OK, _(f"{found} works, for grading"))

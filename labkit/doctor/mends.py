@@ -162,6 +162,11 @@ def install(extra: str = "lab") -> str:
         start(own, "-m pip install", *_cpu_index(), *course))
 
 
+def system(package: str) -> str:
+    """A line that installs a package of Debian's; "" on other systems."""
+    return f"sudo apt-get install {package}" if sys.platform == "linux" else ""
+
+
 def reinstall(package: str) -> str:
     """A line that installs one package anew, as tested."""
     index = _cpu_index() if package == "torch" else []

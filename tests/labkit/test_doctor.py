@@ -274,8 +274,6 @@ def test_another_torch_is_named_and_its_line_mends_it(course, tmp_path):
          "does not import: ImportError: broken", "--no-deps"),
         ({"file": "", "error": "E: No module named 'packaging'"},
          "No module named 'packaging'", '[lab]"'),
-        ({"file": "", "version": "0.1"}, "says that it is 0.1, installed is",
-         "--no-deps"),
     ],
 )
 def test_a_module_that_is_not_as_installed(monkeypatch, facts, words, mend):
