@@ -90,12 +90,17 @@ def made(language: str) -> Iterator[tuple[dict[Path, bytes], list[str]]]:
     for source in notebook_paths(extras=True):
         path = source.parent / language / source.name
         po = path.with_suffix(".po")
-        entries = extract(source, po, language)
+        entries = _updated(po, language, {
+            cell.id: polib.POEntry(msgctxt=cell.id, msgid=cell.source)
+            for cell in read_notebook(source).cells
+            if cell.cell_type == "markdown"})
         files = {po: f"{entries}\n".encode(),
                  path: render(source, entries).encode()}
         yield files, [*faults(source.stem, entries)]
     if (path := catalogue(language)).parents[2].is_dir():
-        entries = extract_messages(path, language)
+        entries = _updated(path, language, {
+            message: polib.POEntry(msgid=message, occurrences=[*places])
+            for message, places in _messages_by_place().items()})
         files = {path: f"{entries}\n".encode(),
                  path.with_suffix(".mo"): compiled(entries)}
         yield files, [*faults(path.name, entries)]
@@ -107,17 +112,9 @@ def catalogue(language: str) -> Path:
     return place / language / "LC_MESSAGES" / "labutils.po"
 
 
-def extract(source: Path, path: Path, language: str) -> polib.POFile:
-    """The entries of a notebook: those on disk, brought up to date."""
-    return _updated(path, language, {
-        cell.id: polib.POEntry(msgctxt=cell.id, msgid=cell.source)
-        for cell in read_notebook(source).cells if cell.cell_type == "markdown"
-    })
-
-
-def extract_messages(path: Path, language: str) -> polib.POFile:
-    """The messages in the code: those on disk, brought up to date."""
-    found: dict[str, list[tuple[str, str]]] = {m: [] for m in OTHERS}
+def _messages_by_place() -> dict[str, dict[tuple[str, str], None]]:
+    """The messages in the code, and for each the files that it stands in."""
+    found: dict[str, dict[tuple[str, str], None]] = {m: {} for m in OTHERS}
     root = settings.home()
     modules = [path for folder in ("labutils", "labkit", "labstaff/grading")
                for path in (root / folder).rglob("*.py")]
@@ -127,13 +124,8 @@ def extract_messages(path: Path, language: str) -> polib.POFile:
         text = module.read_text(encoding="utf-8")
         for message in _of_page(text) if module.suffix == ".html" else (
                 messages(ast.parse(text))):
-            places = found.setdefault(message, [])
-            if place not in places:
-                places.append(place)
-    return _updated(path, language, {
-        message: polib.POEntry(msgid=message, occurrences=places)
-        for message, places in found.items()
-    })
+            found.setdefault(message, {})[place] = None
+    return found
 
 
 def _updated(

@@ -25,7 +25,6 @@ GENERATION = "5."  # of the front end, which goes with ipywidgets 8
 
 
 def interpreter() -> Iterator[Finding]:
-    """The lines about the course's folder and about Python."""
     home, state = settings.home(), OK
     edition = "the course" if mends.full_course() else "student edition"
     words = f"{home}, {_(edition)}"
@@ -43,7 +42,6 @@ def interpreter() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """The line about the packages that everyone needs."""
     tested, missing, bad, other = mends.constraints(), [], [], []
     needed = mends.requirements().get("lab", [])
     for one in needed:
@@ -71,7 +69,6 @@ def packages() -> Iterator[Finding]:
 
 
 def imports(libraries: Facts) -> Iterator[Finding]:
-    """The lines about modules that are not as they should be, or about all."""
     found, trouble = libraries.get("imports", {}), libraries["trouble"]
     problems = [
         (BAD, *wrong) for module, package in PACKAGES.items()
@@ -85,19 +82,12 @@ def imports(libraries: Facts) -> Iterator[Finding]:
                 f"{dying} was not imported within the doctor's time: the first"
                 " import, or one on a busy machine, takes longer"
             ), mends.longer()
-    own = found.get("labutils", {})
-    file = Path(own.get("file") or ROOT / "labutils" / "__init__.py")
-    if problems:
-        pass  # it is they that labutils cannot import
-    elif "error" in own:
-        words = _(f"labutils does not import: {own['error']}")
+    error = found.get("labutils", {}).get("error")
+    if error and not problems:  # or it is they that labutils cannot import
+        words = _(f"labutils does not import: {error}")
         problems.append((BAD, words, mends.install()))
-    elif file.resolve().parents[1] != ROOT:
-        words = _(f"import labutils finds {file.parent}, the doctor is of "
-                  f"{ROOT / 'labutils'}")
-        change = f"cd {mends.shown(settings.home())}"
-        problems.append((WARN, words, mends.then(change, mends.install())))
-    elif names := ", ".join(x for x in found if "error" not in found[x]):
+    names = ", ".join(name for name in found if "error" not in found[name])
+    if names and not problems:
         problems.append((OK, names, ""))
     for problem in problems:
         yield Finding("imports", *problem)
@@ -176,8 +166,8 @@ def _kernel(facts: Facts) -> Finding:
     program = facts.get("argv", [""])[0]
     if Path(program).is_absolute():
         words += f" ({program})"
-    reason = facts.get("kernel_said") or facts.get("kernel_error")
-    words += _(f" does not start: {reason or facts['trouble']}")
+    reason = facts.get("kernel_error") or facts["trouble"]
+    words += _(f" does not start: {reason}")
     return Finding("kernel", BAD, words, _mend(facts))
 
 

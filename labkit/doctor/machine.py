@@ -191,7 +191,6 @@ def another(name: str) -> Path:
 
 
 def device(facts: Facts) -> Iterator[Finding]:
-    """The line about the device and the threads."""
     state, mend, words = OK, "", facts["device"]
     threads, cores = facts["threads"], settings.processors()
     if facts["device_name"]:
@@ -211,7 +210,6 @@ def device(facts: Facts) -> Iterator[Finding]:
 
 
 def trainings(facts: Facts) -> Iterator[Finding]:
-    """The lines about a training step and about each notebook's trainings."""
     yield Finding("a step", OK, _(
         f"{facts['step']:.0f} milliseconds, of the LSTM of two layers"))
     total = sum(facts["estimates"].values())
@@ -238,7 +236,6 @@ def _minutes(seconds: float) -> str:
 
 
 def memory(facts: Facts) -> Iterator[Finding]:
-    """The line about free memory."""
     free = facts["memory"] / 10**9
     state = BAD if free < NO_MEMORY else WARN if free < LITTLE_MEMORY else OK
     words = _(f"{free:.1f} GB free")
@@ -255,7 +252,6 @@ def memory(facts: Facts) -> Iterator[Finding]:
 
 
 def fonts(facts: Facts) -> Iterator[Finding]:
-    """The line about Chinese letters in pictures."""
     if font := facts["font"]:
         yield Finding("fonts", OK, _(f"with Chinese letters: {font}"))
         return
@@ -271,7 +267,6 @@ def fonts(facts: Facts) -> Iterator[Finding]:
 
 
 def browser() -> Iterator[Finding]:
-    """The line about a browser: for PDF files and for the browser tests."""
     try:
         yield Finding("browser", OK, find() + _(", for PDF files"))
     except BrowserError:

@@ -114,7 +114,6 @@ def then(*lines: str) -> str:
 
 
 def unset(*names: str) -> str:
-    """A line that unsets environment variables."""
     if WINDOWS:
         return f"rm {', '.join(f'Env:{name}' for name in names)}"
     return f"unset {' '.join(names)}"
@@ -128,7 +127,6 @@ def put(name: str, value: Path | str) -> str:
 
 
 def longer() -> str:
-    """A line that gives the doctor more time."""
     return python("-m labkit doctor --seconds 60")
 
 
@@ -155,7 +153,8 @@ def install(extra: str = "lab") -> str:
     place = "." if home.resolve() == Path.cwd() else home
     # Quoted, since brackets mean something to a shell.
     course = [*_constraints(), "-e", f'"{place}[{extra}]"']
-    if in_environment():
+    # Where no harm is done to others.
+    if sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ:
         return pip(*[] if installed("torch") else _cpu_index(), *course)
     return then(  # into an environment of the course's own
         python("-m venv", shown(own.parents[1])),
@@ -181,11 +180,6 @@ def pip(*arguments: str) -> str:
     if PathFinder.find_spec("pip"):
         return line
     return then(python("-m ensurepip"), line)
-
-
-def in_environment() -> bool:
-    """Whether packages may be installed here without harm to others."""
-    return sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
 
 
 def full_course() -> bool:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,28 +47,17 @@ def say(**facts):
 def ask_kernel(until):
     """The current folder is the notebooks'."""
     from jupyter_client import kernelspec
+    from jupyter_client.manager import run_kernel
     from jupyter_core import paths
 
     manager = kernelspec.KernelSpecManager()
     say(runtime=paths.jupyter_runtime_dir(), kernel_dirs=manager.kernel_dirs)
-    try:
-        spec = manager.get_kernel_spec(NAME)
-        say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
-        start(until)
-    except Exception as error:
-        say(kernel_error=f"{type(error).__name__}: {error}".strip(),
-            spec=manager.find_kernel_specs().get(NAME, ""))
-    attempt("front_end", front_end)
-
-
-def start(until):
-    """Start the kernel as a server would, and ask it."""
-    from jupyter_client.manager import run_kernel
-
     client: Any
     with tempfile.TemporaryFile() as errors:
         try:
-            with run_kernel(
+            spec = manager.get_kernel_spec(NAME)
+            say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
+            with run_kernel(  # as a server would
                 kernel_name=NAME, startup_timeout=until - time.monotonic(),
                 stdout=subprocess.DEVNULL, stderr=errors,
             ) as client:
@@ -76,13 +66,15 @@ def start(until):
                     reply=True, timeout=max(0.1, until - time.monotonic()))
                 facts = reply["content"]["user_expressions"]["facts"]
                 say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
-        except Exception:
+        except Exception as error:
             errors.seek(0)
             lines = errors.read().decode("utf-8", "replace").splitlines()
             said = [x for x in lines if x.strip() and "WARNING" not in x]
-            say(late=time.monotonic() > until - 0.2,
-                kernel_said=said[-1] if said else "")
-            raise
+            words = f"{type(error).__name__}: {error}".strip()
+            say(kernel_error=said[-1] if said else words,
+                late=time.monotonic() > until - 0.2,
+                spec=manager.find_kernel_specs().get(NAME, ""))
+    attempt("front_end", front_end)
 
 
 def front_end():
@@ -226,12 +218,11 @@ def estimates(ms):
     timed, cap = recorded.load(TIMED), settings.epochs_cap()
     steps = timed.tokens / (BATCH_SIZE * NUM_STEPS)
     ratio = ms / (1000 * timed.seconds / steps)
-    found: dict[str, float] = {}
+    found = defaultdict[str, float](float)
     for lesson in LESSONS:
         for run in map(recorded.load, lesson.runs):
             share = min(1, (cap or run.num_epochs) / run.num_epochs)
-            seconds = found.get(lesson.number, 0) + ratio * share * run.seconds
-            found[lesson.number] = seconds
+            found[lesson.number] += ratio * share * run.seconds
     return {"ratio": ratio, "estimates": found}
 
 

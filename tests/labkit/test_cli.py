@@ -118,7 +118,7 @@ def test_a_missing_package_is_answered_with_what_brings_it(
         raise ModuleNotFoundError(name=module)
 
     monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
-    monkeypatch.setattr(mends, "in_environment", lambda: True)
+    monkeypatch.setenv("CONDA_PREFIX", "/conda")
     monkeypatch.setattr(settings, "check", needs_it)
     code, out, err = main("site")
     assert (code, out) == (1, "")

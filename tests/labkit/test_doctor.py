@@ -234,14 +234,15 @@ def test_pip_has_a_copy_of_packaging(lists, monkeypatch):
 def test_torch_comes_without_cuda_where_no_gpu_is(monkeypatch, gpu):
     monkeypatch.setattr(mends, "has_nvidia_gpu", lambda: gpu)
     monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
-    monkeypatch.setattr(mends, "in_environment", lambda: True)
+    monkeypatch.setenv("CONDA_PREFIX", "/conda")
     asked = f"--extra-index-url {mends.CPU_INDEX} "
     assert (asked in mends.reinstall("torch")) is not gpu
     assert asked not in mends.reinstall("numpy")
     assert asked not in mends.install()  # torch is there
     monkeypatch.setattr(mends, "installed", lambda name: None)
     assert (asked in mends.install()) is not gpu
-    monkeypatch.setattr(mends, "in_environment", lambda: False)
+    monkeypatch.delenv("CONDA_PREFIX")
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     assert (asked in mends.install()) is not gpu
     assert " -m venv " in mends.install()
 
@@ -278,7 +279,7 @@ def test_another_torch_is_named_and_its_line_mends_it(course, tmp_path):
 )
 def test_a_module_that_is_not_as_installed(monkeypatch, facts, words, mend):
     monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
-    monkeypatch.setattr(mends, "in_environment", lambda: True)
+    monkeypatch.setenv("CONDA_PREFIX", "/conda")
     [found] = installation.imports(answer(imports={
         "numpy": facts, "labutils": {"error": "follows from it"}
     }))
