@@ -58,7 +58,14 @@ def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
     """What is wrong, and with which cell, counted from 1."""
     places: dict[str, int] = {}  # of each grade_id
     for number, cell in enumerate(cells, start=1):
-        for fault in (*_metadata_faults(cell), *_region_faults(cell)):
+        try:
+            if "nbgrader" in cell.metadata:
+                MetadataValidator().validate_cell(cell)
+        except Exception as error:  # several kinds, its own and jsonschema's
+            words = str(error).splitlines()[0]
+            yield number, (f"nbgrader refuses its metadata ({words}). Expected"
+                           " schema 3, as in the other exercise cells.")
+        for fault in _region_faults(cell):
             yield number, fault
         if grade_id := grader(cell).get("grade_id"):
             if grade_id in places:
@@ -73,17 +80,6 @@ def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
         if after < number or not _is_check(cells[after - 1]):
             yield number, ("a solution without a check. Expected a graded "
                            f"code cell {check!r} below it.")
-
-
-def _metadata_faults(cell: NotebookNode) -> Iterator[str]:
-    """What nbgrader has against a cell."""
-    try:
-        if "nbgrader" in cell.metadata:
-            MetadataValidator().validate_cell(cell)
-    except Exception as error:  # several kinds, from nbgrader and jsonschema
-        words = str(error).splitlines()[0]
-        yield (f"nbgrader refuses its metadata ({words}). Expected schema 3, "
-               "as in the other exercise cells.")
 
 
 def _region_faults(cell: NotebookNode) -> Iterator[str]:

@@ -84,9 +84,8 @@ def translate(language: str = "zh") -> list[str]:
 
 
 def made(language: str) -> Iterator[tuple[dict[Path, bytes], list[str]]]:
-    """The files of each source as they should be, and what a translator has
-    to do there: of each notebook, and of the messages where the code is in
-    the course's folder."""
+    """The files of each notebook and of the messages as they should be, and
+    what a translator has to do there."""
     for source in notebook_paths(extras=True):
         path = source.parent / language / source.name
         po = path.with_suffix(".po")
@@ -131,8 +130,8 @@ def _messages_by_place() -> dict[str, dict[tuple[str, str], None]]:
 def _updated(
     path: Path, language: str, wanted: dict[str, polib.POEntry]
 ) -> polib.POFile:
-    """The entries that are wanted, by their keys, with the translations that
-    a file has; those that nobody wants any more stand below, as obsolete."""
+    """The entries that are wanted, with the translations that a file has;
+    below, as obsolete, those that nobody wants any more."""
     old = polib.pofile(str(path)) if path.exists() else polib.POFile()
     known = {entry.msgctxt or entry.msgid: entry for entry in old
              if entry.msgstr}

@@ -74,7 +74,6 @@ def page(sections: Sections) -> str:
 
 
 def as_json(sections: Sections) -> str:
-    """The same, for a program."""
     checks = [
         {"section": title, **asdict(finding)}
         for title, findings in sections.items() for finding in findings]

@@ -12,15 +12,13 @@ from pathlib import Path
 from labkit.doctor import BAD, NOTE, OK, TOO_LONG, WARN, Facts, Finding, mends
 from labkit.doctor.machine import another, try_to_write
 from labkit.doctor.mends import ROOT, installed
-from labkit.doctor.probes import EXTENSION, NAME
+from labkit.doctor.probes import EXTENSION, MODULES, NAME
 from labutils import settings
 from labutils.files import translated as _
 
 # Of each module that is imported, the package that brings it.
-PACKAGES = {
-    "numpy": "numpy", "torch": "torch", "matplotlib": "matplotlib",
-    "PIL": "pillow", "ipywidgets": "ipywidgets",
-}
+PACKAGES = {name: {"PIL": "pillow"}.get(name, name)
+            for name in MODULES if name != "labutils"}
 GENERATION = "5."  # of the front end, which goes with ipywidgets 8
 
 
@@ -97,8 +95,7 @@ def _import(
     module: str, package: str, file: str = "", version: str = "",
     error: str = "",
 ) -> tuple[str, str] | None:
-    """What is wrong with a module that is installed, if anything is, and the
-    line that mends it."""
+    """What is wrong with an installed module, and the line that mends it."""
     again = mends.reinstall(package)
     if file and not is_in(Path(file), site_packages(package)):
         found = Path(file)
@@ -128,9 +125,8 @@ def is_in(file: Path, place: Path) -> bool:
 
 def hidden() -> Iterator[Finding]:
     """Files beside the notebooks that hide a module of the same name."""
-    names = {
-        *sys.stdlib_module_names, *PACKAGES,
-        "labutils", "labkit", "IPython", "ipykernel", "requests"}
+    names = {*sys.stdlib_module_names, *MODULES,
+             "labkit", "IPython", "ipykernel", "requests"}
     for path in sorted((settings.home() / "notebooks").glob("*.py")):
         if path.stem in names:
             mine = path.with_name(f"my_{path.name}")
@@ -144,10 +140,8 @@ def hidden() -> Iterator[Finding]:
 
 
 def kernels(facts: Facts) -> Iterator[Finding]:
-    """The lines about the kernel that the notebooks name, and about the
-    folder in which Jupyter's programs meet."""
     yield _kernel(facts)
-    runtime = facts.get("runtime")
+    runtime = facts.get("runtime")  # the folder in which its programs meet
     if runtime and (problem := try_to_write(Path(runtime))):
         yield Finding(
             "jupyter", BAD, _(f"Jupyter's own folder {runtime}: {problem}"),
@@ -216,8 +210,7 @@ def _mend(facts: Facts) -> str:
 
 
 def widgets(facts: Facts) -> Iterator[Finding]:
-    """The line about widgets: without their front end, or with one of another
-    generation than the Python package, they are a line of text."""
+    """Without a front end of their generation they are a line of text."""
     if (back := installed("ipywidgets")) is None:
         return  # said among the packages
     front, mend = facts["front_end"], mends.reinstall("jupyterlab_widgets")

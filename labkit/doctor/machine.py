@@ -33,8 +33,7 @@ LONG = 45 * 60  # seconds, of all the trainings
 
 
 def text() -> Iterator[Finding]:
-    """The line about the text; as `corpus.find_corpus` looks, but nothing is
-    downloaded and no bad copy is moved."""
+    """As `corpus.find_corpus` looks, but nothing is downloaded or moved."""
     try:
         asked, cached = settings.text(), settings.data_dir()
     except settings.SettingsError:
@@ -71,8 +70,8 @@ def text() -> Iterator[Finding]:
 
 
 def variables() -> Iterator[Finding]:
-    """The lines about the LABUTILS_* variables: those whose values the
-    settings cannot use, those that they do not know, or one for them all."""
+    """The LABUTILS_* variables that the settings cannot use or do not know,
+    or a line for them all."""
     bad = []
     for read in (
         settings.data_dir, settings.results_dir, settings.text,
@@ -128,8 +127,8 @@ def check() -> Iterator[Finding]:
 
 
 def folder(name: str, variable: str, path: Path, state: str) -> Finding:
-    """The line about a folder that a variable may put elsewhere; its state
-    where nothing can be written."""
+    """A folder that a variable may put elsewhere; `state` where nothing can
+    be written."""
     problem, free = try_to_write(path), shutil.disk_usage(_existing(path)).free
     unit, of = (10**9, "GB") if free >= 10**9 else (10**6, "MB")
     room = f"{free / unit:,.0f} {of}"
@@ -145,8 +144,8 @@ def folder(name: str, variable: str, path: Path, state: str) -> Finding:
 
 
 def try_to_write(folder: Path) -> str:
-    """Write a file there as labutils would, or where it would make the
-    folder, and remove it; what went wrong, in words, or ""."""
+    """Write a file there, or where labutils would make the folder, and
+    remove it; what went wrong, in words, or ""."""
     try:
         with tempfile.NamedTemporaryFile(
             prefix=".doctor.", dir=_existing(folder)
@@ -168,8 +167,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _owned(folder: Path) -> str:
-    """A line that makes a folder writable again; "" where it is not one's
-    own."""
+    """A line that makes one's own folder writable again, or ""."""
     if os.name != "posix" or not os.geteuid() or not folder.is_dir():
         return ""
     about = folder.stat()

@@ -1,9 +1,6 @@
-"""What the course asks for, and the lines that mend what is not so.
-
-The lines are as one types them in a terminal. What is asked for stands in two
-lists: pyproject.toml has ranges, constraints.txt the exact versions that were
-tested.
-"""
+"""What the course asks for (pyproject.toml has ranges, constraints.txt the
+exact versions that were tested), and lines of a terminal that mend what is
+not so."""
 
 import os
 import shlex

@@ -124,8 +124,7 @@ def attempt(name, look):
 
 
 def available_memory():
-    """Bytes that a new program can have; in a container not more than its
-    limit leaves."""
+    """Bytes that a new program can have, within a container's limit."""
     import psutil  # ipykernel brings it
 
     free = psutil.virtual_memory().available
@@ -138,7 +137,7 @@ def available_memory():
 
 
 def import_all():
-    """Import modules and say of each its file and version, or the error."""
+    """Say of each module its file and version, or the error."""
     found = {}
     for name in MODULES:
         say(importing=name)  # should it take the process down
