@@ -1,6 +1,8 @@
+import inspect
 import io
 import json
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -21,6 +23,7 @@ from support import STAND_IN, body, closed_address, finish, names
 
 from labkit import __main__ as cli
 from labkit.doctor import mends
+from labstaff import commands
 from labutils import corpus, settings
 from labutils.corpus import WAYS_TO_GET_IT
 
@@ -96,6 +99,15 @@ def test_every_help_has_an_example_that_can_be_parsed(helps):
         assert program == "labutils"
         assert arguments[0] == command or not command
         assert cli._parser().parse_args(arguments).command
+
+
+def test_what_a_command_calls_takes_its_options():
+    for name, (run, _, _, example, *_) in commands.COMMANDS.items():
+        if isinstance(run, str):
+            options = vars(cli._parser().parse_args(shlex.split(example)))
+            assert options.pop("name") == name and options.pop("command")
+            called = pkgutil.resolve_name(f"labstaff.{run}")
+            inspect.signature(called).bind(**options)
 
 
 def test_the_installed_program_is_this_one():
