@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from labkit.doctor import PARTS, mends, page
+from labkit.doctor import PARTS, as_json, exit_code, mends, page
 from labkit.terminal import wrapped
 from labutils.files import say
 from labutils.files import translated as _
@@ -181,8 +181,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from labkit.doctor.examine import examine
 
     sections = examine(options.seconds, options.only or PARTS)
-    print(page.as_json(sections) if options.json else page.page(sections))
-    return page.exit_code(sections)
+    print(as_json(sections) if options.json else page(sections))
+    return exit_code(sections)
 
 
 def _add_reset(commands: Any) -> None:

@@ -218,7 +218,10 @@ def parse_notebook(content: bytes) -> tuple[NotebookNode, list[str]]:
     try:
         if "worksheets" in raw and "cells" not in raw:
             notes.append("an old format, converted to nbformat 4")
-            raw = _converted(raw)
+            raw = _mended({"cells": [
+                cell for sheet in _part(raw, "worksheets", list)
+                if isinstance(sheet, dict)
+                for cell in _part(sheet, "cells", list)]})
         if not isinstance(raw.get("cells"), list):
             raise NotebookError("it is JSON, and no notebook: it has no cells")
         if fault := _fault(raw):
@@ -241,21 +244,6 @@ def _text(content: bytes) -> str:
         with contextlib.suppress(UnicodeError):
             return content.decode(encoding)
     raise NotebookError("it is not in UTF-8")
-
-
-def _converted(raw: dict[str, Any]) -> dict[str, Any]:
-    """What formats 2 and 3 have, in the terms of format 4."""
-    import nbformat
-
-    with contextlib.suppress(Exception):  # it fails in many ways
-        old = nbformat.versions[3].to_notebook_json(raw)
-        return dict(nbformat.convert(old, 4))
-    sheets = raw["worksheets"] if isinstance(raw["worksheets"], list) else []
-    cells = [cell for sheet in sheets if isinstance(sheet, dict)
-             for cell in sheet.get("cells") or ()]
-    return {"cells": [
-        {"source": cell["input"], **cell} if isinstance(cell, dict)
-        and "input" in cell else cell for cell in cells]}
 
 
 def _fault(node: dict[str, Any], kind: str | None = None) -> str:
@@ -294,7 +282,7 @@ def _mended_cell(
     kind = cell.get("cell_type")
     if kind not in ("code", "markdown", "raw"):
         kind = "code" if runs else "markdown"
-    source = cell.get("source")
+    source = cell.get("source", cell.get("input"))  # until format 3
     lines = source if isinstance(source, list) else [source]
     # Its own id where it has one, or else the same at each reading.
     name = re.sub(r"[^\w-]+", "-", _part(cell, "id", str).strip(), flags=re.A)

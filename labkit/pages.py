@@ -54,14 +54,6 @@ ATTRIBUTES = frozenset({
     "columnalign", "columnspacing", "columnlines", "rowspacing", "rowlines",
     "separator", "symmetric",
 })
-# Unicode has the letters of these alphabets as characters of their own, with
-# these names. Chromium and Safari draw them, but know no mathvariant="bold".
-ALPHABETS = {
-    "bold": "BOLD", "bold-italic": "BOLD ITALIC", "script": "SCRIPT",
-    "bold-script": "BOLD SCRIPT", "fraktur": "FRAKTUR",
-    "double-struck": "DOUBLE-STRUCK", "sans-serif": "SANS-SERIF",
-    "monospace": "MONOSPACE",
-}
 # What a page with formulas needs in its style; a browser's own rules leave
 # these out.
 STYLE = """
@@ -161,7 +153,7 @@ def _clean(element: Element) -> None:
     if element.text:
         variant = element.attrib.pop("mathvariant", "")
         text = html.unescape(element.text)
-        if variant in ALPHABETS:
+        if variant and variant != "italic":
             text = "".join(_letter(character, variant) for character in text)
         element.text = text
         # A single letter is drawn in italics unless told otherwise.
@@ -170,9 +162,11 @@ def _clean(element: Element) -> None:
 
 
 def _letter(character: str, variant: str) -> str:
-    """The character in an alphabet of its own, such as the bold one."""
+    """The character in an alphabet of its own, such as the bold one: Unicode
+    has most, and Chromium and Safari know no mathvariant="bold"."""
     name = re.sub("^(LATIN|GREEK) ", "", unicodedata.name(character, ""))
-    name = f"{ALPHABETS[variant]} {name.replace('LETTER ', '')}"
+    alphabet = re.sub("(?<=BOLD)-", " ", variant.upper())
+    name = f"{alphabet} {name.replace('LETTER ', '')}"
     # Some stood in Unicode before the alphabets, under names of their own.
     for full in (f"MATHEMATICAL {name}", name,
                  name.replace("FRAKTUR", "BLACK-LETTER")):

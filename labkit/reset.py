@@ -10,19 +10,17 @@ from labkit.course import FOLDERS, NotebookError, matching, without_copies
 from labutils import settings
 from labutils.files import write_atomically
 
-KEPT = "-kept-"  # in the name of what was kept, before the time
-
 
 def reset(names: Sequence[str] = ()) -> list[str]:
     """Bring notebooks back to their state in git's last commit.
 
-    A name means the notebook in all languages, a path the one that it leads
-    to. A notebook that differs is first copied beside itself, with the time in
-    the copy's name. No other file is touched.
+    One that differs is first copied beside itself, with the time in the
+    copy's name. No other file is touched.
 
     Args:
-        names: the beginnings of file names in notebooks/ ("03"), or paths;
-            none means all the notebooks that are committed.
+        names: the beginnings of file names in notebooks/ ("03"), which mean
+            all languages, or paths, which mean one; none means all that are
+            committed.
 
     Returns:
         What was done, a line for each notebook.
@@ -43,24 +41,18 @@ def reset(names: Sequence[str] = ()) -> list[str]:
     committed = [PurePosixPath(name) for name in without_copies(
         name for name in listed.split("\0") if name.endswith(".ipynb")
         and PurePosixPath(name).parent in places)]
-    chosen = [path for name in names for path in _named(name, committed)]
-    files = {  # all are read before the first is written
+    chosen = []
+    for name in names:
+        place = Path(name).parent.name  # in a path, of a language
+        there = [path for path in committed
+                 if place in ("", path.parent.name or own.name)]
+        files = matching(Path(name).name, sorted({p.name for p in there}),
+                         " is in the last commit")
+        chosen += [path for path in there if path.name in files]
+    contents = {  # all are read before the first is written
         path: _git(own, "cat-file", "--filters", f"HEAD:./{path}")
         for path in chosen or committed}
-    return [_reset(own / path, path, data) for path, data in files.items()]
-
-
-def _named(
-    name: str, committed: Sequence[PurePosixPath]
-) -> list[PurePosixPath]:
-    """The notebooks that are meant by a name, in all languages, or a path."""
-    place = {place or "notebooks": place for place in FOLDERS.values()}.get(
-        Path(name).parent.name)
-    there = [path for path in committed
-             if place is None or path.parent == PurePosixPath(place)]
-    files = matching(Path(name).name, sorted({path.name for path in there}),
-                     " is in the last commit")
-    return [path for path in there if path.name in files]
+    return [_reset(own / path, path, data) for path, data in contents.items()]
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
@@ -90,7 +82,7 @@ def _reset(path: Path, name: PurePosixPath, data: bytes) -> str:
         write_atomically(path, data)
         return f"{name}: was not there, now as committed"
     while (kept := path.with_name(
-        f"{path.stem}{KEPT}{time.strftime('%Y-%m-%d-%H%M%S')}.ipynb"
+        f"{path.stem}-kept-{time.strftime('%Y-%m-%d-%H%M%S')}.ipynb"
     )).exists():
         time.sleep(0.1)  # the next second is free
     write_atomically(kept, before)

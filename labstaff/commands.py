@@ -7,7 +7,9 @@ import argparse
 import re
 import webbrowser
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from labkit.__main__ import count
@@ -21,18 +23,15 @@ EDITIONS = ("student", "full")
 # ---- what runs
 
 
-def _run(options: argparse.Namespace) -> int:
-    from labstaff.execute import run
-
-    return 0 if run(options.notebooks, options.epochs, options.out,
-                    options.in_place) else 1
-
-
-def _slides(options: argparse.Namespace) -> int:
-    from labstaff.slides.decks import write
-
-    print(*write(options.notebooks, options.out, not options.no_solutions,
-                 options.lang), sep="\n")
+def _call(function: str, options: argparse.Namespace) -> int:
+    """Call a function of labstaff with the command's options, and print what
+    it gives back, or end as it says."""
+    given = {name: value for name, value in vars(options).items()
+             if name not in ("name", "command")}
+    found = resolve_name(f"labstaff.{function}")(**given)
+    if isinstance(found, bool):
+        return 0 if found else 1
+    print(*([found] if isinstance(found, str) else found), sep="\n")
     return 0
 
 
@@ -49,17 +48,10 @@ def _site(options: argparse.Namespace) -> int:
     else:
         from labstaff.site import course
 
-        page = course.write(options.out, kept, not options.no_solutions)
+        page = course.write(options.out, kept, options.solutions)
     print(f"Open {page}")
     if options.open:
         webbrowser.open(page.resolve().as_uri())
-    return 0
-
-
-def _release(options: argparse.Namespace) -> int:
-    from labstaff.publish.release import release
-
-    print(release(options.out, options.lang))
     return 0
 
 
@@ -80,26 +72,10 @@ def _grade(options: argparse.Namespace) -> int:
     return 0
 
 
-def _record(options: argparse.Namespace) -> int:
-    from labstaff.record import record
-
-    for path in record(options.folders):
-        print(f"{path.name} ({path.stat().st_size:,} bytes)")
-    return 0
-
-
-def _bundle(options: argparse.Namespace) -> int:
-    from labstaff.publish.bundle import bundle
-
-    print(bundle(options.out, options.edition, options.systems,
-                 options.pythons, options.torch_index, options.lang))
-    return 0
-
-
 def _translate(options: argparse.Namespace) -> int:
     from labstaff.translate import translate
 
-    left = translate(options.language)
+    left = translate()
     print(*left, f"{len(left)} left to do.", sep="\n")
     return 1 if left else 0
 
@@ -132,18 +108,20 @@ def _folder(help: str, required: bool = False) -> tuple[Any, ...]:
                    help=help)
 
 
-NOTEBOOKS = _option("notebooks", nargs="*", metavar="NOTEBOOK", help="a path "
+NOTEBOOKS = _option("names", nargs="*", metavar="NOTEBOOK", help="a path "
                     "or the beginning of a name; default: all")
-NO_SOLUTIONS = _option("--no-solutions", action="store_true",
+NO_SOLUTIONS = _option("--no-solutions", dest="solutions",
+                       action="store_false",
                        help="show the stubs that students get")
-LANGUAGES = _option("--lang", action="append", default=[],
+LANGUAGES = _option("--lang", dest="languages", action="append", default=[],
                     choices=("en", "zh"), help="language of notebooks and "
                     "guide; can be repeated; default: all there are")
-# Of each command: what runs it, its line in the list, its description, an
+# Of each command: what runs it (a function here, or one of labstaff that takes
+# the options by their names), its line in the list, its description, an
 # example, its options.
 COMMANDS: dict[str, tuple[Any, ...]] = {
     "run": (
-        _run, "execute the notebooks without a browser",
+        "execute:run", "execute the notebooks without a browser",
         "Execute notebooks into the results folder.",
         "run 03 04 --epochs 5",
         NOTEBOOKS,
@@ -155,14 +133,14 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
                 help="write full runs back into the notebooks"),
     ),
     "slides": (
-        _slides, "write the lecture's slides from the notebooks",
+        "slides.decks:write", "write the lecture's slides from the notebooks",
         "Write reveal.js slides of the notebooks, a file for each that needs "
         "no network, and an index.html.",
         "slides 03 --no-solutions",
         NOTEBOOKS,
         _folder("folder of the slides; default: slides/ among the results"),
         NO_SOLUTIONS,
-        _option("--lang", choices=("en", "zh"), default="en",
+        _option("--lang", dest="language", choices=("en", "zh"), default="en",
                 help="language of the notebooks; default: en"),
     ),
     "site": (
@@ -182,7 +160,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _option("--open", action="store_true", help="open it in a browser"),
     ),
     "release": (
-        _release, "write the student edition, without solutions",
+        "publish.release:release",
+        "write the student edition, without solutions",
         "Write the student edition: notebooks without solutions, the "
         "package, a guide. DIR is new, empty or an earlier release, which is "
         "replaced (a Git repository in it stays).",
@@ -231,7 +210,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
                 "only for notebooks that you trust"),
     ),
     "record": (
-        _record, "keep the histories of full runs as recorded runs",
+        "record:record", "keep the histories of full runs as recorded runs",
         "Write labutils/recorded from the results of full runs.",
         "record results results-of-seed-1",
         _option("folders", nargs="*", type=Path, metavar="FOLDER",
@@ -239,7 +218,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
                 "one's can be replayed; default: results"),
     ),
     "bundle": (
-        _bundle, "write a folder that installs a room without a network",
+        "publish.bundle:bundle",
+        "write a folder that installs a room without a network",
         "Write the course, the text and the wheels of every package into a "
         "folder, for a USB stick. DIR is new, empty or an earlier bundle, "
         "which is replaced.",
@@ -264,8 +244,6 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "Write notebooks/LANGUAGE/*.po, in which a translator finds what is "
         "new or has changed, and the notebooks from them.",
         "translate",
-        _option("--language", choices=("zh",), default="zh",
-                help="default: zh, Chinese"),
     ),
 }
 
@@ -275,6 +253,7 @@ def add(commands: Any) -> None:
     for name, (run, title, words, example, *options) in COMMANDS.items():
         command = commands.add_parser(name, help=title, description=words,
                                       epilog=f"example: labutils {example}")
-        command.set_defaults(command=run)
+        command.set_defaults(
+            command=partial(_call, run) if isinstance(run, str) else run)
         for names, settings in options:
             command.add_argument(*names, **settings)

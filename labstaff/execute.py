@@ -81,8 +81,7 @@ def _check_in_place(corpus: Corpus) -> None:
 
 
 def _execute(path: Path, target: Path) -> str | None:
-    """Execute one notebook and write it; returns in one line what went wrong,
-    None where nothing did."""
+    """Execute one notebook and write it; in one line what went wrong."""
     try:
         notebook = read_notebook(path)
     except NotebookError as error:
@@ -122,9 +121,8 @@ def _shrink(notebook: NotebookNode) -> None:
 async def _run_cells(notebook: NotebookNode, folder: Path) -> None:
     """Run all the cells in a kernel of their own, whose end is waited for.
 
-    Not with client.execute(): it takes Ctrl-C for itself, and what it leaves
-    behind then complains. Here Ctrl-C cancels this coroutine, and all that
-    nbclient has begun is over when the loop closes.
+    client.execute() takes Ctrl-C for itself, and leaves behind what complains;
+    here Ctrl-C cancels this coroutine, and nothing is left.
     """
     manager = AsyncKernelManager(kernel_name="python3")
     client = NotebookClient(notebook, km=manager, timeout=None,

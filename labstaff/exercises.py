@@ -11,6 +11,7 @@ from labkit.course import grader
 
 SOLUTION, HIDDEN = "SOLUTION", "HIDDEN TESTS"
 EDGE = re.compile(rf"(BEGIN|END) ({SOLUTION}|{HIDDEN})")
+PAIR = re.compile(r"BEGIN ([A-Z ]+); END \1")
 # A comment that somebody meant as a delimiter, however it is spelled; of a
 # mark scheme, too, which is nbgrader's alone.
 MEANT = re.compile(
@@ -57,7 +58,14 @@ def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
     """What is wrong, and with which cell, counted from 1."""
     places: dict[str, int] = {}  # of each grade_id
     for number, cell in enumerate(cells, start=1):
-        for fault in (*_metadata_faults(cell), *_region_faults(cell)):
+        try:
+            if "nbgrader" in cell.metadata:
+                MetadataValidator().validate_cell(cell)
+        except Exception as error:  # several kinds, its own and jsonschema's
+            words = str(error).splitlines()[0]
+            yield number, (f"nbgrader refuses its metadata ({words}). Expected"
+                           " schema 3, as in the other exercise cells.")
+        for fault in _region_faults(cell):
             yield number, fault
         if grade_id := grader(cell).get("grade_id"):
             if grade_id in places:
@@ -74,45 +82,24 @@ def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
                            f"code cell {check!r} below it.")
 
 
-def _metadata_faults(cell: NotebookNode) -> Iterator[str]:
-    """What nbgrader has against a cell."""
-    try:
-        if "nbgrader" in cell.metadata:
-            MetadataValidator().validate_cell(cell)
-    except Exception as error:  # several kinds, from nbgrader and jsonschema
-        words = str(error).splitlines()[0]
-        yield (f"nbgrader refuses its metadata ({words}). Expected schema 3, "
-               "as in the other exercise cells.")
-
-
 def _region_faults(cell: NotebookNode) -> Iterator[str]:
     """Delimiters come in pairs, and stand where nbgrader acts on them."""
-    found, inside = set(), ""
     for line in cell.source.split("\n"):
-        edge = EDGE.search(line)
-        if not edge:
-            if MEANT.match(line):
-                yield (
-                    f"{line.strip()!r} is no delimiter, and what it encloses "
-                    "would reach the students. Expected '### BEGIN "
-                    f"{SOLUTION}' or '### BEGIN {HIDDEN}', and so on with END."
-                )
-            continue
-        side, what = edge.groups()
-        if (side == "BEGIN" and inside) or (side == "END" and inside != what):
-            where = f"inside {inside}" if inside else "without its BEGIN"
-            yield (f"{side} {what} stands {where}. Each BEGIN needs its END "
-                   "before the next one.")
-        inside = what if side == "BEGIN" else ""
-        found.add(what)
-    if inside:
-        yield f"BEGIN {inside} has no END {inside}. Add it."
+        if MEANT.match(line) and not EDGE.search(line):
+            yield (f"{line.strip()!r} is no delimiter, and what it encloses "
+                   f"would reach the students. Expected '### BEGIN {SOLUTION}'"
+                   f" or '### BEGIN {HIDDEN}', and so on with END.")
+    found = [edge[0] for edge in EDGE.finditer(cell.source)]
+    if alone := PAIR.sub("", "; ".join(found)).strip("; "):
+        yield (f"{alone} without its other half. Each BEGIN needs its END "
+               "before the next one.")
     solution = grader(cell).get("solution")
-    if SOLUTION in found and not solution:
+    begun = f"BEGIN {SOLUTION}" in found
+    if begun and not solution:
         yield "a solution in a cell not marked as a solution."
-    if HIDDEN in found and not _is_check(cell):
+    if f"BEGIN {HIDDEN}" in found and not _is_check(cell):
         yield "hidden tests in a cell that is not a check."
-    if cell.cell_type == "code" and solution and SOLUTION not in found:
+    if cell.cell_type == "code" and solution and not begun:
         yield ("marked as a solution, and nothing says where it begins. Put "
                f"### BEGIN {SOLUTION} and ### END {SOLUTION} around it, below "
                "the signature and the docstring.")

@@ -16,7 +16,7 @@ from labutils.recorded import FIGURES, FOLDER
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447}
 
 
-def record(folders: Sequence[Path] = ()) -> list[Path]:
+def record(folders: Sequence[Path] = ()) -> list[str]:
     """Write the recorded runs from the results of full runs.
 
     Args:
@@ -25,7 +25,7 @@ def record(folders: Sequence[Path] = ()) -> list[Path]:
             None takes the settings' results folder.
 
     Returns:
-        The files written.
+        The names of the files written, and their sizes.
 
     Raises:
         RuntimeError: there is no history, or one is not of a full run.
@@ -36,11 +36,14 @@ def record(folders: Sequence[Path] = ()) -> list[Path]:
         raise RuntimeError(
             f"No histories in {first}: run all the notebooks first "
             "(labutils run), at full epochs.")
+    lines = []
     for path in paths:
         twins = [other / path.relative_to(first) for other in others]
         histories = [_load(twin) for twin in (path, *twins) if twin.exists()]
-        write_atomically(FOLDER / path.name, _file(histories).encode("utf-8"))
-    return [FOLDER / path.name for path in paths]
+        data = _file(histories).encode("utf-8")
+        write_atomically(FOLDER / path.name, data)
+        lines.append(f"{path.name} ({len(data):,} bytes)")
+    return lines
 
 
 def _load(path: Path) -> History:

@@ -36,20 +36,18 @@ KEPT = {
     "gap": re.compile(r"\{(\d+)(?:!s)?\}|%\((\w+)\)"),
 }
 # Texts of these calls are messages though they be a single word.
-SINKS = {"_", "CheckFailed", "Control", "header", "require"}
+SINKS = {"_", "CheckFailed", "Control", "Finding", "header", "require"}
 # What is said in single words elsewhere, or put together, or by argparse.
 OTHERS = (
-    "ok", "note", "WARN", "BAD", "Python", "Imports", "Notebooks", "Machine",
-    "course", "packages", "extras", "imports", "kernel", "kernels", "jupyter",
-    "command", "widgets", "settings", "device", "training", "trainings",
-    "memory", "results", "data", "notebooks", "folders", "fonts", "browser",
-    "sandbox", "input", "forget", "output", "reset", "update", "surprise",
-    "gates", "sequential", "random", "space", "newline", "setting", "passed",
-    "failed", "error", "read", "missing: {0}", "refused: {0}",
-    "nothing written: {0}", "{0} students. Open {1}", "interrupted: {0}",
-    "timed out: {0}", "out of memory: {0}", "kernel died: {0}",
-    "late: {0} ({1})", "complete", "tried", "got", "expected", "likely",
-    "where", "possible", "{0}: {1}", "{0}: {1}.", "cell {0}, {1}",
+    "ok", "note", "WARN", "BAD", "Imports", "Notebooks", "Machine", "training",
+    "results", "data", "folders", "input", "forget", "output", "reset",
+    "update", "surprise", "gates", "sequential", "random", "space", "newline",
+    "setting", "passed", "failed", "error", "read", "missing: {0}",
+    "refused: {0}", "nothing written: {0}", "{0} students. Open {1}",
+    "interrupted: {0}", "timed out: {0}", "out of memory: {0}",
+    "kernel died: {0}", "late: {0} ({1})", "complete", "tried", "got",
+    "expected", "likely", "where", "possible", "{0}: {1}", "{0}: {1}.",
+    "cell {0}, {1}",
     "the number is nobody's on the roster; taken for {0}'s, by the name.",
     "{0} ({1} of {2} versions, {3})", "{0} ({1} versions, all equal)",
     "a list of {0}", "a tuple of {0}", "epoch", "Folders",
@@ -86,18 +84,22 @@ def translate(language: str = "zh") -> list[str]:
 
 
 def made(language: str) -> Iterator[tuple[dict[Path, bytes], list[str]]]:
-    """The files of each source as they should be, and what a translator has
-    to do there: of each notebook, and of the messages where the code is in
-    the course's folder."""
+    """The files of each notebook and of the messages as they should be, and
+    what a translator has to do there."""
     for source in notebook_paths(extras=True):
         path = source.parent / language / source.name
         po = path.with_suffix(".po")
-        entries = extract(source, po, language)
+        entries = _updated(po, language, {
+            cell.id: polib.POEntry(msgctxt=cell.id, msgid=cell.source)
+            for cell in read_notebook(source).cells
+            if cell.cell_type == "markdown"})
         files = {po: f"{entries}\n".encode(),
                  path: render(source, entries).encode()}
         yield files, [*faults(source.stem, entries)]
     if (path := catalogue(language)).parents[2].is_dir():
-        entries = extract_messages(path, language)
+        entries = _updated(path, language, {
+            message: polib.POEntry(msgid=message, occurrences=[*places])
+            for message, places in _messages_by_place().items()})
         files = {path: f"{entries}\n".encode(),
                  path.with_suffix(".mo"): compiled(entries)}
         yield files, [*faults(path.name, entries)]
@@ -109,17 +111,9 @@ def catalogue(language: str) -> Path:
     return place / language / "LC_MESSAGES" / "labutils.po"
 
 
-def extract(source: Path, path: Path, language: str) -> polib.POFile:
-    """The entries of a notebook: those on disk, brought up to date."""
-    return _updated(path, language, {
-        cell.id: polib.POEntry(msgctxt=cell.id, msgid=cell.source)
-        for cell in read_notebook(source).cells if cell.cell_type == "markdown"
-    })
-
-
-def extract_messages(path: Path, language: str) -> polib.POFile:
-    """The messages in the code: those on disk, brought up to date."""
-    found: dict[str, list[tuple[str, str]]] = {m: [] for m in OTHERS}
+def _messages_by_place() -> dict[str, dict[tuple[str, str], None]]:
+    """The messages in the code, and for each the files that it stands in."""
+    found: dict[str, dict[tuple[str, str], None]] = {m: {} for m in OTHERS}
     root = settings.home()
     modules = [path for folder in ("labutils", "labkit", "labstaff/grading")
                for path in (root / folder).rglob("*.py")]
@@ -129,20 +123,15 @@ def extract_messages(path: Path, language: str) -> polib.POFile:
         text = module.read_text(encoding="utf-8")
         for message in _of_page(text) if module.suffix == ".html" else (
                 messages(ast.parse(text))):
-            places = found.setdefault(message, [])
-            if place not in places:
-                places.append(place)
-    return _updated(path, language, {
-        message: polib.POEntry(msgid=message, occurrences=places)
-        for message, places in found.items()
-    })
+            found.setdefault(message, {})[place] = None
+    return found
 
 
 def _updated(
     path: Path, language: str, wanted: dict[str, polib.POEntry]
 ) -> polib.POFile:
-    """The entries that are wanted, by their keys, with the translations that
-    a file has; those that nobody wants any more stand below, as obsolete."""
+    """The entries that are wanted, with the translations that a file has;
+    below, as obsolete, those that nobody wants any more."""
     old = polib.pofile(str(path)) if path.exists() else polib.POFile()
     known = {entry.msgctxt or entry.msgid: entry for entry in old
              if entry.msgstr}

@@ -18,35 +18,34 @@ from labkit.doctor import (
     Facts,
     Finding,
     Sections,
-    folders,
-    jupyter,
+    installation,
     machine,
     mends,
-    python,
 )
 from labutils import settings
 from labutils.files import translated as _
 
-# Of the time there is: until when the other probe is heard before steps are
-# timed, and until when these are.
-HEARD, TIMED = 0.66, 0.89
+# Of the time there is, until when each probe is heard, in this order: steps
+# are timed when the kernel has ended, as on two cores they would be in each
+# other's way.
+UNTIL = {"kernel": 0.66, "libraries": 0.89}
 NO_TIME = "no time was left"  # to time a step
 
 # The part, the name and the function of each check; the probe whose answer it
 # takes, and the fact without which it has nothing to say.
 CHECKS: list[tuple[str, str, Callable[..., Iterator[Finding]], str, str]] = [
-    ("python", "Python", python.interpreter, "", ""),
-    ("python", "packages", python.packages, "", ""),
-    ("imports", "imports", python.imports, "libraries", "importing"),
-    ("notebooks", "kernel", jupyter.kernels, "kernel", "kernel_dirs"),
-    ("notebooks", "widgets", jupyter.widgets, "kernel", "labextensions"),
-    ("text", "text", folders.text, "", ""),
-    ("text", "settings", folders.variables, "", ""),
+    ("python", "Python", installation.interpreter, "", ""),
+    ("python", "packages", installation.packages, "", ""),
+    ("imports", "imports", installation.imports, "libraries", "importing"),
+    ("notebooks", "kernel", installation.kernels, "kernel", "kernel_dirs"),
+    ("notebooks", "widgets", installation.widgets, "kernel", "front_end"),
+    ("text", "text", machine.text, "", ""),
+    ("text", "settings", machine.variables, "", ""),
     ("machine", "device", machine.device, "libraries", "device"),
     ("machine", "training", machine.trainings, "libraries", "step"),
     ("machine", "memory", machine.memory, "libraries", "memory"),
-    ("folders", "folders", folders.check, "", ""),
-    ("folders", "file names", python.hidden, "", ""),
+    ("folders", "folders", machine.check, "", ""),
+    ("folders", "file names", installation.hidden, "", ""),
     ("extras", "fonts", machine.fonts, "libraries", "font"),
     ("extras", "browser", machine.browser, "", ""),
     ("extras", "sandbox", machine.sandbox, "", ""),
@@ -56,24 +55,13 @@ MINOR = ("memory", "fonts")
 
 
 def examine(seconds: float, parts: Collection[str]) -> Sections:
-    """Look at some parts, for so many seconds at the most.
-
-    Both probes run at once; steps are timed when the other one has ended,
-    since on two cores they would be in each other's way.
-    """
+    """Look at some parts, for so many seconds at the most."""
     start = time.monotonic()
     asked = {probe for part, *_, probe, _ in CHECKS if part in parts}
-    probes = {
-        name: ask(name, HEARD * seconds - 0.5)
-        for name in ("libraries", "kernel") if name in asked}
-    answers = {}
-    if "kernel" in probes:
-        answers["kernel"] = hear(probes["kernel"], start + HEARD * seconds)
-    if "libraries" in probes:
-        until = start + TIMED * seconds
-        # A step that has begun is not broken off, and fonts come after it.
-        timing = until - time.monotonic() - 1 if "machine" in parts else 0
-        answers["libraries"] = hear(probes["libraries"], until, f"{timing}\n")
+    probes = {name: ask(name, share * seconds - 0.5)
+              for name, share in UNTIL.items() if name in asked}
+    answers = {name: hear(probe, start + UNTIL[name] * seconds)
+               for name, probe in probes.items()}
     sections: Sections = {}
     for part, name, check, probe, fact in CHECKS:
         if part in parts:
@@ -124,14 +112,12 @@ def ask(name: str, seconds: float) -> "subprocess.Popen[str]":
         env={**os.environ, "PYTHONIOENCODING": "utf-8"})
 
 
-def hear(
-    probe: "subprocess.Popen[str]", until: float, order: str = ""
-) -> Facts:
-    """Give a probe a line of input and wait for its end, at the latest until
-    a time of `time.monotonic()`."""
+def hear(probe: "subprocess.Popen[str]", until: float) -> Facts:
+    """Close a probe's input and wait for its end, at the latest until a time
+    of `time.monotonic()`."""
     try:
         left = max(0.0, until - time.monotonic())
-        out, err = probe.communicate(order, left)
+        out, err = probe.communicate(timeout=left)
     except subprocess.TimeoutExpired:
         probe.kill()
         return facts(probe.communicate()[0]) | {"trouble": TOO_LONG}

@@ -1,10 +1,6 @@
-"""What the course asks for, and the lines that mend what is not so.
-
-The lines are as one types them in a terminal. What is asked for stands in two
-lists: pyproject.toml has ranges (those of the installed package stand in where
-the course's folder is not at hand), constraints.txt the exact versions that
-were tested.
-"""
+"""What the course asks for (pyproject.toml has ranges, constraints.txt the
+exact versions that were tested), and lines of a terminal that mend what is
+not so."""
 
 import os
 import shlex
@@ -38,32 +34,27 @@ def installed(name: str) -> str | None:
 
 
 def requirements() -> "dict[str, list[Requirement]]":
-    """What each extra asks for on this machine, and "" for everyone: without
-    the course's folder all that a lesson needs; without labutils, nothing."""
+    """What an installation with each extra needs on this machine, a lesson's
+    first; nothing where the course's folder is not at hand."""
     path = settings.home() / "pyproject.toml"
-    if path.is_file():
-        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-        extras = project["optional-dependencies"].items()
-        return {"": _asked(project["dependencies"])} | {
-            extra: _asked(lines) for extra, lines in extras}
-    try:
-        return {"": _asked(metadata.requires("labutils") or [], "lab")}
-    except metadata.PackageNotFoundError:
+    if not path.is_file():
         return {}
+    project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    return {extra: _asked(project["dependencies"] + lines)
+            for extra, lines in project["optional-dependencies"].items()}
 
 
-def _asked(lines: list[str], extra: str = "") -> "list[Requirement]":
+def _asked(lines: list[str]) -> "list[Requirement]":
     """What lines ask for; labutils itself stands for another extra."""
     found = map(_packaging("requirements").Requirement, lines)
-    return [
-        one for one in found if one.name != "labutils"
-        and (one.marker is None or one.marker.evaluate({"extra": extra}))]
+    return [one for one in found if one.name != "labutils"
+            and (one.marker is None or one.marker.evaluate())]
 
 
 def extra_of(package: str) -> str | None:
     """The extra that brings a package; None where none does."""
     return next((
-        extra or "lab" for extra, asked in requirements().items()
+        extra for extra, asked in requirements().items()
         if plain(package) in [plain(one.name) for one in asked]), None)
 
 
@@ -120,7 +111,6 @@ def then(*lines: str) -> str:
 
 
 def unset(*names: str) -> str:
-    """A line that unsets environment variables."""
     if WINDOWS:
         return f"rm {', '.join(f'Env:{name}' for name in names)}"
     return f"unset {' '.join(names)}"
@@ -134,7 +124,6 @@ def put(name: str, value: Path | str) -> str:
 
 
 def longer() -> str:
-    """A line that gives the doctor more time."""
     return python("-m labkit doctor --seconds 60")
 
 
@@ -158,19 +147,20 @@ def install(extra: str = "lab") -> str:
     home, own = settings.home(), own_python()
     if is_elsewhere():
         return start(own, "-m labkit doctor")
-    if not (home / "pyproject.toml").is_file():
-        # Not labutils by its name: another package may have it in a registry.
-        asked = requirements().get("", [])
-        needed = [f'"{str(one).partition(";")[0].strip()}"' for one in asked]
-        return pip(*needed or ["-e", f'"THE_COURSE_FOLDER[{extra}]"'])
     place = "." if home.resolve() == Path.cwd() else home
     # Quoted, since brackets mean something to a shell.
     course = [*_constraints(), "-e", f'"{place}[{extra}]"']
-    if in_environment():
+    # Where no harm is done to others.
+    if sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ:
         return pip(*[] if installed("torch") else _cpu_index(), *course)
     return then(  # into an environment of the course's own
         python("-m venv", shown(own.parents[1])),
         start(own, "-m pip install", *_cpu_index(), *course))
+
+
+def system(package: str) -> str:
+    """A line that installs a package of Debian's; "" on other systems."""
+    return f"sudo apt-get install {package}" if sys.platform == "linux" else ""
 
 
 def reinstall(package: str) -> str:
@@ -189,9 +179,9 @@ def pip(*arguments: str) -> str:
     return then(python("-m ensurepip"), line)
 
 
-def in_environment() -> bool:
-    """Whether packages may be installed here without harm to others."""
-    return sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
+def full_course() -> bool:
+    """Whether this is the instructors' edition."""
+    return (settings.home() / "labstaff").is_dir()
 
 
 def has_nvidia_gpu() -> bool:

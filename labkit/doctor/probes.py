@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 NAME = "python3"  # the kernel that the notebooks name
+EXTENSION = "@jupyter-widgets/jupyterlab-manager"
 # What it is asked.
 FACTS = """{
     "executable": __import__("sys").executable,
@@ -44,35 +46,18 @@ def say(**facts):
 
 def ask_kernel(until):
     """The current folder is the notebooks'."""
+    from jupyter_client import kernelspec
+    from jupyter_client.manager import run_kernel
     from jupyter_core import paths
 
-    say(labextensions=paths.jupyter_path("labextensions"),
-        configs=paths.jupyter_config_path(),
-        runtime=paths.jupyter_runtime_dir())
-    from jupyter_client import kernelspec
-
     manager = kernelspec.KernelSpecManager()
-    programs = {
-        name: its["spec"]["argv"][0]
-        for name, its in manager.get_all_specs().items() if name != NAME}
-    say(kernel_dirs=manager.kernel_dirs, others=programs)
-    try:
-        spec = manager.get_kernel_spec(NAME)
-        say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
-        start(until)
-    except Exception as error:
-        say(kernel_error=f"{type(error).__name__}: {error}".strip(),
-            spec=manager.find_kernel_specs().get(NAME, ""))
-
-
-def start(until):
-    """Start the kernel as a server would, and ask it."""
-    from jupyter_client.manager import run_kernel
-
+    say(runtime=paths.jupyter_runtime_dir(), kernel_dirs=manager.kernel_dirs)
     client: Any
     with tempfile.TemporaryFile() as errors:
         try:
-            with run_kernel(
+            spec = manager.get_kernel_spec(NAME)
+            say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
+            with run_kernel(  # as a server would
                 kernel_name=NAME, startup_timeout=until - time.monotonic(),
                 stdout=subprocess.DEVNULL, stderr=errors,
             ) as client:
@@ -81,21 +66,37 @@ def start(until):
                     reply=True, timeout=max(0.1, until - time.monotonic()))
                 facts = reply["content"]["user_expressions"]["facts"]
                 say(kernel=ast.literal_eval(facts["data"]["text/plain"]))
-        except Exception:
+        except Exception as error:
             errors.seek(0)
             lines = errors.read().decode("utf-8", "replace").splitlines()
             said = [x for x in lines if x.strip() and "WARNING" not in x]
-            say(late=time.monotonic() > until - 0.2,
-                kernel_said=said[-1] if said else "")
-            raise
+            words = f"{type(error).__name__}: {error}".strip()
+            say(kernel_error=said[-1] if said else words,
+                late=time.monotonic() > until - 0.2,
+                spec=manager.find_kernel_specs().get(NAME, ""))
+    attempt("front_end", front_end)
+
+
+def front_end():
+    """The version and the folder of the widgets' extension of JupyterLab, and
+    whether it is disabled; nothing where there is none."""
+    from jupyter_core.paths import jupyter_path
+    from jupyterlab_server import config
+
+    places = jupyter_path("labextensions")
+    found = config.get_federated_extensions(places).get(EXTENSION)
+    off = config.get_page_config(places)["disabledExtensions"]
+    return {} if found is None else {
+        "version": found["version"], "path": found["ext_path"],
+        "disabled": EXTENSION in [name.partition(":")[0] for name in off]}
 
 
 # ---- do the libraries import, on what would a model train, and how fast?
 # which font has the Chinese letters of pictures?
 
 
-def ask_libraries():
-    """A number of seconds on the standard input starts the timing."""
+def ask_libraries(until):
+    """The end of the standard input starts the timing."""
     # At the end: what a notebook would import goes first.
     sys.path.append(sys.argv[2])
     attempt("memory", available_memory)
@@ -104,7 +105,9 @@ def ask_libraries():
         device = find_device()
         model = new_model(device)
         step(model, device)  # the first one loads much
-        time_steps(model, device, float(sys.stdin.readline() or 0))
+        sys.stdin.read()
+        # A step that has begun is not broken off, and fonts come after it.
+        time_steps(model, device, until - 0.5)
     finally:
         attempt("font", chinese_font)
     # Threads of a library must not keep the page waiting.
@@ -121,8 +124,7 @@ def attempt(name, look):
 
 
 def available_memory():
-    """Bytes that a new program can have; in a container not more than its
-    limit leaves."""
+    """Bytes that a new program can have, within a container's limit."""
     import psutil  # ipykernel brings it
 
     free = psutil.virtual_memory().available
@@ -135,7 +137,7 @@ def available_memory():
 
 
 def import_all():
-    """Import modules and say of each its file and version, or the error."""
+    """Say of each module its file and version, or the error."""
     found = {}
     for name in MODULES:
         say(importing=name)  # should it take the process down
@@ -195,10 +197,9 @@ def step(model, device):
         optimizer, 1.0)[0])
 
 
-def time_steps(model, device, seconds):
-    """Time a few steps, the last begun within so many seconds, and estimate
-    the notebooks after each: on a busy machine the next may come too late."""
-    until = time.monotonic() + seconds
+def time_steps(model, device, until):
+    """Time a few steps, the last begun before a time, and estimate the
+    notebooks after each: on a busy machine the next may come too late."""
     found: list[float] = []
     while time.monotonic() < until and len(found) < ROUNDS:
         start = time.monotonic()
@@ -216,12 +217,11 @@ def estimates(ms):
     timed, cap = recorded.load(TIMED), settings.epochs_cap()
     steps = timed.tokens / (BATCH_SIZE * NUM_STEPS)
     ratio = ms / (1000 * timed.seconds / steps)
-    found: dict[str, float] = {}
+    found = defaultdict[str, float](float)
     for lesson in LESSONS:
         for run in map(recorded.load, lesson.runs):
             share = min(1, (cap or run.num_epochs) / run.num_epochs)
-            seconds = found.get(lesson.number, 0) + ratio * share * run.seconds
-            found[lesson.number] = seconds
+            found[lesson.number] += ratio * share * run.seconds
     return {"ratio": ratio, "estimates": found}
 
 
@@ -236,7 +236,5 @@ def chinese_font():
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "kernel":
-        ask_kernel(time.monotonic() + float(sys.argv[3]))
-    else:
-        ask_libraries()
+    ask = ask_kernel if sys.argv[1] == "kernel" else ask_libraries
+    ask(time.monotonic() + float(sys.argv[3]))

@@ -1,6 +1,8 @@
+import inspect
 import io
 import json
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -21,6 +23,7 @@ from support import STAND_IN, body, closed_address, finish, names
 
 from labkit import __main__ as cli
 from labkit.doctor import mends
+from labstaff import commands
 from labutils import corpus, settings
 from labutils.corpus import WAYS_TO_GET_IT
 
@@ -98,6 +101,15 @@ def test_every_help_has_an_example_that_can_be_parsed(helps):
         assert cli._parser().parse_args(arguments).command
 
 
+def test_what_a_command_calls_takes_its_options():
+    for name, (run, _, _, example, *_) in commands.COMMANDS.items():
+        if isinstance(run, str):
+            options = vars(cli._parser().parse_args(shlex.split(example)))
+            assert options.pop("name") == name and options.pop("command")
+            called = pkgutil.resolve_name(f"labstaff.{run}")
+            inspect.signature(called).bind(**options)
+
+
 def test_the_installed_program_is_this_one():
     root = Path(cli.__file__).parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
@@ -118,7 +130,7 @@ def test_a_missing_package_is_answered_with_what_brings_it(
         raise ModuleNotFoundError(name=module)
 
     monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
-    monkeypatch.setattr(mends, "in_environment", lambda: True)
+    monkeypatch.setenv("CONDA_PREFIX", "/conda")
     monkeypatch.setattr(settings, "check", needs_it)
     code, out, err = main("site")
     assert (code, out) == (1, "")
