@@ -212,7 +212,8 @@ class _Reader:
 
 
 def _parsed(file: _File, content: bytes) -> Found:
-    """A notebook, without what is of no use here and may be much."""
+    """A notebook, without what is of no use here and may be much; its kernel
+    is the course's."""
     read, notes = parse_notebook(content)
     for cell in read.cells:
         cell.metadata = NotebookNode(
@@ -220,8 +221,9 @@ def _parsed(file: _File, content: bytes) -> Found:
             if name == "nbgrader")
         cell.pop("attachments", None)
         if cell.cell_type == "code":
-            cell.outputs = []
-    read.metadata = NotebookNode()
+            cell.outputs, cell.execution_count = [], None
+    read.metadata = NotebookNode(kernelspec={
+        "name": "python3", "display_name": "Python 3", "language": "python"})
     digest = hashlib.sha256(content).hexdigest()
     return Found(file.path, file.times, "", digest, read, notes)
 

@@ -16,8 +16,8 @@ from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
 PACKAGES = {"labutils", "labkit", "labstaff"}
-# Whoever names one of these can reach any value without naming it.
 STUB = "# (the stub, not run: it is solved above or below)"
+# Whoever names one of these can reach any value without naming it.
 ANY = {"exec", "eval", "globals", "locals", "vars", "get_ipython"}
 
 # ---- the course
@@ -114,15 +114,14 @@ class Matched:
 
     # The student's cells in the student's order, with the course's checks.
     notebook: NotebookNode
-    # Index of each exercise's cell that counts, if there is one.
-    places: dict[str, int]
     notes: list[str]  # what was missing, doubled, moved or changed, in words
     # Before which cells an exercise in code is judged until it has passed:
     # after its own, at its check, and after what was written below that.
     judged: dict[str, list[int]] = field(default_factory=dict)
-    # For each exercise all that was written for it, and by index of cells.
-    sources: dict[str, str] = field(default_factory=dict)
+    # For each exercise that is not lost the cells in which it was written,
+    # by index, and all that stands there.
     attempts: dict[str, list[int]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
     # Why an exercise has no cell that counts.
     lost: dict[str, str] = field(default_factory=dict)
     # The course's cells that are changed, no code any more or missing, in
@@ -140,7 +139,7 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     notebook = copy.deepcopy(submitted)
     cells = notebook.cells
     names = [_name(cell, course) for cell in cells]
-    found = Matched(notebook, {}, [])
+    found = Matched(notebook, [])
     for exercise in course.exercises:
         name = exercise.name
         find = _find_answer if exercise.written else _find_code
@@ -148,9 +147,20 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
         if len(attempts := found.attempts.get(name, [])) > 1:
             found.notes.append(f"{name}: written in cells "
                                f"{', '.join(str(i + 1) for i in attempts)}.")
-        if name not in found.places:
+        if name in found.lost:
             found.notes.append(f"{name}: {found.lost[name]}")
-    found.notes += _put_checks(cells, names, course)
+    changed = []
+    for i, name in enumerate(names):
+        if source := course.checks.get(name):
+            if (cells[i].cell_type, cells[i].source) != ("code", source):
+                changed.append(name)
+            cells[i] = v4.new_code_cell(
+                source, id=cells[i].id, metadata=cells[i].metadata)
+    missing = [name for name in course.checks if name not in names]
+    found.notes += [
+        words.format(", ".join(some)) for words, some in (
+            ("Changed checks, replaced by the course's: {}.", changed),
+            ("Checks that are missing: {}.", missing)) if some]
     for name, source in course.given.items():
         own = [i for i, n in enumerate(names) if n == name]
         if _plain(source) not in [_plain(cells[i].source) for i in own
@@ -162,12 +172,6 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     if order != sorted(order):
         found.notes.append("The course's cells stand in another order; they "
                            "were run in the student's.")
-    # Without old outputs, and with the course's kernel.
-    for cell in cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    notebook.metadata = NotebookNode(kernelspec={
-        "name": "python3", "display_name": "Python 3", "language": "python"})
     return found
 
 
@@ -209,20 +213,14 @@ def _find_code(exercise: Exercise, course: CourseNotebook, names: list[str],
                                "the stub and was not run.")
     checks = [i for i, own in enumerate(names) if own == f"check_{name}"]
     above = [i for i in counted if checks and i < checks[-1]]
-    below = [i for i in counted if i not in above]
-    ends = []
-    if above:
-        ends = [above[-1] + 1]
-        if any(c.cell_type == "code" for c in cells[ends[0]:checks[-1]]):
-            ends.append(checks[-1])
-    if below:
+    ends = sorted({above[-1] + 1, checks[-1]}) if above else []
+    if above != counted:
         # With the helpers below it, up to the course's next cell.
-        end = below[-1] + 1
+        end = counted[-1] + 1
         while end < len(cells) and not names[end]:
             end += 1
         ends.append(end)
     found.judged[name] = ends
-    found.places[name] = (above or below)[-1]
     found.attempts[name] = counted if attempts else []
     found.sources[name] = "\n\n".join(
         cells[i].source for i in attempts or counted)
@@ -251,7 +249,7 @@ def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
     if not counted:
         found.lost[name] = "Its cell is missing."
         return
-    found.places[name], found.attempts[name] = counted[0], written
+    found.attempts[name] = written
     found.sources[name] = "\n\n".join(cells[i].source for i in counted)
 
 
@@ -296,17 +294,9 @@ def _tree(source: str) -> ast.Module:
 
 
 def defined(source: str) -> dict[str, bool]:
-    """Names that a cell's source defines; whether as a function or class."""
-    body = _tree(source).body
-    found: dict[str, bool] = {}
-    for node in body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            found |= {a.asname or a.name: False for a in node.names}
-        elif isinstance(node, ast.Assign):
-            found |= {target.id: False for target in node.targets
-                      if isinstance(target, ast.Name)}
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return found | {n.name: True for n in body if isinstance(n, kinds)}
+    """Names that a cell binds; whether to a function or class."""
+    _, bound, fixed = names_in(source)
+    return {name: fixed.get(name, False) for name in bound}
 
 
 def to_run(found: Matched, course: CourseNotebook, end: int) -> set[int]:
@@ -361,7 +351,8 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
     if wanted & ANY:
         return code
     # What is a module, a function or a class alone is not changed by its use.
-    changing = {n for _, bound, fixed in names.values() for n in bound - fixed}
+    changing = {n for _, bound, fixed in names.values()
+                for n in bound - fixed.keys()}
     while more := {i for i, (used, bound, _) in names.items() if i not in found
                    and (bound | used & changing) & wanted}:
         found |= more
@@ -370,18 +361,18 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
 
 
 @lru_cache(1000)
-def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
+def names_in(source: str) -> tuple[set[str], set[str], dict[str, bool]]:
     """The global names that a cell uses before it binds them itself, those
-    that it binds, and of these the modules, functions and classes. What is no
-    Python may use any."""
+    that it binds, and of these what is imported (False) or a function or class
+    (True). What is no Python may use any."""
     used: set[str] = set()
     bound: set[str] = set()
-    fixed: set[str] = set()
+    fixed: dict[str, bool] = {}
     try:
         statements = [symtable.symtable(ast.unparse(node), "cell", "exec")
                       for node in ast.parse(python(source)).body]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ANY, used, bound
+        return ANY, bound, fixed
     for tables in ([statement] for statement in statements):
         before = {*bound}
         for table in tables:
@@ -394,7 +385,7 @@ def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
                 if symbol.is_assigned() or symbol.is_imported():
                     bound.add(name)
                     if symbol.is_imported() or symbol.is_namespace():
-                        fixed.add(name)
+                        fixed[name] = symbol.is_namespace()
                 # A function looks when it is called, which may be later.
                 if symbol.is_referenced() and not (top and name in before):
                     used.add(name)
@@ -419,19 +410,3 @@ def borrowed(name: str, source: str, others: Iterable[str]) -> str:
                 root is not node or name.lower() in root.id.lower()):
             return ast.unparse(node)
     return ""
-
-
-def _put_checks(cells: list[NotebookNode], names: list[str],
-                course: CourseNotebook) -> list[str]:
-    """Put the official checks in the place of the student's copies."""
-    changed = []
-    for cell, name in zip(cells, names, strict=True):
-        if source := course.checks.get(name):
-            if (cell.cell_type, cell.source) != ("code", source):
-                changed.append(name)
-            cell.cell_type, cell.source = "code", source
-    missing = [name for name in course.checks if name not in names]
-    return [
-        words.format(", ".join(some)) for words, some in (
-            ("Changed checks, replaced by the course's: {}.", changed),
-            ("Checks that are missing: {}.", missing)) if some]

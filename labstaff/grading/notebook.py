@@ -87,7 +87,7 @@ def _run(job: Job, found: Matched,
         except TimeoutError as error:
             late.add(at)
             frames = FRAME.findall(str(_errors(cells[at])))
-            inside = [n for n in dict.fromkeys(frames) if n in found.places]
+            inside = [n for n in dict.fromkeys(frames) if n in found.attempts]
             notes.append(f"Cell {at + 1}: {error}, within {', '.join(inside)}."
                          if inside else f"Cell {at + 1}: {error}.")
         if at not in late and not _errors(cells[at]):
@@ -148,7 +148,7 @@ def _before(job: Job, found: Matched) -> dict[str, Verdict]:
     verdicts = {}
     for exercise in job.course.exercises:
         attempts = found.attempts.get(exercise.name, [])
-        if exercise.name not in found.places:
+        if exercise.name in found.lost:
             end = Status.NOT_ATTEMPTED, found.lost[exercise.name]
         elif not attempts:
             end = Status.NOT_ATTEMPTED, "Nothing was written."

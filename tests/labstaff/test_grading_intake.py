@@ -573,6 +573,6 @@ def test_no_spoilt_file_costs_anybody_else_anything(tmp_path):
             nbformat.validate(file.notebook)
             matched = matching.match(file.notebook, course[stem])
             nbformat.writes(matched.notebook).encode()
-            assert {*matched.places, *matched.lost} == {
+            assert {*matched.attempts, *matched.lost} == {
                 x.name for x in course[stem].exercises}
             pickle.loads(pickle.dumps(file))

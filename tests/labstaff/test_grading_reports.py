@@ -360,7 +360,7 @@ def test_a_cell_that_is_no_python_has_a_line_and_no_file(monkeypatch):
     said = "invalid character '：' (U+FF1A) (3168364368.py, line 7)"
     error = nbformat.v4.new_output("error", ename="SyntaxError", evalue=said)
     cell = nbformat.v4.new_code_cell("", outputs=[error])
-    found = Matched(nbformat.v4.new_notebook(cells=[cell]), {}, [],
+    found = Matched(nbformat.v4.new_notebook(cells=[cell]), [],
                     attempts={"rows": [0]})
     monkeypatch.setattr(notebook, "judge", lambda name, *rest: Verdict(
         name, Status.NOT_ATTEMPTED, 0, 3, "There is no rows to call."))
