@@ -83,20 +83,18 @@ def limited(context: Any, function: Call, *args: Any) -> Any:
     What needs more is refused, and costs nobody else anything.
     """
     try:
-        with ProcessPoolExecutor(1, context) as pool:
-            return pool.submit(
-                _bounded, SECONDS, MEMORY, function, args).result()
+        with ProcessPoolExecutor(1, context, _bound,
+                                 (SECONDS, MEMORY)) as pool:
+            return pool.submit(function, *args).result()
     except BrokenProcessPool:
         raise RefusedError(f"reading it took more than {SECONDS} s or "
                            f"{MEMORY / 2**30:.0f} GB") from None
 
 
-def _bounded(seconds: int, memory: int, function: Call,
-             args: Sequence[Any]) -> Any:
-    """Call it; the system ends the process that computes for longer."""
+def _bound(seconds: int, memory: int) -> None:
+    """The system ends this process when it computes for longer."""
     sandbox.bound(RLIMIT_AS=psutil.Process().memory_info().vms + memory,
                   RLIMIT_CPU=int(sum(os.times()[:2])) + seconds, RLIMIT_CORE=0)
-    return function(*args)
 
 
 # ---- all the files
@@ -117,7 +115,10 @@ def read(place: Path, inside: str = "") -> list[Found]:
 
 
 def names(place: Path) -> list[str]:
-    """The paths of all the files in an archive."""
+    """The paths of all that is in a folder, or of the files in an archive."""
+    if place.is_dir():
+        return [path.relative_to(place).as_posix()  # no link is followed
+                for path in place.rglob("*")]
     with place.open("rb") as file:
         return [one.path for one in _members(file)]
 

@@ -78,12 +78,9 @@ class Submission:
 
     def why_not(self, stem: str) -> str:
         """Why a notebook is refused; empty where none was handed in."""
-        if stem in self.refused:
-            return self.refused[stem]
-        # It may be in one of these.
-        return "; ".join(f"{path}: {reason}" for path, reason in
-                         sorted(self.refused.items()) if "/" in path
-                         or "." in path)[:500]
+        return self.refused.get(stem) or "; ".join(  # it may be in these
+            f"{path}: {reason}" for path, reason in
+            sorted(self.refused.items()) if path not in COURSE)[:500]
 
 
 def find(
@@ -112,10 +109,7 @@ def find(
             f"There is no {submissions}. Name the folder, or the zip file, "
             "with what the students have handed in.")
     try:
-        paths = (
-            [path.relative_to(submissions).as_posix()  # no link is followed
-             for path in submissions.rglob("*")] if submissions.is_dir()
-            else call(archives.names, submissions))
+        paths = call(archives.names, submissions)
     except Exception as error:  # archives fail in many ways
         raise IntakeError(f"{submissions} is no folder, and no zip file that "
                           f"can be read ({error}).") from None
@@ -249,10 +243,10 @@ def _shown(name: str) -> str:
     text = unicodedata.normalize("NFKC", _stem(name))
     for stem in COURSE:
         text = text.replace(stem, "")
-    place = re.search(re.escape(_number(text)), text, re.I)
-    parts = [text[:place.start()], text[place.end():]] if place else [text]
+    parts = re.split(re.escape(_number(text)) or "$", text, maxsplit=1,
+                     flags=re.I)
     cut = [TAIL.sub("", part).strip(EDGES) for part in parts]
-    return " ".join(part for part in cut if part)
+    return " ".join(filter(None, cut))
 
 
 def _student(name: str) -> tuple[str, str]:
@@ -349,29 +343,27 @@ def _take(student: Submission, found: Sequence[Found],
           asked: Sequence[CourseNotebook], call: Call) -> None:
     """Take of each notebook that is asked for the version that counts."""
     versions: dict[str, list[Found]] = defaultdict(list)
-    others = [one for one in found if one.other]
-    strange: dict[str, str] = {}
-    for one in found:
-        if one.refused:
-            if not one.other:
-                student.refused[_named(one.path) or one.path] = one.refused
+    strange, others = {}, {}
+    for one in sorted(found, key=lambda one: one.other):
+        named = _named(one.path)
+        if one.other:
+            others[one.path] = one.refused
+            if named and named not in versions and not one.path.endswith(
+                    (".html", ".pdf", ".png")):
+                student.refused.setdefault(named, f"{one.path}: {one.refused}")
+        elif one.refused:
+            student.refused[named or one.path] = one.refused
         elif stem := _which(one):
             versions[stem].append(one)
         elif not PurePosixPath(one.path).name.startswith("extra_"):
             strange[one.path] = "not recognised as a notebook of the course"
     for course in asked:
-        if some := versions.get(course.stem):
-            _choose(student, course, some, call)
-    for one in others:
-        stem = _named(one.path)
-        if stem and stem not in versions and not one.path.endswith(
-                (".html", ".pdf", ".png")):
-            student.refused.setdefault(stem, f"{one.path}: {one.refused}")
+        if course.stem in versions:
+            _choose(student, course, versions[course.stem], call)
     if not versions:
         student.notes.append("No notebook of the course was found.")
         if not student.refused:
-            student.refused |= strange | {
-                one.path: one.refused for one in others[:5]}
+            student.refused |= strange | dict([*others.items()][:5])
         strange = {}
     told = [*strange.items(), *sorted(student.refused.items())]
     student.notes += [
@@ -428,13 +420,12 @@ def _which(file: Found) -> str:
     """The course's notebook that this is, by its cells, name or title."""
     counts = Counter(match[1] for cell in file.notebook.cells
                      if (match := CELL.fullmatch(cell.id)))
-    for number, count in counts.most_common():
-        for stem in COURSE:
-            if count >= SHARED and stem.startswith(number):
-                return stem
     heading = title(file.notebook)
-    return _named(file.path) or next(
-        (s for s in COURSE if heading.startswith(f"{int(s[:2])}. ")), "")
+    return next((
+        stem for number, count in counts.most_common() if count >= SHARED
+        for stem in COURSE if stem.startswith(number)), "") or (
+        _named(file.path)) or next((
+            s for s in COURSE if heading.startswith(f"{int(s[:2])}. ")), "")
 
 
 def _named(path: str) -> str:
