@@ -55,10 +55,10 @@ def write_reports(out: Path, students: Mapping[str, str],
     pages = {"grades.csv": as_csv(lines, course),
              "grades.json": as_json(lines),
              "index.html": _index(lines, course, students, warnings)}
+    others = {g.student: g.language for g in graded if g.language}
     for one in graded:
         # In the notebook's language, or that of the student's others.
-        own = [g.language for g in graded if g.student == one.student]
-        spoken = one.language or next(filter(None, own), language())
+        spoken = one.language or others.get(one.student) or language()
         named = titles[one.notebook]
         file = f"{one.student}/{one.notebook}"
         pages[f"feedback/{file}.html"] = _template(
