@@ -137,7 +137,7 @@ def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
     def said(*texts: str) -> str:
         return "; ".join(translated(text).rstrip(STOPS) for text in texts)
 
-    table: list[Iterable[Any]] = [map(said, (
+    table: list[Iterable[str]] = [map(said, (
         "key", "name",
         *(f"{n.stem[:2]} {x.name} ({x.points:g})"
           for n in course for x in n.exercises),
@@ -145,25 +145,23 @@ def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
     for line in lines:
         own = line["notebooks"]
         table.append([
-            line["key"], line["name"], *line["points"].values(), line["total"],
-            line["possible"], said(*line["state"].split("; ")),
+            line["key"], line["name"], *(
+                "" if points is None else f"{points:g}" for points in (
+                    *line["points"].values(), line["total"],
+                    line["possible"])), said(*line["state"].split("; ")),
             said(*(f"{g.notebook[:2]}: {g.file}" for g in own if g.file)),
             said(*dict.fromkeys(
                 note for g in own for note in (*g.doubts, *g.notes)))])
     return _spreadsheet(table)
 
 
-def _spreadsheet(table: Iterable[Iterable[Any]]) -> str:
+def _spreadsheet(table: Iterable[Iterable[str]]) -> str:
+    """Texts, of which no spreadsheet will compute any."""
     buffer = io.StringIO(newline="")
     csv.writer(buffer).writerows(
-        ["" if cell is None else harmless(cell) if isinstance(cell, str)
-         else f"{cell:g}" for cell in row] for row in table)
+        [f"'{text}" if text.startswith(FORMULA) else text for text in row]
+        for row in table)
     return "\ufeff" + buffer.getvalue()
-
-
-def harmless(text: str) -> str:
-    """A cell's text that no spreadsheet will compute."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def as_json(lines: Sequence[Row]) -> str:
@@ -197,8 +195,8 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
     """The grader's page."""
     graded = [g for line in lines for g in line["notebooks"]]
     run = [g for g in graded if g.state == "graded"]
-    exercises = [(n.stem, x) for n in course for x in n.exercises]
-    where = {x.name: stem for stem, x in exercises}
+    exercises = [x for n in course for x in n.exercises]
+    where = {x.name: n.stem for n in course for x in n.exercises}
     solutions = {grader(cell).get("grade_id"): cell.source
                  for path in notebook_paths() if path.stem in where.values()
                  for cell in read_notebook(path).cells}
@@ -208,12 +206,12 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         course=course, rows=lines, names=students, warnings=warnings,
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
-        exercises=[_exercise(x, graded) for _, x in exercises],
+        exercises=[_exercise(x, graded) for x in exercises],
         notes=sorted({
             (students[g.student], note) for g in graded for note in g.notes}),
-        where=where, asked=any(x.written for _, x in exercises),
+        where=where, asked=any(x.written for x in exercises),
         groups=groups(run, {x.name: f"{x.stub}\n{solutions.get(x.name, '')}"
-                            for _, x in exercises}),
+                            for x in exercises}),
         answers=sorted(answers, key=lambda found: found[:2]))
 
 
@@ -252,12 +250,18 @@ def enter(out: Path, names: Mapping[str, str],
                           f"{mark.hexdigest()[:6]}")
                 line = lines.setdefault(answer, dict.fromkeys(COLUMNS, ""))
                 line.update(answer=answer, possible=f"{verdict.possible:g}",
-                            student=harmless(names[one.student]),
-                            text=harmless(short(text)))
-                try:
-                    verdict = _read(verdict, line)
-                except ValueError as error:
-                    problems.append(f"{path.name}, {answer}: {error}")
+                            student=names[one.student], text=short(text))
+                entered = line["points"].strip(" '").replace(",", ".")
+                if POINTS.fullmatch(entered) and (
+                        float(entered) <= verdict.possible):
+                    verdict = replace(
+                        verdict, status=Status.READ, points=float(entered),
+                        reason=line["comment"].lstrip("'")
+                        or "Read by a person.")
+                elif entered:
+                    said = (f"{entered!r} are no points from 0 to "
+                            f"{verdict.possible:g}.")
+                    problems.append(f"{path.name}, {answer}: {said}")
             verdicts.append(verdict)
         found.append(replace(one, verdicts=verdicts))
     if lines:
@@ -275,14 +279,3 @@ def _lines(path: Path) -> dict[str, dict[str, str]]:
         line["answer"]: {name: line.get(name) or "" for name in COLUMNS}
         for line in csv.DictReader(io.StringIO(text), delimiter=mark)
         if line.get("answer")}
-
-
-def _read(verdict: Verdict, line: dict[str, str]) -> Verdict:
-    entered = line["points"].strip(" '").replace(",", ".")
-    if not entered:
-        return verdict
-    if not POINTS.fullmatch(entered) or float(entered) > verdict.possible:
-        raise ValueError(f"{entered!r} are no points from 0 to "
-                         f"{verdict.possible:g}.")
-    return replace(verdict, status=Status.READ, points=float(entered),
-                   reason=line["comment"].lstrip("'") or "Read by a person.")
