@@ -142,13 +142,23 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     found = Matched(notebook, [])
     for exercise in course.exercises:
         name = exercise.name
+        marked = [i for i, own in enumerate(names) if own == name]
         find = _find_answer if exercise.written else _find_code
-        find(exercise, course, names, found)
-        if len(attempts := found.attempts.get(name, [])) > 1:
-            found.notes.append(f"{name}: written in cells "
-                               f"{', '.join(str(i + 1) for i in attempts)}.")
-        if name in found.lost:
+        counted, written = find(exercise, course, names, marked, found)
+        if counted:
+            attempts = [i for i in counted if i in written]
+            if len(attempts) > 1:
+                places = ", ".join(str(i + 1) for i in attempts)
+                found.notes.append(f"{name}: written in cells {places}.")
+            found.attempts[name] = attempts
+        else:
+            found.lost[name] = (
+                f"Its cell, {marked[0] + 1}, is a "
+                f"{cells[marked[0]].cell_type} cell and not code; it was not "
+                "run." if marked else "Its cell is missing.")
             found.notes.append(f"{name}: {found.lost[name]}")
+        if shown := written or counted or marked:
+            found.sources[name] = "\n\n".join(cells[i].source for i in shown)
     changed = []
     for i, name in enumerate(names):
         if source := course.checks.get(name):
@@ -175,34 +185,27 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     return found
 
 
-def _find_code(exercise: Exercise, course: CourseNotebook, names: list[str],
-               found: Matched) -> None:
-    """The cells in which an exercise is written, and where it is judged."""
+def _find_code(
+    exercise: Exercise, course: CourseNotebook, names: list[str],
+    marked: list[int], found: Matched) -> tuple[list[int], list[int]]:
+    """The cells that count, and those in which something is written; notes
+    where it is judged."""
     cells, name = found.notebook.cells, exercise.name
-    marked = [i for i, own in enumerate(names) if own == name]
     code = [i for i in marked if cells[i].cell_type == "code"]
-    own = {i: defined(cell.source) for i, cell in enumerate(cells)
+    own = {i: made[name] for i, cell in enumerate(cells)
            if cell.cell_type == "code" and names[i] not in course.checks
-           and course.texts.get(_plain(cell.source)) in (None, name)}
+           and course.texts.get(_plain(cell.source)) in (None, name)
+           and name in (made := defined(cell.source))}
     # A value of that name may be an experiment.
-    solved = any(made.get(name) and _is_written(cells[i], exercise)
-                 for i, made in own.items())
-    defining = [i for i, made in own.items()
-                if name in made and (made[name] or not solved)]
+    solved = any(is_function and _is_written(cells[i], exercise)
+                 for i, is_function in own.items())
+    defining = [i for i, is_function in own.items()
+                if is_function or not solved]
     both = sorted({*code, *defining})
     attempts = [i for i in both if _is_written(cells[i], exercise)]
     # A half of a split cell may define nothing; it never counts alone.
     counted = [i for i in attempts if i in defining] or attempts or both
-    if not counted:
-        found.lost[name] = "Its cell is missing."
-        if marked:
-            cell = cells[marked[0]]
-            found.lost[name] = (
-                f"Its cell, {marked[0] + 1}, is a {cell.cell_type} cell and "
-                "not code; it was not run.")
-            found.sources[name] = cell.source
-        return
-    if not code:
+    if counted and not code:
         found.notes.append(
             f"{name}: its cell has lost its mark; found by what it defines.")
     for i in both if attempts else ():
@@ -221,16 +224,14 @@ def _find_code(exercise: Exercise, course: CourseNotebook, names: list[str],
             end += 1
         ends.append(end)
     found.judged[name] = ends
-    found.attempts[name] = counted if attempts else []
-    found.sources[name] = "\n\n".join(
-        cells[i].source for i in attempts or counted)
+    return counted, attempts
 
 
-def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
-                 found: Matched) -> None:
+def _find_answer(
+    exercise: Exercise, course: CourseNotebook, names: list[str],
+    marked: list[int], found: Matched) -> tuple[list[int], list[int]]:
     """All that was written where an answer belongs, or else anywhere."""
     cells, name = found.notebook.cells, exercise.name
-    marked = [i for i, own in enumerate(names) if own == name]
     own = [i for i, cell in enumerate(cells)
            if not names[i] and cell.cell_type != "code"]
     start = marked[0] if marked else _last_before(name, names, course)
@@ -245,12 +246,7 @@ def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
         found.notes.append(
             f"{name}: nothing stands at its place; all the student's own "
             "text cells are shown.")
-    counted = written or marked
-    if not counted:
-        found.lost[name] = "Its cell is missing."
-        return
-    found.attempts[name] = written
-    found.sources[name] = "\n\n".join(cells[i].source for i in counted)
+    return written or marked, written
 
 
 def _last_before(name: str, names: list[str], course: CourseNotebook) -> int:
