@@ -88,17 +88,13 @@ def find(
     roster: Path | None = None,
     call: Call = lambda function, *args: function(*args),
 ) -> tuple[list[Submission], list[str]]:
-    """Read a folder, or an archive, of submissions, and change nothing in it.
+    """Read a folder, or an archive, of submissions, and change nothing in it:
+    the students, and what a person should look at before the grading.
 
     Args:
-        submissions: holds a folder, an archive or loose notebooks for each
-            student; these may stand in folders of classes.
         asked: the notebooks to be graded.
         roster: the class, as `read_roster` takes it.
         call: calls what reads archives, as `archives.limited` does.
-
-    Returns:
-        The students, and what a person should look at before the grading.
 
     Raises:
         IntakeError: it is not there, or empty.
@@ -332,7 +328,7 @@ def _people(known: str, some: list[_Entry]) -> dict[str, list[_Entry]]:
                     if name and not _differ(name, shown)), shown)
         people.setdefault(own, []).append(entry)
     if not known and len(people) == 2:
-        return {"": [entry for own in people.values() for entry in own]}
+        return {"": some}
     return {own: theirs for own, theirs in people.items() if own or theirs}
 
 

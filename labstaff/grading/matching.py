@@ -177,9 +177,8 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
                                   if cells[i].cell_type == "code"]:
             last = own[-1] if own else _last_before(name, names, course)
             found.lent[source] = last + 1, bool(own)
-    expected = list(course.cells.values())
-    order = [expected.index(n) for n in dict.fromkeys(names) if n]
-    if order != sorted(order):
+    order = [n for n in dict.fromkeys(names) if n]
+    if order != [n for n in course.cells.values() if n in order]:
         found.notes.append("The course's cells stand in another order; they "
                            "were run in the student's.")
     return found
@@ -296,17 +295,14 @@ def defined(source: str) -> dict[str, bool]:
 
 
 def to_run(found: Matched, course: CourseNotebook, end: int) -> set[int]:
-    """Which code cells before some place can change a verdict.
-
-    These are the student's own, those that were changed, and what they need
-    of the course's.
-    """
+    """Which code cells before some place can change a verdict: the student's
+    own, those that were changed, and what they need of the course's."""
     cells = found.notebook.cells[:end]
     given = {*course.texts, *map(_plain, course.checks.values())}
+    own = {i for i, c in enumerate(cells) if _plain(c.source) not in given}
     lent = [v4.new_code_cell(source)
             for source, (place, _) in found.lent.items() if place <= end]
-    return {*range(len(cells))} & needed([*cells, *lent], {
-        i for i, cell in enumerate(cells) if _plain(cell.source) not in given})
+    return {i for i in needed([*cells, *lent], own) if i < end}
 
 
 def to_lend(found: Matched, end: int, wanted: set[str],
@@ -332,20 +328,15 @@ def continues(cells: Sequence[NotebookNode], index: int) -> bool:
 
 
 def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
-    """Which code cells have to run, by index, so that some do what they do.
-
-    Args:
-        cells: of a notebook.
-        own: those that run in any case. Of the others, trainings and
-            drawings, one is needed that binds a name which a needed cell
-            uses, or may change what is bound to such a name.
-    """
-    code = {i for i, cell in enumerate(cells) if cell.cell_type == "code"}
-    names = {i: names_in(cells[i].source) for i in code}
-    found = {i for i in own if i in code}
+    """Which code cells have to run, by index, so that their `own` do what they
+    do: of the others, trainings and drawings, those that bind a name which a
+    needed cell uses, or may change what is bound to such a name."""
+    names = {i: names_in(cell.source) for i, cell in enumerate(cells)
+             if cell.cell_type == "code"}
+    found = own & names.keys()
     wanted = {n for i in found for n in names[i][0]}
     if wanted & ANY:
-        return code
+        return {*names}
     # What is a module, a function or a class alone is not changed by its use.
     changing = {n for _, bound, fixed in names.values()
                 for n in bound - fixed.keys()}
@@ -389,9 +380,8 @@ def names_in(source: str) -> tuple[set[str], set[str], dict[str, bool]]:
 
 
 def borrowed(name: str, source: str, others: Iterable[str]) -> str:
-    """The part of the package that a solution is made of, where it is not a
-    part itself; empty for none. In `others`, the sources of the student's
-    cells, it may be imported."""
+    """The part of the package that a solution is made of, or empty; it may be
+    imported in `others`, the sources of the student's cells."""
     taken = {  # names of packages, and of what is in them
         (alias.asname or alias.name).split(".")[0]
         for text in (*others, source) for node in ast.walk(_tree(text))

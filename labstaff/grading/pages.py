@@ -24,7 +24,7 @@ from labkit.course import NotebookError, grader, notebook_paths, read_notebook
 from labkit.pages import Shown, short, shown
 from labstaff.grading.archives import decoded
 from labstaff.grading.matching import CourseNotebook, Exercise
-from labstaff.grading.results import Graded, Status, Verdict
+from labstaff.grading.results import Graded, Status
 from labstaff.grading.similarity import groups
 from labutils.files import language, translated, write_atomically
 
@@ -50,10 +50,14 @@ def write_reports(out: Path, students: Mapping[str, str],
         graded: every notebook of every student.
         warnings: what the grader should look at first.
     """
-    lines = rows(students, graded, course)
+    lines = _rows(students, graded, course)
     titles = {notebook.stem: notebook.titles for notebook in course}
-    pages = {"grades.csv": as_csv(lines, course),
-             "grades.json": as_json(lines),
+    pages = {"grades.csv": _as_csv(lines, course),
+             # The same, and every verdict.
+             "grades.json": json.dumps(
+                 lines, ensure_ascii=False, indent=1, default=lambda one: {
+                     name: value for name, value in asdict(one).items()
+                     if name not in ("student", "seconds")}) + "\n",
              "index.html": _index(lines, course, students, warnings)}
     others = {g.student: g.language for g in graded if g.language}
     for one in graded:
@@ -91,9 +95,9 @@ def _template(name: str, spoken: str) -> jinja2.Template:
 # ---- the table
 
 
-def rows(students: Mapping[str, str], graded: Sequence[Graded],
-         course: Sequence[CourseNotebook]) -> list[Row]:
-    """The lines, in the students' order; see `write_reports`."""
+def _rows(students: Mapping[str, str], graded: Sequence[Graded],
+          course: Sequence[CourseNotebook]) -> list[Row]:
+    """The lines, in the students' order."""
     found = {(g.student, g.notebook): g for g in graded}
     possible = {x.name: x.points for n in course for x in n.exercises}
     lines = []
@@ -131,7 +135,7 @@ def _state(graded: Sequence[Graded]) -> str:
     return "; ".join(words) or "complete"
 
 
-def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
+def _as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
     """The table for a spreadsheet, in the grader's language: with a mark of
     UTF-8, CRLF, no formulas, the most points behind an exercise's name."""
     def said(*texts: str) -> str:
@@ -162,15 +166,6 @@ def _spreadsheet(table: Iterable[Iterable[str]]) -> str:
         [f"'{text}" if text.startswith(FORMULA) else text for text in row]
         for row in table)
     return "\ufeff" + buffer.getvalue()
-
-
-def as_json(lines: Sequence[Row]) -> str:
-    """The same, and every verdict."""
-    return json.dumps(
-        lines, ensure_ascii=False, indent=1, default=lambda one: {
-            name: value for name, value in asdict(one).items()
-            if name not in ("student", "seconds")}) + "\n"
-
 
 # ---- the pages
 
