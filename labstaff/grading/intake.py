@@ -374,11 +374,12 @@ def _choose(student: Submission, course: CourseNotebook,
     # `labutils run` writes copies among the results.
     some = [one for one in versions if "results" not in
             PurePosixPath(one.path).parts] or versions
-    written = [True] * len(some)
+    written = some
     if len({one.digest for one in some}) > 1:
         with contextlib.suppress(Exception):  # matching takes too much
-            written = call(_written, [one.notebook for one in some], course)
-        some = [*compress(some, written)] or some
+            written = [*compress(some, call(
+                _written, [one.notebook for one in some], course))]
+        some = written or some
 
     def age(one: Found) -> tuple[list[int], Sequence[float]]:
         return [round(when / SAME) for when in one.times], one.times[1:]
@@ -394,7 +395,7 @@ def _choose(student: Submission, course: CourseNotebook,
         when = f"{datetime.fromtimestamp(newest.times[0]):%Y-%m-%d %H:%M}"
         words += f" ({why} of {len(some)} versions, {when})"
         said = f"{stem}: {len(some)} versions; {path}, {why}, counts."
-        if same and any(written):
+        if same and written:
             student.doubts.append(f"{student.name}, {said} Remove the others "
                                   "if it should not.")
         else:

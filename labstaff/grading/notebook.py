@@ -67,10 +67,20 @@ def _run(job: Job, found: Matched,
     What stands below the last of them can change no verdict, and is not run;
     nor are the course's own cells on which nothing of the student's depends.
     """
-    verdicts = _before(job, found)
-    due = {exercise: found.judged[exercise.name]
-           for exercise in job.course.exercises
-           if exercise.name not in verdicts}
+    verdicts: dict[str, Verdict] = {}
+    due: dict[Exercise, list[int]] = {}
+    for exercise in job.course.exercises:
+        attempts = found.attempts.get(exercise.name, [])
+        if attempts and not exercise.written:
+            due[exercise] = found.judged[exercise.name]
+            continue
+        status, reason = Status.WRITTEN, "An answer in words, to be read."
+        if not attempts:
+            status, reason = Status.NOT_ATTEMPTED, found.lost.get(
+                exercise.name, "Nothing was written.")
+        verdicts[exercise.name] = Verdict(
+            exercise.name, status, 0.0, exercise.points, reason,
+            cell=", ".join(f"cell {i + 1}" for i in attempts))
     notes: list[str] = []
     late: set[int] = set()
     if not due:
@@ -141,25 +151,6 @@ def _why_lent(cells: list[NotebookNode], place: int, own: bool,
             for end in _errors(cells[place - 1])]
     how = ends[-1] if ends else f"does not define {which}"
     return f"Cell {place} {how}; the course's own cell was run after it."
-
-
-def _before(job: Job, found: Matched) -> dict[str, Verdict]:
-    """Verdicts that need no run: written answers, and what is missing."""
-    verdicts = {}
-    for exercise in job.course.exercises:
-        attempts = found.attempts.get(exercise.name, [])
-        if exercise.name in found.lost:
-            status, reason = Status.NOT_ATTEMPTED, found.lost[exercise.name]
-        elif not attempts:
-            status, reason = Status.NOT_ATTEMPTED, "Nothing was written."
-        elif exercise.written:
-            status, reason = Status.WRITTEN, "An answer in words, to be read."
-        else:
-            continue
-        verdicts[exercise.name] = Verdict(
-            exercise.name, status, 0.0, exercise.points, reason,
-            cell=", ".join(f"cell {i + 1}" for i in attempts))
-    return verdicts
 
 
 def _judged(job: Job, kernel: StudentKernel, exercise: Exercise,
