@@ -4,6 +4,7 @@ import ast
 import contextlib
 import copy
 import symtable
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -88,18 +89,17 @@ def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
             checks[name] = cell.source
     cells = {cell.id: grader(cell).get("grade_id", cell.id)
              for cell in released.cells}
-    texts: dict[str, set[str]] = {}  # by a text the ids of the cells with it
-    for cell in (*released.cells, *(
+    texts = dict.fromkeys((_plain(cell.source), cell.id) for cell in (
+        *released.cells, *(
             cell for source in sources.values() for cell in source.cells
-            if cell.cell_type == "markdown" and not grader(cell))):
-        texts.setdefault(_plain(cell.source), set()).add(cell.id)
-    for text in ("", *notebooks.NO_ANSWER.values()):
-        texts.pop(text, None)
+            if cell.cell_type == "markdown" and not grader(cell))))
+    times = Counter(text for text, _ in texts)
     titles = {name: notebooks.title(book) for name, book in sources.items()}
     return CourseNotebook(
         stem, titles, tuple(found), checks, cells,
-        {text: cells[min(ids)] for text, ids in texts.items()
-         if len(ids) == 1},
+        {text: cells[identity] for text, identity in texts
+         if times[text] == 1
+         and text not in ("", *notebooks.NO_ANSWER.values())},
         {cells[c.id]: c.source for c in released.cells if c.cell_type == "code"
          and cells[c.id] not in checks  # nor anything an exercise binds
          and not names_in(c.source)[1] & {x.name for x in found}})

@@ -465,7 +465,7 @@ def students(*sources):
 
 def test_renamed_and_commented_code_is_alike():
     [group] = groups(students(LONG, RENAMED, OTHER), {})
-    assert group == (["s0", "s1"], ("evaluate",))
+    assert group == (("s0", "s1"), ("evaluate",))
     assert fingerprints(f"%%time\n!ls\n{LONG}") >= fingerprints(LONG)
 
 
@@ -485,8 +485,8 @@ def test_who_shares_the_most_comes_first_in_one_line(tmp_path):
     for one in two:
         one.sources["other"] = one.sources.pop("evaluate")
     found = groups([*three, *two], {})
-    assert found == [(["s0", "s1"], ("evaluate", "other")),
-                     (["s0", "s1", "s2"], ("evaluate",))]
+    assert found == [(("s0", "s1"), ("evaluate", "other")),
+                     (("s0", "s1", "s2"), ("evaluate",))]
     names = {f"s{i}": f"Student {i}" for i in range(12)}
     course = CourseNotebook("n", {"en": "n"}, tuple(
         Exercise(name, 1, False, "") for name in ("evaluate", "other")))
