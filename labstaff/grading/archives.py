@@ -121,9 +121,8 @@ def _files(place: Path, inside: str) -> Iterator[_File]:
     """The files of one student, those in archives not yet among them."""
     if inside:
         with place.open("rb") as file:
-            for one in _members(file):
-                if f"{one.path}/".startswith(f"{inside}/"):
-                    yield one
+            yield from (one for one in _members(file)
+                        if f"{one.path}/".startswith(f"{inside}/"))
         return
     folder = place.is_dir() and not place.is_symlink()
     for path in sorted(place.rglob("*")) if folder else [place]:

@@ -6,6 +6,7 @@ escaped, of outputs only text and PNG images are kept, and the pages forbid
 everything else (Content-Security-Policy).
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -36,7 +37,7 @@ STOPS = ".\N{IDEOGRAPHIC FULL STOP}"
 LONGEST = 2000  # characters of what is looked up in the catalogue
 WRITTEN = "written.csv"
 COLUMNS = ("answer", "student", "possible", "points", "comment", "text")
-Row = dict[str, Any]  # a student's line
+Row = dict[str, Any]  # of a table: a student's, or an exercise's
 
 
 def write_reports(out: Path, students: Mapping[str, str],
@@ -173,15 +174,12 @@ def _spreadsheet(table: Iterable[Iterable[str]]) -> str:
 def _outputs(executed: Path) -> dict[str, list[Shown]]:
     """What each exercise's cell and check have shown, made harmless."""
     found: dict[str, list[Shown]] = {}
-    try:
-        notebook = read_notebook(executed)
-    except NotebookError:  # it is missing, or damaged
-        return found
-    for cell in notebook.cells:
-        name = grader(cell).get("grade_id")
-        if isinstance(name, str) and cell.cell_type == "code":
-            found.setdefault(name.removeprefix("check_"), []).extend(
-                one for output in cell.outputs if (one := shown(output)))
+    with contextlib.suppress(NotebookError):  # it is missing, or damaged
+        for cell in read_notebook(executed).cells:
+            name = grader(cell).get("grade_id")
+            if isinstance(name, str) and cell.cell_type == "code":
+                found.setdefault(name.removeprefix("check_"), []).extend(
+                    one for output in cell.outputs if (one := shown(output)))
     return found
 
 
@@ -210,7 +208,7 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         answers=sorted(answers, key=lambda found: found[:2]))
 
 
-def _exercise(exercise: Exercise, graded: Sequence[Graded]) -> dict[str, Any]:
+def _exercise(exercise: Exercise, graded: Sequence[Graded]) -> Row:
     """How the class did in an exercise."""
     every = [v for g in graded for v in g.verdicts
              if v.exercise == exercise.name]
