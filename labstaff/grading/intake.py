@@ -418,11 +418,12 @@ def _which(file: Found) -> str:
     counts = Counter(match[1] for cell in file.notebook.cells
                      if (match := CELL.fullmatch(cell.id)))
     heading = title(file.notebook)
-    return next((
-        stem for number, count in counts.most_common() if count >= SHARED
-        for stem in COURSE if stem.startswith(number)), "") or (
-        _named(file.path)) or next((
-            s for s in COURSE if heading.startswith(f"{int(s[:2])}. ")), "")
+    by_cells = (stem for number, count in counts.most_common()
+                if count >= SHARED
+                for stem in COURSE if stem.startswith(number))
+    by_title = (stem for stem in COURSE
+                if heading.startswith(f"{int(stem[:2])}. "))
+    return next(by_cells, "") or _named(file.path) or next(by_title, "")
 
 
 def _named(path: str) -> str:
