@@ -185,5 +185,5 @@ def _judged(job: Job, kernel: StudentKernel, exercise: Exercise,
             where=f"{place}, line {line[1]}" if line else place)
     if verdict.where.startswith("line"):
         verdict = replace(verdict, where=f"{place}, {verdict.where}")
-    return replace(
-        verdict, cell=f"{place}, as it stands before cell {index + 1}")
+    return replace(verdict, cell=f"cell {counted + 1}, as it stands before "
+                   f"cell {index + 1}")
