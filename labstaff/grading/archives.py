@@ -46,10 +46,6 @@ NO_WORDS = re.compile("[\u0180-\u02ff\u0370-\u07ff]")
 Call = Callable[..., Any]
 
 
-class RefusedError(ValueError):
-    """A file is not taken; the message is the reason."""
-
-
 @dataclass(frozen=True)
 class Found:
     """A file of a submission."""
@@ -73,30 +69,26 @@ class _File:
     path: str
     times: Sequence[float]
     size: int  # as is claimed
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], Any]
     problem: str = ""
 
 
 def limited(context: Any, function: Call, *args: Any) -> Any:
-    """Call a function in a process of its own, with bounded resources.
-
-    What needs more is refused, and costs nobody else anything.
-    """
+    """Call a function in a process of its own: what needs more than `SECONDS`
+    or `MEMORY` is refused, and costs nobody else anything."""
     try:
-        with ProcessPoolExecutor(1, context) as pool:
-            return pool.submit(
-                _bounded, SECONDS, MEMORY, function, args).result()
+        with ProcessPoolExecutor(1, context, _bound,
+                                 (SECONDS, MEMORY)) as pool:
+            return pool.submit(function, *args).result()
     except BrokenProcessPool:
-        raise RefusedError(f"reading it took more than {SECONDS} s or "
-                           f"{MEMORY / 2**30:.0f} GB") from None
+        raise NotebookError(f"reading it took more than {SECONDS} s or "
+                            f"{MEMORY / 2**30:.0f} GB") from None
 
 
-def _bounded(seconds: int, memory: int, function: Call,
-             args: Sequence[Any]) -> Any:
-    """Call it; the system ends the process that computes for longer."""
+def _bound(seconds: int, memory: int) -> None:
+    """The system ends this process when it computes for longer."""
     sandbox.bound(RLIMIT_AS=psutil.Process().memory_info().vms + memory,
                   RLIMIT_CPU=int(sum(os.times()[:2])) + seconds, RLIMIT_CORE=0)
-    return function(*args)
 
 
 # ---- all the files
@@ -117,7 +109,10 @@ def read(place: Path, inside: str = "") -> list[Found]:
 
 
 def names(place: Path) -> list[str]:
-    """The paths of all the files in an archive."""
+    """The paths of all that is in a folder, or of the files in an archive."""
+    if place.is_dir():
+        return [path.relative_to(place).as_posix()  # no link is followed
+                for path in place.rglob("*")]
     with place.open("rb") as file:
         return [one.path for one in _members(file)]
 
@@ -126,9 +121,8 @@ def _files(place: Path, inside: str) -> Iterator[_File]:
     """The files of one student, those in archives not yet among them."""
     if inside:
         with place.open("rb") as file:
-            for one in _members(file):
-                if f"{one.path}/".startswith(f"{inside}/"):
-                    yield one
+            yield from (one for one in _members(file)
+                        if f"{one.path}/".startswith(f"{inside}/"))
         return
     folder = place.is_dir() and not place.is_symlink()
     for path in sorted(place.rglob("*")) if folder else [place]:
@@ -138,13 +132,13 @@ def _files(place: Path, inside: str) -> Iterator[_File]:
         # A pipe would be waited for.
         problem = LINK if stat.S_ISLNK(info.st_mode) else (
             "" if stat.S_ISREG(info.st_mode) else "it is no ordinary file")
-        opened: Any = functools.partial(path.open, "rb")
         yield _File(readable(path.relative_to(place.parent).as_posix()),
-                    [info.st_mtime], info.st_size, opened, problem)
+                    [info.st_mtime], info.st_size,
+                    functools.partial(path.open, "rb"), problem)
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, (RefusedError, NotebookError)):
+    if isinstance(error, NotebookError):
         return str(error)
     if isinstance(error, MemoryError):
         return "reading it takes too much memory"
@@ -170,29 +164,29 @@ class _Reader:
         self.files -= 1
         try:
             if self.files < 0:
-                raise RefusedError(f"more than {MOST_FILES} files, or a zip "
-                                   "bomb: the rest is not read")
+                raise NotebookError(f"more than {MOST_FILES} files, or a zip "
+                                    "bomb: the rest is not read")
             if not notebook and not archive:
                 yield Found(file.path, file.times, other=True, refused="no "
                             f"notebook, but a {path.suffix or '?'} file")
                 return
             if file.problem:
-                raise RefusedError(file.problem)
+                raise NotebookError(file.problem)
             content = self._content(
                 file, LARGEST["notebook" if notebook else "archive"])
             if not archive:
                 yield _parsed(file, content)
                 return
             if depth == DEEPEST:
-                raise RefusedError("an archive in an archive in an archive")
+                raise NotebookError("an archive in an archive in an archive")
             before, inside = self.files, []
             for one in _members(io.BytesIO(content), f"{file.path}/"):
                 inside.append(PurePosixPath(one.path).name)
                 yield from self.notebooks(replace(
                     one, times=[*file.times, *one.times]), depth + 1)
             if self.files == before:  # no file but a system's
-                raise RefusedError("no notebook is in it; it holds "
-                                   f"{', '.join(inside[:5]) or 'no file'}")
+                raise NotebookError("no notebook is in it; it holds "
+                                    f"{', '.join(inside[:5]) or 'no file'}")
         except Exception as error:  # archives fail in many ways
             yield Found(file.path, file.times, _words(error))
 
@@ -205,14 +199,15 @@ class _Reader:
             self.bytes -= len(content)
             if len(content) <= most:
                 return content
-        raise RefusedError(
+        raise NotebookError(
             f"it has more than {largest / 2**20:.0f} MB" if most == largest
             else f"more than {MOST_BYTES / 2**20:.0f} MB in all: a zip bomb, "
             "or too much")
 
 
 def _parsed(file: _File, content: bytes) -> Found:
-    """A notebook, without what is of no use here and may be much."""
+    """A notebook, without what is of no use here and may be much; its kernel
+    is the course's."""
     read, notes = parse_notebook(content)
     for cell in read.cells:
         cell.metadata = NotebookNode(
@@ -220,8 +215,9 @@ def _parsed(file: _File, content: bytes) -> Found:
             if name == "nbgrader")
         cell.pop("attachments", None)
         if cell.cell_type == "code":
-            cell.outputs = []
-    read.metadata = NotebookNode()
+            cell.outputs, cell.execution_count = [], None
+    read.metadata = NotebookNode(kernelspec={
+        "name": "python3", "display_name": "Python 3", "language": "python"})
     digest = hashlib.sha256(content).hexdigest()
     return Found(file.path, file.times, "", digest, read, notes)
 
@@ -234,8 +230,8 @@ def _members(file: IO[bytes], place: str = "") -> Iterator[_File]:
     first = file.read(6)
     file.seek(0)
     if first.startswith(b"Rar!"):
-        raise RefusedError("a RAR archive is not opened here: unpack it into "
-                           "a folder, or ask for a zip file")
+        raise NotebookError("a RAR archive is not opened here: unpack it "
+                            "into a folder, or ask for a zip file")
     try:
         kind = {b"7z": _in_7z, b"PK": _in_zip}.get(first[:2], _in_tar)
         for one in kind(file):
@@ -245,10 +241,10 @@ def _members(file: IO[bytes], place: str = "") -> Iterator[_File]:
                     path.parts and path.parts[0][1:2] == ":"):
                 problem = "its path climbs out of the archive"
             yield replace(one, path=f"{place}{path}", problem=problem)
-    except (RefusedError, MemoryError):
+    except (NotebookError, MemoryError):
         raise
     except Exception as error:
-        raise RefusedError(
+        raise NotebookError(
             "it is no archive that can be read, zip, 7z or tar "
             f"({(str(error) or type(error).__name__)[:100]})") from None
 
@@ -269,10 +265,11 @@ def _in_zip(file: IO[bytes]) -> Iterator[_File]:
 def _in_tar(file: IO[bytes]) -> Iterator[_File]:
     with tarfile.open(fileobj=file) as archive:
         for info in archive:
-            opened: Any = functools.partial(archive.extractfile, info)
             if not info.isdir():
                 yield _File(readable(info.name), [float(info.mtime)],
-                            info.size, opened, "" if info.isfile() else LINK)
+                            info.size, functools.partial(
+                                archive.extractfile, info),
+                            "" if info.isfile() else LINK)
 
 
 def _in_7z(file: IO[bytes]) -> Iterator[_File]:
@@ -283,8 +280,8 @@ def _in_7z(file: IO[bytes]) -> Iterator[_File]:
         factory = py7zr.io.BytesIOFactory(LARGEST["archive"] + 1)
         with py7zr.SevenZipFile(file) as archive:
             archive.extract(targets=[name], factory=factory)
-        factory.products[name].seek(0)
-        return io.BytesIO(factory.products[name].read())
+        (product := factory.products[name]).seek(0)
+        return io.BytesIO(product.read())
 
     with py7zr.SevenZipFile(file) as archive:
         problem = "it is encrypted" if archive.needs_password() else ""

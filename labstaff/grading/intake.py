@@ -78,12 +78,9 @@ class Submission:
 
     def why_not(self, stem: str) -> str:
         """Why a notebook is refused; empty where none was handed in."""
-        if stem in self.refused:
-            return self.refused[stem]
-        # It may be in one of these.
-        return "; ".join(f"{path}: {reason}" for path, reason in
-                         sorted(self.refused.items()) if "/" in path
-                         or "." in path)[:500]
+        return self.refused.get(stem) or "; ".join(  # it may be in these
+            f"{path}: {reason}" for path, reason in
+            sorted(self.refused.items()) if path not in COURSE)[:500]
 
 
 def find(
@@ -91,17 +88,13 @@ def find(
     roster: Path | None = None,
     call: Call = lambda function, *args: function(*args),
 ) -> tuple[list[Submission], list[str]]:
-    """Read a folder, or an archive, of submissions, and change nothing in it.
+    """Read a folder, or an archive, of submissions, and change nothing in it:
+    the students, and what a person should look at before the grading.
 
     Args:
-        submissions: holds a folder, an archive or loose notebooks for each
-            student; these may stand in folders of classes.
         asked: the notebooks to be graded.
         roster: the class, as `read_roster` takes it.
         call: calls what reads archives, as `archives.limited` does.
-
-    Returns:
-        The students, and what a person should look at before the grading.
 
     Raises:
         IntakeError: it is not there, or empty.
@@ -112,10 +105,7 @@ def find(
             f"There is no {submissions}. Name the folder, or the zip file, "
             "with what the students have handed in.")
     try:
-        paths = (
-            [path.relative_to(submissions).as_posix()  # no link is followed
-             for path in submissions.rglob("*")] if submissions.is_dir()
-            else call(archives.names, submissions))
+        paths = call(archives.names, submissions)
     except Exception as error:  # archives fail in many ways
         raise IntakeError(f"{submissions} is no folder, and no zip file that "
                           f"can be read ({error}).") from None
@@ -249,10 +239,10 @@ def _shown(name: str) -> str:
     text = unicodedata.normalize("NFKC", _stem(name))
     for stem in COURSE:
         text = text.replace(stem, "")
-    place = re.search(re.escape(_number(text)), text, re.I)
-    parts = [text[:place.start()], text[place.end():]] if place else [text]
+    parts = re.split(re.escape(_number(text)) or "$", text, maxsplit=1,
+                     flags=re.I)
     cut = [TAIL.sub("", part).strip(EDGES) for part in parts]
-    return " ".join(part for part in cut if part)
+    return " ".join(filter(None, cut))
 
 
 def _student(name: str) -> tuple[str, str]:
@@ -338,7 +328,7 @@ def _people(known: str, some: list[_Entry]) -> dict[str, list[_Entry]]:
                     if name and not _differ(name, shown)), shown)
         people.setdefault(own, []).append(entry)
     if not known and len(people) == 2:
-        return {"": [entry for own in people.values() for entry in own]}
+        return {"": some}
     return {own: theirs for own, theirs in people.items() if own or theirs}
 
 
@@ -349,29 +339,27 @@ def _take(student: Submission, found: Sequence[Found],
           asked: Sequence[CourseNotebook], call: Call) -> None:
     """Take of each notebook that is asked for the version that counts."""
     versions: dict[str, list[Found]] = defaultdict(list)
-    others = [one for one in found if one.other]
-    strange: dict[str, str] = {}
-    for one in found:
-        if one.refused:
-            if not one.other:
-                student.refused[_named(one.path) or one.path] = one.refused
+    strange, others = {}, {}
+    for one in sorted(found, key=lambda one: one.other):
+        named = _named(one.path)
+        if one.other:
+            others[one.path] = one.refused
+            if named and named not in versions and not one.path.endswith(
+                    (".html", ".pdf", ".png")):
+                student.refused.setdefault(named, f"{one.path}: {one.refused}")
+        elif one.refused:
+            student.refused[named or one.path] = one.refused
         elif stem := _which(one):
             versions[stem].append(one)
         elif not PurePosixPath(one.path).name.startswith("extra_"):
             strange[one.path] = "not recognised as a notebook of the course"
     for course in asked:
-        if some := versions.get(course.stem):
-            _choose(student, course, some, call)
-    for one in others:
-        stem = _named(one.path)
-        if stem and stem not in versions and not one.path.endswith(
-                (".html", ".pdf", ".png")):
-            student.refused.setdefault(stem, f"{one.path}: {one.refused}")
+        if course.stem in versions:
+            _choose(student, course, versions[course.stem], call)
     if not versions:
         student.notes.append("No notebook of the course was found.")
         if not student.refused:
-            student.refused |= strange | {
-                one.path: one.refused for one in others[:5]}
+            student.refused |= strange | dict([*others.items()][:5])
         strange = {}
     told = [*strange.items(), *sorted(student.refused.items())]
     student.notes += [
@@ -386,11 +374,12 @@ def _choose(student: Submission, course: CourseNotebook,
     # `labutils run` writes copies among the results.
     some = [one for one in versions if "results" not in
             PurePosixPath(one.path).parts] or versions
-    written = [True] * len(some)
+    written = some
     if len({one.digest for one in some}) > 1:
         with contextlib.suppress(Exception):  # matching takes too much
-            written = call(_written, [one.notebook for one in some], course)
-        some = [*compress(some, written)] or some
+            written = [*compress(some, call(
+                _written, [one.notebook for one in some], course))]
+        some = written or some
 
     def age(one: Found) -> tuple[list[int], Sequence[float]]:
         return [round(when / SAME) for when in one.times], one.times[1:]
@@ -406,7 +395,7 @@ def _choose(student: Submission, course: CourseNotebook,
         when = f"{datetime.fromtimestamp(newest.times[0]):%Y-%m-%d %H:%M}"
         words += f" ({why} of {len(some)} versions, {when})"
         said = f"{stem}: {len(some)} versions; {path}, {why}, counts."
-        if same and any(written):
+        if same and written:
             student.doubts.append(f"{student.name}, {said} Remove the others "
                                   "if it should not.")
         else:
@@ -428,13 +417,13 @@ def _which(file: Found) -> str:
     """The course's notebook that this is, by its cells, name or title."""
     counts = Counter(match[1] for cell in file.notebook.cells
                      if (match := CELL.fullmatch(cell.id)))
-    for number, count in counts.most_common():
-        for stem in COURSE:
-            if count >= SHARED and stem.startswith(number):
-                return stem
     heading = title(file.notebook)
-    return _named(file.path) or next(
-        (s for s in COURSE if heading.startswith(f"{int(s[:2])}. ")), "")
+    by_cells = (stem for number, count in counts.most_common()
+                if count >= SHARED
+                for stem in COURSE if stem.startswith(number))
+    by_title = (stem for stem in COURSE
+                if heading.startswith(f"{int(stem[:2])}. "))
+    return next(by_cells, "") or _named(file.path) or next(by_title, "")
 
 
 def _named(path: str) -> str:

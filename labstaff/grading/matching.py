@@ -4,6 +4,7 @@ import ast
 import contextlib
 import copy
 import symtable
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,8 +17,8 @@ from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
 PACKAGES = {"labutils", "labkit", "labstaff"}
-# Whoever names one of these can reach any value without naming it.
 STUB = "# (the stub, not run: it is solved above or below)"
+# Whoever names one of these can reach any value without naming it.
 ANY = {"exec", "eval", "globals", "locals", "vars", "get_ipython"}
 
 # ---- the course
@@ -88,18 +89,17 @@ def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
             checks[name] = cell.source
     cells = {cell.id: grader(cell).get("grade_id", cell.id)
              for cell in released.cells}
-    texts: dict[str, set[str]] = {}  # by a text the ids of the cells with it
-    for cell in (*released.cells, *(
+    texts = dict.fromkeys((_plain(cell.source), cell.id) for cell in (
+        *released.cells, *(
             cell for source in sources.values() for cell in source.cells
-            if cell.cell_type == "markdown" and not grader(cell))):
-        texts.setdefault(_plain(cell.source), set()).add(cell.id)
-    for text in ("", *notebooks.NO_ANSWER.values()):
-        texts.pop(text, None)
+            if cell.cell_type == "markdown" and not grader(cell))))
+    times = Counter(text for text, _ in texts)
     titles = {name: notebooks.title(book) for name, book in sources.items()}
     return CourseNotebook(
         stem, titles, tuple(found), checks, cells,
-        {text: cells[min(ids)] for text, ids in texts.items()
-         if len(ids) == 1},
+        {text: cells[identity] for text, identity in texts
+         if times[text] == 1
+         and text not in ("", *notebooks.NO_ANSWER.values())},
         {cells[c.id]: c.source for c in released.cells if c.cell_type == "code"
          and cells[c.id] not in checks  # nor anything an exercise binds
          and not names_in(c.source)[1] & {x.name for x in found}})
@@ -114,15 +114,14 @@ class Matched:
 
     # The student's cells in the student's order, with the course's checks.
     notebook: NotebookNode
-    # Index of each exercise's cell that counts, if there is one.
-    places: dict[str, int]
     notes: list[str]  # what was missing, doubled, moved or changed, in words
     # Before which cells an exercise in code is judged until it has passed:
     # after its own, at its check, and after what was written below that.
     judged: dict[str, list[int]] = field(default_factory=dict)
-    # For each exercise all that was written for it, and by index of cells.
-    sources: dict[str, str] = field(default_factory=dict)
+    # For each exercise that is not lost the cells in which it was written,
+    # by index, and all that stands there.
     attempts: dict[str, list[int]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
     # Why an exercise has no cell that counts.
     lost: dict[str, str] = field(default_factory=dict)
     # The course's cells that are changed, no code any more or missing, in
@@ -140,65 +139,72 @@ def match(submitted: NotebookNode, course: CourseNotebook) -> Matched:
     notebook = copy.deepcopy(submitted)
     cells = notebook.cells
     names = [_name(cell, course) for cell in cells]
-    found = Matched(notebook, {}, [])
+    found = Matched(notebook, [])
     for exercise in course.exercises:
         name = exercise.name
+        marked = [i for i, own in enumerate(names) if own == name]
         find = _find_answer if exercise.written else _find_code
-        find(exercise, course, names, found)
-        if len(attempts := found.attempts.get(name, [])) > 1:
-            found.notes.append(f"{name}: written in cells "
-                               f"{', '.join(str(i + 1) for i in attempts)}.")
-        if name not in found.places:
+        counted, written = find(exercise, course, names, marked, found)
+        if counted:
+            attempts = [i for i in counted if i in written]
+            if len(attempts) > 1:
+                places = ", ".join(str(i + 1) for i in attempts)
+                found.notes.append(f"{name}: written in cells {places}.")
+            found.attempts[name] = attempts
+        else:
+            found.lost[name] = (
+                f"Its cell, {marked[0] + 1}, is a "
+                f"{cells[marked[0]].cell_type} cell and not code; it was not "
+                "run." if marked else "Its cell is missing.")
             found.notes.append(f"{name}: {found.lost[name]}")
-    found.notes += _put_checks(cells, names, course)
+        if shown := written or counted or marked:
+            found.sources[name] = "\n\n".join(cells[i].source for i in shown)
+    changed = []
+    for i, name in enumerate(names):
+        if source := course.checks.get(name):
+            if (cells[i].cell_type, cells[i].source) != ("code", source):
+                changed.append(name)
+            cells[i] = v4.new_code_cell(
+                source, id=cells[i].id, metadata=cells[i].metadata)
+    missing = [name for name in course.checks if name not in names]
+    found.notes += [
+        words.format(", ".join(some)) for words, some in (
+            ("Changed checks, replaced by the course's: {}.", changed),
+            ("Checks that are missing: {}.", missing)) if some]
     for name, source in course.given.items():
         own = [i for i, n in enumerate(names) if n == name]
         if _plain(source) not in [_plain(cells[i].source) for i in own
                                   if cells[i].cell_type == "code"]:
             last = own[-1] if own else _last_before(name, names, course)
             found.lent[source] = last + 1, bool(own)
-    expected = list(course.cells.values())
-    order = [expected.index(n) for n in dict.fromkeys(names) if n]
-    if order != sorted(order):
+    order = [n for n in dict.fromkeys(names) if n]
+    if order != [n for n in course.cells.values() if n in order]:
         found.notes.append("The course's cells stand in another order; they "
                            "were run in the student's.")
-    # Without old outputs, and with the course's kernel.
-    for cell in cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    notebook.metadata = NotebookNode(kernelspec={
-        "name": "python3", "display_name": "Python 3", "language": "python"})
     return found
 
 
-def _find_code(exercise: Exercise, course: CourseNotebook, names: list[str],
-               found: Matched) -> None:
-    """The cells in which an exercise is written, and where it is judged."""
+def _find_code(
+    exercise: Exercise, course: CourseNotebook, names: list[str],
+    marked: list[int], found: Matched) -> tuple[list[int], list[int]]:
+    """The cells that count, and those in which something is written; notes
+    where it is judged."""
     cells, name = found.notebook.cells, exercise.name
-    marked = [i for i, own in enumerate(names) if own == name]
     code = [i for i in marked if cells[i].cell_type == "code"]
-    own = {i: defined(cell.source) for i, cell in enumerate(cells)
+    own = {i: made[name] for i, cell in enumerate(cells)
            if cell.cell_type == "code" and names[i] not in course.checks
-           and course.texts.get(_plain(cell.source)) in (None, name)}
+           and course.texts.get(_plain(cell.source)) in (None, name)
+           and name in (made := defined(cell.source))}
     # A value of that name may be an experiment.
-    solved = any(made.get(name) and _is_written(cells[i], exercise)
-                 for i, made in own.items())
-    defining = [i for i, made in own.items()
-                if name in made and (made[name] or not solved)]
+    solved = any(is_function and _is_written(cells[i], exercise)
+                 for i, is_function in own.items())
+    defining = [i for i, is_function in own.items()
+                if is_function or not solved]
     both = sorted({*code, *defining})
     attempts = [i for i in both if _is_written(cells[i], exercise)]
     # A half of a split cell may define nothing; it never counts alone.
     counted = [i for i in attempts if i in defining] or attempts or both
-    if not counted:
-        found.lost[name] = "Its cell is missing."
-        if marked:
-            cell = cells[marked[0]]
-            found.lost[name] = (
-                f"Its cell, {marked[0] + 1}, is a {cell.cell_type} cell and "
-                "not code; it was not run.")
-            found.sources[name] = cell.source
-        return
-    if not code:
+    if counted and not code:
         found.notes.append(
             f"{name}: its cell has lost its mark; found by what it defines.")
     for i in both if attempts else ():
@@ -209,30 +215,22 @@ def _find_code(exercise: Exercise, course: CourseNotebook, names: list[str],
                                "the stub and was not run.")
     checks = [i for i, own in enumerate(names) if own == f"check_{name}"]
     above = [i for i in counted if checks and i < checks[-1]]
-    below = [i for i in counted if i not in above]
-    ends = []
-    if above:
-        ends = [above[-1] + 1]
-        if any(c.cell_type == "code" for c in cells[ends[0]:checks[-1]]):
-            ends.append(checks[-1])
-    if below:
+    ends = sorted({above[-1] + 1, checks[-1]}) if above else []
+    if above != counted:
         # With the helpers below it, up to the course's next cell.
-        end = below[-1] + 1
+        end = counted[-1] + 1
         while end < len(cells) and not names[end]:
             end += 1
         ends.append(end)
     found.judged[name] = ends
-    found.places[name] = (above or below)[-1]
-    found.attempts[name] = counted if attempts else []
-    found.sources[name] = "\n\n".join(
-        cells[i].source for i in attempts or counted)
+    return counted, attempts
 
 
-def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
-                 found: Matched) -> None:
+def _find_answer(
+    exercise: Exercise, course: CourseNotebook, names: list[str],
+    marked: list[int], found: Matched) -> tuple[list[int], list[int]]:
     """All that was written where an answer belongs, or else anywhere."""
     cells, name = found.notebook.cells, exercise.name
-    marked = [i for i, own in enumerate(names) if own == name]
     own = [i for i, cell in enumerate(cells)
            if not names[i] and cell.cell_type != "code"]
     start = marked[0] if marked else _last_before(name, names, course)
@@ -247,12 +245,7 @@ def _find_answer(exercise: Exercise, course: CourseNotebook, names: list[str],
         found.notes.append(
             f"{name}: nothing stands at its place; all the student's own "
             "text cells are shown.")
-    counted = written or marked
-    if not counted:
-        found.lost[name] = "Its cell is missing."
-        return
-    found.places[name], found.attempts[name] = counted[0], written
-    found.sources[name] = "\n\n".join(cells[i].source for i in counted)
+    return written or marked, written
 
 
 def _last_before(name: str, names: list[str], course: CourseNotebook) -> int:
@@ -296,31 +289,20 @@ def _tree(source: str) -> ast.Module:
 
 
 def defined(source: str) -> dict[str, bool]:
-    """Names that a cell's source defines; whether as a function or class."""
-    body = _tree(source).body
-    found: dict[str, bool] = {}
-    for node in body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            found |= {a.asname or a.name: False for a in node.names}
-        elif isinstance(node, ast.Assign):
-            found |= {target.id: False for target in node.targets
-                      if isinstance(target, ast.Name)}
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return found | {n.name: True for n in body if isinstance(n, kinds)}
+    """Names that a cell binds; whether to a function or class."""
+    _, bound, fixed = names_in(source)
+    return {name: fixed.get(name, False) for name in bound}
 
 
 def to_run(found: Matched, course: CourseNotebook, end: int) -> set[int]:
-    """Which code cells before some place can change a verdict.
-
-    These are the student's own, those that were changed, and what they need
-    of the course's.
-    """
+    """Which code cells before some place can change a verdict: the student's
+    own, those that were changed, and what they need of the course's."""
     cells = found.notebook.cells[:end]
     given = {*course.texts, *map(_plain, course.checks.values())}
+    own = {i for i, c in enumerate(cells) if _plain(c.source) not in given}
     lent = [v4.new_code_cell(source)
             for source, (place, _) in found.lent.items() if place <= end]
-    return {*range(len(cells))} & needed([*cells, *lent], {
-        i for i, cell in enumerate(cells) if _plain(cell.source) not in given})
+    return {i for i in needed([*cells, *lent], own) if i < end}
 
 
 def to_lend(found: Matched, end: int, wanted: set[str],
@@ -346,22 +328,18 @@ def continues(cells: Sequence[NotebookNode], index: int) -> bool:
 
 
 def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
-    """Which code cells have to run, by index, so that some do what they do.
-
-    Args:
-        cells: of a notebook.
-        own: those that run in any case. Of the others, trainings and
-            drawings, one is needed that binds a name which a needed cell
-            uses, or may change what is bound to such a name.
-    """
-    code = {i for i, cell in enumerate(cells) if cell.cell_type == "code"}
-    names = {i: names_in(cells[i].source) for i in code}
-    found = {i for i in own if i in code}
+    """Which code cells have to run, by index, so that their `own` do what they
+    do: of the others, trainings and drawings, those that bind a name which a
+    needed cell uses, or may change what is bound to such a name."""
+    names = {i: names_in(cell.source) for i, cell in enumerate(cells)
+             if cell.cell_type == "code"}
+    found = own & names.keys()
     wanted = {n for i in found for n in names[i][0]}
     if wanted & ANY:
-        return code
+        return {*names}
     # What is a module, a function or a class alone is not changed by its use.
-    changing = {n for _, bound, fixed in names.values() for n in bound - fixed}
+    changing = {n for _, bound, fixed in names.values()
+                for n in bound - fixed.keys()}
     while more := {i for i, (used, bound, _) in names.items() if i not in found
                    and (bound | used & changing) & wanted}:
         found |= more
@@ -370,18 +348,18 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
 
 
 @lru_cache(1000)
-def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
+def names_in(source: str) -> tuple[set[str], set[str], dict[str, bool]]:
     """The global names that a cell uses before it binds them itself, those
-    that it binds, and of these the modules, functions and classes. What is no
-    Python may use any."""
+    that it binds, and of these what is imported (False) or a function or class
+    (True). What is no Python may use any."""
     used: set[str] = set()
     bound: set[str] = set()
-    fixed: set[str] = set()
+    fixed: dict[str, bool] = {}
     try:
         statements = [symtable.symtable(ast.unparse(node), "cell", "exec")
                       for node in ast.parse(python(source)).body]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ANY, used, bound
+        return ANY, bound, fixed
     for tables in ([statement] for statement in statements):
         before = {*bound}
         for table in tables:
@@ -394,7 +372,7 @@ def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
                 if symbol.is_assigned() or symbol.is_imported():
                     bound.add(name)
                     if symbol.is_imported() or symbol.is_namespace():
-                        fixed.add(name)
+                        fixed[name] = symbol.is_namespace()
                 # A function looks when it is called, which may be later.
                 if symbol.is_referenced() and not (top and name in before):
                     used.add(name)
@@ -402,9 +380,8 @@ def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
 
 
 def borrowed(name: str, source: str, others: Iterable[str]) -> str:
-    """The part of the package that a solution is made of, where it is not a
-    part itself; empty for none. In `others`, the sources of the student's
-    cells, it may be imported."""
+    """The part of the package that a solution is made of, or empty; it may be
+    imported in `others`, the sources of the student's cells."""
     taken = {  # names of packages, and of what is in them
         (alias.asname or alias.name).split(".")[0]
         for text in (*others, source) for node in ast.walk(_tree(text))
@@ -419,19 +396,3 @@ def borrowed(name: str, source: str, others: Iterable[str]) -> str:
                 root is not node or name.lower() in root.id.lower()):
             return ast.unparse(node)
     return ""
-
-
-def _put_checks(cells: list[NotebookNode], names: list[str],
-                course: CourseNotebook) -> list[str]:
-    """Put the official checks in the place of the student's copies."""
-    changed = []
-    for cell, name in zip(cells, names, strict=True):
-        if source := course.checks.get(name):
-            if (cell.cell_type, cell.source) != ("code", source):
-                changed.append(name)
-            cell.cell_type, cell.source = "code", source
-    missing = [name for name in course.checks if name not in names]
-    return [
-        words.format(", ".join(some)) for words, some in (
-            ("Changed checks, replaced by the course's: {}.", changed),
-            ("Checks that are missing: {}.", missing)) if some]

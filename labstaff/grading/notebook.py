@@ -67,16 +67,25 @@ def _run(job: Job, found: Matched,
     What stands below the last of them can change no verdict, and is not run;
     nor are the course's own cells on which nothing of the student's depends.
     """
-    verdicts = _before(job, found)
-    due: dict[int, list[Exercise]] = {}
+    verdicts: dict[str, Verdict] = {}
+    due: dict[Exercise, list[int]] = {}
     for exercise in job.course.exercises:
-        if exercise.name not in verdicts:
-            for index in found.judged[exercise.name]:
-                due.setdefault(index, []).append(exercise)
+        attempts = found.attempts.get(exercise.name, [])
+        if attempts and not exercise.written:
+            due[exercise] = found.judged[exercise.name]
+            continue
+        status, reason = Status.WRITTEN, "An answer in words, to be read."
+        if not attempts:
+            status, reason = Status.NOT_ATTEMPTED, found.lost.get(
+                exercise.name, "Nothing was written.")
+        verdicts[exercise.name] = Verdict(
+            exercise.name, status, 0.0, exercise.points, reason,
+            cell=", ".join(f"cell {i + 1}" for i in attempts))
     notes: list[str] = []
     late: set[int] = set()
     if not due:
         return verdicts, notes
+    last = max(index for places in due.values() for index in places)
     cells = found.notebook.cells
     wanted: set[str] = set()  # names that the cells use, and have bound
     known: set[str] = set()
@@ -87,7 +96,7 @@ def _run(job: Job, found: Matched,
         except TimeoutError as error:
             late.add(at)
             frames = FRAME.findall(str(_errors(cells[at])))
-            inside = [n for n in dict.fromkeys(frames) if n in found.places]
+            inside = [n for n in dict.fromkeys(frames) if n in found.attempts]
             notes.append(f"Cell {at + 1}: {error}, within {', '.join(inside)}."
                          if inside else f"Cell {at + 1}: {error}.")
         if at not in late and not _errors(cells[at]):
@@ -97,8 +106,8 @@ def _run(job: Job, found: Matched,
         found.notebook, job.settings.limits, job.text, job.slot, forks)
     try:
         with kernel.running():
-            needed = matching.to_run(found, job.course, max(due))
-            for index in range(max(due) + 1):
+            needed = matching.to_run(found, job.course, last)
+            for index in range(last + 1):
                 if index in needed:
                     wanted |= matching.names_in(cells[index].source)[0]
                 for source in matching.to_lend(found, index, wanted, known):
@@ -108,9 +117,9 @@ def _run(job: Job, found: Matched,
                         # Below the student's, which keep their numbers.
                         cells.append(v4.new_code_cell(source))
                         run(len(cells) - 1)
-                for exercise in due.get(index, ()):
+                for exercise, places in due.items():
                     before = verdicts.get(exercise.name)
-                    if before is None or not before.points:
+                    if index in places and not (before and before.points):
                         verdicts[exercise.name] = _judged(
                             job, kernel, exercise, found, index, late)
                 if index in needed:
@@ -121,8 +130,9 @@ def _run(job: Job, found: Matched,
         status, reason = LOST[str(lost)]
         notes.append(f"The run ended early: {reason}.")
         for exercise in job.course.exercises:
-            verdicts.setdefault(exercise.name, Verdict.without_points(
-                exercise, status, f"Not judged: {reason}."))
+            verdicts.setdefault(exercise.name, Verdict(
+                exercise.name, status, 0.0, exercise.points,
+                f"Not judged: {reason}."))
     return verdicts, notes
 
 
@@ -143,30 +153,11 @@ def _why_lent(cells: list[NotebookNode], place: int, own: bool,
     return f"Cell {place} {how}; the course's own cell was run after it."
 
 
-def _before(job: Job, found: Matched) -> dict[str, Verdict]:
-    """Verdicts that need no run: written answers, and what is missing."""
-    verdicts = {}
-    for exercise in job.course.exercises:
-        attempts = found.attempts.get(exercise.name, [])
-        if exercise.name not in found.places:
-            end = Status.NOT_ATTEMPTED, found.lost[exercise.name]
-        elif not attempts:
-            end = Status.NOT_ATTEMPTED, "Nothing was written."
-        elif exercise.written:
-            end = Status.WRITTEN, "An answer in words, to be read."
-        else:
-            continue
-        verdicts[exercise.name] = Verdict.without_points(
-            exercise, *end, cell=", ".join(f"cell {i + 1}" for i in attempts))
-    return verdicts
-
-
 def _judged(job: Job, kernel: StudentKernel, exercise: Exercise,
             found: Matched, index: int, late: set[int]) -> Verdict:
     """The verdict on what the cells above have left for an exercise."""
     counted = max(i for i in found.attempts[exercise.name] if i < index)
     place = f"cell {counted + 1}"
-    words = f"cell {counted + 1}, as it stands before cell {index + 1}"
     text = f"{job.settings.seed} {job.digest} {exercise.name}"
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4])
     with kernel.probing():
@@ -180,17 +171,19 @@ def _judged(job: Job, kernel: StudentKernel, exercise: Exercise,
         verdict = replace(verdict, likely="", reason="The next cell continues "
                           "the function: a function must stand in one cell.")
     elif counted in late:  # its cell's own end says why
-        verdict = Verdict.without_points(
-            exercise, Status.TIMED_OUT, "Its cell was stopped after "
-            f"{job.settings.limits.cell:.0f} s.")
+        verdict = Verdict(
+            exercise.name, Status.TIMED_OUT, 0.0, exercise.points,
+            f"Its cell was stopped after {job.settings.limits.cell:.0f} s.")
     elif ends:
         name, said = ends[-1].get("ename"), str(ends[-1].get("evalue"))
         line = LINE.search(said)
-        verdict = Verdict.without_points(
-            exercise, Status.OUT_OF_MEMORY if name == "MemoryError"
-            else Status.ERROR, "Its cell ends with an error.",
+        verdict = Verdict(
+            exercise.name, Status.OUT_OF_MEMORY if name == "MemoryError"
+            else Status.ERROR, 0.0, exercise.points,
+            "Its cell ends with an error.",
             got=f"{name}: {LINE.sub('', said)}"[:500],
             where=f"{place}, line {line[1]}" if line else place)
     if verdict.where.startswith("line"):
         verdict = replace(verdict, where=f"{place}, {verdict.where}")
-    return replace(verdict, cell=words)
+    return replace(verdict, cell=f"cell {counted + 1}, as it stands before "
+                   f"cell {index + 1}")

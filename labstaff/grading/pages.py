@@ -6,6 +6,7 @@ escaped, of outputs only text and PNG images are kept, and the pages forbid
 everything else (Content-Security-Policy).
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -24,7 +25,7 @@ from labkit.course import NotebookError, grader, notebook_paths, read_notebook
 from labkit.pages import Shown, short, shown
 from labstaff.grading.archives import decoded
 from labstaff.grading.matching import CourseNotebook, Exercise
-from labstaff.grading.results import Graded, Status, Verdict
+from labstaff.grading.results import Graded, Status
 from labstaff.grading.similarity import groups
 from labutils.files import language, translated, write_atomically
 
@@ -36,7 +37,7 @@ STOPS = ".\N{IDEOGRAPHIC FULL STOP}"
 LONGEST = 2000  # characters of what is looked up in the catalogue
 WRITTEN = "written.csv"
 COLUMNS = ("answer", "student", "possible", "points", "comment", "text")
-Row = dict[str, Any]  # a student's line
+Row = dict[str, Any]  # of a table: a student's, or an exercise's
 
 
 def write_reports(out: Path, students: Mapping[str, str],
@@ -50,15 +51,19 @@ def write_reports(out: Path, students: Mapping[str, str],
         graded: every notebook of every student.
         warnings: what the grader should look at first.
     """
-    lines = rows(students, graded, course)
+    lines = _rows(students, graded, course)
     titles = {notebook.stem: notebook.titles for notebook in course}
-    pages = {"grades.csv": as_csv(lines, course),
-             "grades.json": as_json(lines),
+    pages = {"grades.csv": _as_csv(lines, course),
+             # The same, and every verdict.
+             "grades.json": json.dumps(
+                 lines, ensure_ascii=False, indent=1, default=lambda one: {
+                     name: value for name, value in asdict(one).items()
+                     if name not in ("student", "seconds")}) + "\n",
              "index.html": _index(lines, course, students, warnings)}
+    others = {g.student: g.language for g in graded if g.language}
     for one in graded:
         # In the notebook's language, or that of the student's others.
-        own = [g.language for g in graded if g.student == one.student]
-        spoken = one.language or next(filter(None, own), language())
+        spoken = one.language or others.get(one.student) or language()
         named = titles[one.notebook]
         file = f"{one.student}/{one.notebook}"
         pages[f"feedback/{file}.html"] = _template(
@@ -91,9 +96,9 @@ def _template(name: str, spoken: str) -> jinja2.Template:
 # ---- the table
 
 
-def rows(students: Mapping[str, str], graded: Sequence[Graded],
-         course: Sequence[CourseNotebook]) -> list[Row]:
-    """The lines, in the students' order; see `write_reports`."""
+def _rows(students: Mapping[str, str], graded: Sequence[Graded],
+          course: Sequence[CourseNotebook]) -> list[Row]:
+    """The lines, in the students' order."""
     found = {(g.student, g.notebook): g for g in graded}
     possible = {x.name: x.points for n in course for x in n.exercises}
     lines = []
@@ -131,13 +136,13 @@ def _state(graded: Sequence[Graded]) -> str:
     return "; ".join(words) or "complete"
 
 
-def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
+def _as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
     """The table for a spreadsheet, in the grader's language: with a mark of
     UTF-8, CRLF, no formulas, the most points behind an exercise's name."""
     def said(*texts: str) -> str:
         return "; ".join(translated(text).rstrip(STOPS) for text in texts)
 
-    table: list[Iterable[Any]] = [map(said, (
+    table: list[Iterable[str]] = [map(said, (
         "key", "name",
         *(f"{n.stem[:2]} {x.name} ({x.points:g})"
           for n in course for x in n.exercises),
@@ -145,34 +150,23 @@ def as_csv(lines: Sequence[Row], course: Sequence[CourseNotebook]) -> str:
     for line in lines:
         own = line["notebooks"]
         table.append([
-            line["key"], line["name"], *line["points"].values(), line["total"],
-            line["possible"], said(*line["state"].split("; ")),
+            line["key"], line["name"], *(
+                "" if points is None else f"{points:g}" for points in (
+                    *line["points"].values(), line["total"],
+                    line["possible"])), said(*line["state"].split("; ")),
             said(*(f"{g.notebook[:2]}: {g.file}" for g in own if g.file)),
             said(*dict.fromkeys(
                 note for g in own for note in (*g.doubts, *g.notes)))])
     return _spreadsheet(table)
 
 
-def _spreadsheet(table: Iterable[Iterable[Any]]) -> str:
+def _spreadsheet(table: Iterable[Iterable[str]]) -> str:
+    """Texts, of which no spreadsheet will compute any."""
     buffer = io.StringIO(newline="")
     csv.writer(buffer).writerows(
-        ["" if cell is None else harmless(cell) if isinstance(cell, str)
-         else f"{cell:g}" for cell in row] for row in table)
+        [f"'{text}" if text.startswith(FORMULA) else text for text in row]
+        for row in table)
     return "\ufeff" + buffer.getvalue()
-
-
-def harmless(text: str) -> str:
-    """A cell's text that no spreadsheet will compute."""
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def as_json(lines: Sequence[Row]) -> str:
-    """The same, and every verdict."""
-    return json.dumps(
-        lines, ensure_ascii=False, indent=1, default=lambda one: {
-            name: value for name, value in asdict(one).items()
-            if name not in ("student", "seconds")}) + "\n"
-
 
 # ---- the pages
 
@@ -180,15 +174,12 @@ def as_json(lines: Sequence[Row]) -> str:
 def _outputs(executed: Path) -> dict[str, list[Shown]]:
     """What each exercise's cell and check have shown, made harmless."""
     found: dict[str, list[Shown]] = {}
-    try:
-        notebook = read_notebook(executed)
-    except NotebookError:  # it is missing, or damaged
-        return found
-    for cell in notebook.cells:
-        name = grader(cell).get("grade_id")
-        if isinstance(name, str) and cell.cell_type == "code":
-            found.setdefault(name.removeprefix("check_"), []).extend(
-                one for output in cell.outputs if (one := shown(output)))
+    with contextlib.suppress(NotebookError):  # it is missing, or damaged
+        for cell in read_notebook(executed).cells:
+            name = grader(cell).get("grade_id")
+            if isinstance(name, str) and cell.cell_type == "code":
+                found.setdefault(name.removeprefix("check_"), []).extend(
+                    one for output in cell.outputs if (one := shown(output)))
     return found
 
 
@@ -197,8 +188,8 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
     """The grader's page."""
     graded = [g for line in lines for g in line["notebooks"]]
     run = [g for g in graded if g.state == "graded"]
-    exercises = [(n.stem, x) for n in course for x in n.exercises]
-    where = {x.name: stem for stem, x in exercises}
+    exercises = [x for n in course for x in n.exercises]
+    where = {x.name: n.stem for n in course for x in n.exercises}
     solutions = {grader(cell).get("grade_id"): cell.source
                  for path in notebook_paths() if path.stem in where.values()
                  for cell in read_notebook(path).cells}
@@ -208,16 +199,16 @@ def _index(lines: Sequence[Row], course: Sequence[CourseNotebook],
         course=course, rows=lines, names=students, warnings=warnings,
         unprotected=sum(g.sandbox == "none" for g in run),
         sandboxes=sorted({g.sandbox for g in run}),
-        exercises=[_exercise(x, graded) for _, x in exercises],
+        exercises=[_exercise(x, graded) for x in exercises],
         notes=sorted({
             (students[g.student], note) for g in graded for note in g.notes}),
-        where=where, asked=any(x.written for _, x in exercises),
+        where=where, asked=any(x.written for x in exercises),
         groups=groups(run, {x.name: f"{x.stub}\n{solutions.get(x.name, '')}"
-                            for _, x in exercises}),
+                            for x in exercises}),
         answers=sorted(answers, key=lambda found: found[:2]))
 
 
-def _exercise(exercise: Exercise, graded: Sequence[Graded]) -> dict[str, Any]:
+def _exercise(exercise: Exercise, graded: Sequence[Graded]) -> Row:
     """How the class did in an exercise."""
     every = [v for g in graded for v in g.verdicts
              if v.exercise == exercise.name]
@@ -252,12 +243,18 @@ def enter(out: Path, names: Mapping[str, str],
                           f"{mark.hexdigest()[:6]}")
                 line = lines.setdefault(answer, dict.fromkeys(COLUMNS, ""))
                 line.update(answer=answer, possible=f"{verdict.possible:g}",
-                            student=harmless(names[one.student]),
-                            text=harmless(short(text)))
-                try:
-                    verdict = _read(verdict, line)
-                except ValueError as error:
-                    problems.append(f"{path.name}, {answer}: {error}")
+                            student=names[one.student], text=short(text))
+                entered = line["points"].strip(" '").replace(",", ".")
+                if POINTS.fullmatch(entered) and (
+                        float(entered) <= verdict.possible):
+                    verdict = replace(
+                        verdict, status=Status.READ, points=float(entered),
+                        reason=line["comment"].lstrip("'")
+                        or "Read by a person.")
+                elif entered:
+                    said = (f"{entered!r} are no points from 0 to "
+                            f"{verdict.possible:g}.")
+                    problems.append(f"{path.name}, {answer}: {said}")
             verdicts.append(verdict)
         found.append(replace(one, verdicts=verdicts))
     if lines:
@@ -275,14 +272,3 @@ def _lines(path: Path) -> dict[str, dict[str, str]]:
         line["answer"]: {name: line.get(name) or "" for name in COLUMNS}
         for line in csv.DictReader(io.StringIO(text), delimiter=mark)
         if line.get("answer")}
-
-
-def _read(verdict: Verdict, line: dict[str, str]) -> Verdict:
-    entered = line["points"].strip(" '").replace(",", ".")
-    if not entered:
-        return verdict
-    if not POINTS.fullmatch(entered) or float(entered) > verdict.possible:
-        raise ValueError(f"{entered!r} are no points from 0 to "
-                         f"{verdict.possible:g}.")
-    return replace(verdict, status=Status.READ, points=float(entered),
-                   reason=line["comment"].lstrip("'") or "Read by a person.")

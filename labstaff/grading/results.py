@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from nbformat import NotebookNode
 
-from labstaff.grading.matching import CourseNotebook, Exercise
+from labstaff.grading.matching import CourseNotebook
 from labstaff.grading.sandbox import Limits
 from labutils.files import write_atomically
 
@@ -76,13 +75,6 @@ class Verdict:
     cell: str = ""  # which cell counted, in words
     origin: str = ""  # in the course's package, where it is from there
 
-    @classmethod
-    def without_points(cls, exercise: Exercise, status: Status, reason: str,
-                       **words: Any) -> "Verdict":
-        """One that was not judged by its check; the words as above."""
-        return cls(
-            exercise.name, status, 0.0, exercise.points, reason, **words)
-
 
 @dataclass(frozen=True)
 class Graded:
@@ -114,8 +106,8 @@ class Graded:
         state: str, digest: str = "", notes: Iterable[str] = ()) -> "Graded":
         """A notebook that did not come to be judged, for one reason."""
         return cls(student, course.stem, digest, state, [
-            Verdict.without_points(exercise, status, reason)
-            for exercise in course.exercises], [*notes])
+            Verdict(x.name, status, 0.0, x.points, reason)
+            for x in course.exercises], [*notes])
 
     @property
     def points(self) -> float:

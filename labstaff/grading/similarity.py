@@ -28,7 +28,7 @@ TOKEN = re.compile(r"\w+|\n *|[^\w\s]")
 
 
 def groups(graded: Iterable[Graded], given: Mapping[str, str]
-           ) -> list[tuple[list[str], tuple[str, ...]]]:
+           ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Students who share code beyond what is given, and in which exercises,
     all of them the same. First come those who share many, and what few have
     written like that."""
@@ -58,17 +58,15 @@ def groups(graded: Iterable[Graded], given: Mapping[str, str]
         for pair in found:
             others = max(partners[student] for student in pair) - 0.5
             alike[pair][exercise] = math.log(len(every) / others)
-    lines = []
     teams: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for pair in sorted(alike, key=lambda pair: (
             -sum(alike[pair].values()), pair)):
         places = [(student, (*alike[pair],)) for student in pair]
         team = next((teams[p] for p in places if p in teams), set())
-        if not team:
-            lines.append((team, places[0][1]))
         team.update(pair)
         teams |= dict.fromkeys(places, team)
-    return [(sorted(team), exercises) for team, exercises in lines]
+    return [*dict.fromkeys(((*sorted(team),), exercises)
+                           for (_, exercises), team in teams.items())]
 
 
 def fingerprints(source: str) -> set[str]:

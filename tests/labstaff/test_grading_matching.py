@@ -63,8 +63,8 @@ def test_the_course_knows_its_exercises():
 def test_a_notebook_as_it_should_be(work):
     found = match(work, BOOK)
     assert found.notes == []
-    assert found.places == {
-        name: place(work, name) for name in classroom.EXERCISES}
+    assert found.attempts == {
+        name: [place(work, name)] for name in classroom.EXERCISES}
     assert all(not cell.get("outputs") for cell in found.notebook.cells)
 
 
@@ -80,14 +80,14 @@ def test_a_changed_check_is_the_courses_again(work):
 
 
 def test_marks_that_are_lost(work):
-    places = match(work, BOOK).places
+    attempts = match(work, BOOK).attempts
     for cell in work.cells:
         cell.metadata.pop("nbgrader", None)
-    assert match(work, BOOK).places == places
+    assert match(work, BOOK).attempts == attempts
     for cell in work.cells:  # and ids too: by what a cell defines
         cell.id = f"x{cell.id}"
     found = match(work, BOOK)
-    assert set(found.places) == set(classroom.EXERCISES)
+    assert set(found.attempts) == set(classroom.EXERCISES)
     assert any("lost its mark" in note for note in found.notes)
 
 
@@ -104,7 +104,7 @@ def test_missing_doubled_and_moved(work):
     assert "Vocab: Its cell is missing." in notes
     assert "another order" in notes
     # The first one stands at the check; what is below it is tried after that.
-    assert found.places["tokenize"] == tokenize - 1
+    assert found.attempts["tokenize"] == [tokenize - 1, tokenize + 2]
     assert found.judged["tokenize"] == [tokenize, tokenize + 3]
 
 
@@ -139,23 +139,23 @@ def counted(work):
     """Where tokenize stands and is judged, relative to its marked cell."""
     place_ = place(work, "tokenize")
     found = match(work, BOOK)
-    return (found.places["tokenize"] - place_,
-            [end - place_ for end in found.judged["tokenize"]], found)
+    return (*([index - place_ for index in some["tokenize"]]
+              for some in (found.attempts, found.judged)), found)
 
 
 def test_a_split_cell_with_an_empty_half(work):
     i = place(work, "tokenize")
     insert(work, i + 1, "", **copy.deepcopy(work.cells[i].metadata))
     found = match(work, BOOK)
-    assert (found.places["tokenize"], found.judged["tokenize"]) == (
-        i, [i + 1, i + 2])
+    assert (found.attempts["tokenize"], found.judged["tokenize"]) == (
+        [i], [i + 1, i + 2])
 
 
 @pytest.mark.parametrize("below", [1, 2], ids=["above", "below the check"])
 def test_an_untouched_copy_of_the_stub_is_not_run(work, below):
     insert(work, place(work, "tokenize") + below, f"# mine\n{STUB}")
     at, _, found = counted(work)
-    assert at == 0 and "untouched copy" in " ".join(found.notes)
+    assert at == [0] and "untouched copy" in " ".join(found.notes)
     copied = found.notebook.cells[place(work, "tokenize") + below]
     assert defined(copied.source) == {}
 
@@ -164,7 +164,7 @@ def test_a_solution_in_a_new_cell_below_the_stub(work):
     i = place(work, "tokenize")
     insert(work, i + 1, work.cells[i].source)
     work.cells[i].source = STUB
-    assert counted(work)[:2] == (1, [2])
+    assert counted(work)[:2] == ([1], [2])
 
 
 def test_two_exercises_in_one_cell(work):
@@ -172,37 +172,37 @@ def test_two_exercises_in_one_cell(work):
     work.cells[i].source += f"\n\n{work.cells[j].source}"
     del work.cells[j]
     found = match(work, BOOK)
-    assert found.places["tokenize"] == found.places["Vocab"] == i
+    assert found.attempts["tokenize"] == found.attempts["Vocab"] == [i]
     assert found.judged["Vocab"][-1] == place(work, "check_Vocab")
 
 
 def test_a_helper_between_the_exercise_and_its_check(work):
     insert(work, place(work, "tokenize") + 1, "def helper(): pass")
-    assert counted(work)[:2] == (0, [1, 2])
+    assert counted(work)[:2] == ([0], [1, 2])
 
 
 def test_a_right_one_below_a_check_that_has_failed(work):
     insert(work, place(work, "tokenize") + 2, "def tokenize(x): return [x]")
-    assert counted(work)[:2] == (0, [1, 3])
+    assert counted(work)[:2] == ([0, 2], [1, 3])
 
 
 def test_a_value_of_the_same_name_is_an_experiment(work):
     insert(work, place(work, "tokenize") + 2, "tokenize = 7")
-    assert counted(work)[:2] == (0, [1])
+    assert counted(work)[:2] == ([0], [1])
 
 
 def test_without_its_check_it_is_judged_before_the_courses_next_cell(work):
     i = place(work, "tokenize")
     del work.cells[i + 1]
     insert(work, i + 1, "def helper(): pass")
-    assert counted(work)[:2] == (0, [2])
+    assert counted(work)[:2] == ([0], [2])
 
 
 def test_code_that_has_become_text_is_named(work):
     i = place(work, "tokenize")
     work.cells[i].cell_type = "markdown"
     found = match(work, BOOK)
-    assert "tokenize" not in found.places
+    assert "tokenize" not in found.attempts
     assert found.lost["tokenize"] == (
         f"Its cell, {i + 1}, is a markdown cell and not code; it was not run.")
 

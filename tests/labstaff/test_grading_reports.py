@@ -360,7 +360,7 @@ def test_a_cell_that_is_no_python_has_a_line_and_no_file(monkeypatch):
     said = "invalid character '：' (U+FF1A) (3168364368.py, line 7)"
     error = nbformat.v4.new_output("error", ename="SyntaxError", evalue=said)
     cell = nbformat.v4.new_code_cell("", outputs=[error])
-    found = Matched(nbformat.v4.new_notebook(cells=[cell]), {}, [],
+    found = Matched(nbformat.v4.new_notebook(cells=[cell]), [],
                     attempts={"rows": [0]})
     monkeypatch.setattr(notebook, "judge", lambda name, *rest: Verdict(
         name, Status.NOT_ATTEMPTED, 0, 3, "There is no rows to call."))
@@ -465,7 +465,7 @@ def students(*sources):
 
 def test_renamed_and_commented_code_is_alike():
     [group] = groups(students(LONG, RENAMED, OTHER), {})
-    assert group == (["s0", "s1"], ("evaluate",))
+    assert group == (("s0", "s1"), ("evaluate",))
     assert fingerprints(f"%%time\n!ls\n{LONG}") >= fingerprints(LONG)
 
 
@@ -485,8 +485,8 @@ def test_who_shares_the_most_comes_first_in_one_line(tmp_path):
     for one in two:
         one.sources["other"] = one.sources.pop("evaluate")
     found = groups([*three, *two], {})
-    assert found == [(["s0", "s1"], ("evaluate", "other")),
-                     (["s0", "s1", "s2"], ("evaluate",))]
+    assert found == [(("s0", "s1"), ("evaluate", "other")),
+                     (("s0", "s1", "s2"), ("evaluate",))]
     names = {f"s{i}": f"Student {i}" for i in range(12)}
     course = CourseNotebook("n", {"en": "n"}, tuple(
         Exercise(name, 1, False, "") for name in ("evaluate", "other")))
