@@ -15,11 +15,13 @@ import nbformat
 from nbformat import NotebookNode
 
 from labkit.course import FOLDERS
+from labstaff.grading.matching import course
 from labstaff.grading.results import Settings
 from labstaff.grading.sandbox import Limits
 from labstaff.publish.release import student_notebook
 from labutils import settings
 
+COURSE = course()
 NOTEBOOK = "01_text_preprocessing"
 EXERCISES = ("tokenize", "Vocab", "load_corpus_time_machine")
 POINTS = dict(zip(EXERCISES, (2, 4, 3), strict=True))

@@ -17,6 +17,7 @@ import fuzz
 import lesson
 import nbformat
 import pytest
+from classroom import COURSE as ASKED
 from hypothesis import HealthCheck, given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
@@ -27,7 +28,6 @@ from labstaff.grading.classroom import _told
 from labstaff.grading.intake import IntakeError
 from labstaff.grading.results import Graded, Status
 
-ASKED = matching.course()
 COURSE = [notebook.stem for notebook in ASKED]
 NAME = classroom.NOTEBOOK
 BOOK = nbformat.writes(classroom.Editions().released["en"]).encode("utf-8")

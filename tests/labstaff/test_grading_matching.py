@@ -7,6 +7,7 @@ import classroom
 import lesson
 import nbformat
 import pytest
+from classroom import COURSE
 from nbformat import v4
 
 from labkit import checks
@@ -16,7 +17,6 @@ from labstaff.grading.agent import Agent
 from labstaff.grading.matching import (
     borrowed,
     continues,
-    course,
     defined,
     match,
     needed,
@@ -25,7 +25,6 @@ from labstaff.grading.matching import (
 from labstaff.grading.results import Job, Settings, Status
 from labstaff.publish.release import student_notebook
 
-COURSE = course()
 [BOOK] = [n for n in COURSE if n.stem == classroom.NOTEBOOK]
 EDITIONS = classroom.Editions()
 
