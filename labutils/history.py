@@ -21,10 +21,7 @@ LIMITS = ("epochs_cap", "max_seconds", "seconds_cap")
 
 @dataclass(frozen=True)
 class History:
-    """What happened in a training, epoch by epoch.
-
-    A history never changes: each epoch of a training makes a longer one.
-    """
+    """What happened in a training; each epoch makes a new, longer one."""
 
     # Of each epoch, measured while it trained.
     train_perplexity: tuple[float, ...] = ()
@@ -141,11 +138,6 @@ class History:
         asked = self.settings["num_epochs"]
         cap = self.settings["epochs_cap"] or asked
         return max(self.num_epochs, min(asked, cap))
-
-    @property
-    def stopped(self) -> bool:
-        """Whether something ended it before its last epoch."""
-        return self.interrupted or self.diverged or self.out_of_time
 
     @property
     def seconds_left(self) -> float:

@@ -174,21 +174,21 @@ def train(
         history = resume_from(resume, model, optimizer, history)
     rates = history.settings.get("schedule", ())
     train_iter.restart(history.num_epochs)
-    sample_every = max(1, history.last_epoch // SAMPLES)
-    first = history.num_epochs + 1
+    first, last = history.num_epochs + 1, history.last_epoch
+    sample_every = max(1, last // SAMPLES)
     view = Unfailing(new_view(verbose))
     snapshot = Snapshot.of(model, optimizer)
     now = time.monotonic()
     deadline = now + history.time_limit[0]
     steps = fastest(train_step, device_of(model), verbose, history.steps)
     with Interrupts() as interrupts, steps as take_step:
-        while history.num_epochs < history.last_epoch and not history.stopped:
+        for epoch in range(first, last + 1):
             for group in optimizer.param_groups if rates else ():
-                group["lr"] = group["initial_lr"] * rates[history.num_epochs]
+                group["lr"] = group["initial_lr"] * rates[epoch - 1]
             try:
                 # An interrupt can hit the optimizer with its gradients off.
                 with (
-                    _seeded(model, train_iter.seed, history.num_epochs),
+                    _seeded(model, train_iter.seed, epoch - 1),
                     torch.enable_grad(), interrupts.at_once(),
                 ):
                     take_step.taken.clear()
@@ -206,12 +206,11 @@ def train(
                 value, seconds, tokens, take_step.taken)
             if history.diverged:
                 break
-            epoch, last = history.num_epochs, history.last_epoch
             before, now = now, time.monotonic()
             # The next epoch may take as long as this one.
             if now + (now - before) > deadline and epoch < last:
                 history = replace(history, out_of_time=True)
-            at_end = epoch == last or history.stopped
+            at_end = epoch == last or history.out_of_time
             if train_iter.held_out is not None and (
                 at_end or epoch == 1 or epoch % eval_every == 0
             ):
@@ -223,7 +222,9 @@ def train(
             if verbose and epoch == first and not at_end:
                 say(history.time_needed())
             view.update(history)
-            if checkpoint and epoch % save_every == 0 and not at_end:
+            if at_end:
+                break
+            if checkpoint and epoch % save_every == 0:
                 _save(checkpoint, snapshot, history)
         history = replace(history, fingerprint=snapshot.fingerprint())
         if checkpoint and not history.diverged:
