@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from labutils.files import translated as _
 from labutils.files import write_atomically
-from labutils.history import LIMITS, History
+from labutils.history import History
 from labutils.models import LanguageModel, copy_parameters
 
 MAGIC = b"labutils checkpoint 1"
@@ -157,12 +157,9 @@ def resume_from(
             f"num_epochs is {new.settings['num_epochs']}, but this training "
             f"has {before.num_epochs} epochs already: expected as many or "
             "more."))
-    begun = {**before.settings, "text": before.corpus}
-    now = {**new.settings, "text": new.corpus}
-    # More epochs, more time and another device are what one may well want.
-    free = (*LIMITS, "num_epochs", "device")
-    for name in (*now, "schedule"):  # which not every training has
-        if name not in free and begun.get(name) != now.get(name):
+    begun, now = before.asked("num_epochs"), new.asked("num_epochs")
+    for name in begun | now:
+        if begun.get(name) != now.get(name):
             raise ValueError(_(
                 f"This training was begun with {name} {begun.get(name)!r}; "
                 f"here {name} is {now.get(name)!r}. Go on with the same "

@@ -15,8 +15,8 @@ import torch
 
 from labutils.files import translated as _
 
-# Settings that end a training early: what they ended is no full run.
-LIMITS = ("epochs_cap", "max_seconds", "seconds_cap")
+# Settings on which no figure depends: what ends a training early, and where.
+FREE = ("epochs_cap", "max_seconds", "seconds_cap", "device")
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,14 @@ class History:
             (self.settings.get("seconds_cap") or math.inf, "LABUTILS_SECONDS"),
             (self.settings.get("max_seconds") or math.inf, "max_seconds"),
         )
+
+    def asked(self, *free: str) -> dict[str, Any]:
+        """The settings on which its figures depend, but for those that are
+        `free` to differ, and the text, wherever that was found."""
+        free = (*FREE, *free)
+        asked = {k: v for k, v in self.settings.items() if k not in free}
+        text = {k: v for k, v in self.corpus.items() if k != "source"}
+        return {**asked, "text": text}
 
     @property
     def sample(self) -> str:

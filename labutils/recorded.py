@@ -9,7 +9,7 @@ from labutils import settings
 from labutils.checkpoint import Interrupts
 from labutils.files import say
 from labutils.files import translated as _
-from labutils.history import LIMITS, History
+from labutils.history import History
 from labutils.view import Live, Unfailing, new_view
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -87,9 +87,9 @@ def compare(name: str, history: History) -> str:
     if not history.full:
         return "expected of a new run: not compared, this is no full run"
     recorded, all_ranges = _read(name)
-    (text, asked), (its_text, its_asked) = map(_asked, (history, recorded))
-    if text != its_text or asked != its_asked:
-        other = "text" if text != its_text else "setting"
+    asked, its = history.asked("seed"), recorded.asked("seed")
+    if asked != its:
+        other = "text" if asked["text"] != its["text"] else "setting"
         return f"expected of a new run: not compared, it has another {other}"
     device = history.settings["device"].partition(":")[0]
     if device not in all_ranges:
@@ -113,12 +113,3 @@ def _read(name: str) -> tuple[History, dict[str, Any]]:
             f"{', '.join(names())}."))
     saved = json.loads(path.read_text(encoding="utf-8"))
     return History.from_json(json.dumps(saved["history"])), saved["ranges"]
-
-
-def _asked(history: History) -> tuple[list[Any], dict[str, Any]]:
-    """The text and the settings on which the figures depend, but for chance.
-    """
-    others = (*LIMITS, "seed", "device")
-    settings = {k: v for k, v in history.settings.items() if k not in others}
-    text = ("sha256", "tokens", "held_out_tokens")
-    return [history.corpus.get(name) for name in text], settings
