@@ -131,17 +131,16 @@ def train(
         model: from scratch or on `torch.nn`; trained in place.
         train_iter: the batches; its `held_out` text is only ever read.
         vocab: to write the samples.
-        lr: learning rate of the stochastic gradient descent; None beside an
-            `optimizer`, which has its own.
+        lr: of stochastic gradient descent; None beside an `optimizer`.
         num_epochs: epochs in all; LABUTILS_EPOCHS caps them.
         optimizer: another one, over the model's parameters.
-        schedule: by what the learning rate is multiplied in each epoch, the
-            first being number 1; None leaves it as it is.
+        schedule: from the epoch's number, from 1 on, to what the learning
+            rate is multiplied by in it.
         grad_clip: largest norm of the gradients; math.inf clips nothing.
         eval_every: epochs from one held-out measurement to the next.
         prefix: what the samples begin with.
-        resume: go on from the history of this very model (and, where there
-            is one, with the same optimizer), or from a checkpoint's path.
+        resume: the history of this very model, and of the same optimizer
+            where there is one, or a checkpoint's path.
         checkpoint: a file to keep the state in; replaces what is there.
         save_every: epochs from one save to the next, beside that at the end.
         max_seconds: stop before an epoch that would not end within so many
@@ -245,16 +244,11 @@ def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
     """Dropout that follows from the seed and the epoch's number alone, and
     the random numbers of the rest of the notebook left as they are."""
     device = device_of(model)
-    on_cpu = device.type == "cpu"
-    with torch.random.fork_rng(
-        [] if on_cpu else [device.index or 0],
-        device_type="cuda" if on_cpu else device.type,
-    ):
-        number = (seed + 1_000_003 * epoch) % 2**63
-        if on_cpu:  # a GPU's generator is none of our business
-            torch.default_generator.manual_seed(number)
-        else:
-            torch.manual_seed(number)
+    forked, set_seed = [device.index or 0], torch.manual_seed
+    if device.type == "cpu":  # a GPU's generator is none of our business
+        forked, set_seed = [], torch.default_generator.manual_seed
+    with torch.random.fork_rng(forked, device_type=device.type):
+        set_seed((seed + 1_000_003 * epoch) % 2**63)
         yield
 
 
@@ -280,9 +274,8 @@ def _optimizer(
             raise ValueError(_(
                 "lr is None and there is no optimizer: expected one of them."))
         return torch.optim.SGD(parameters, settings.above_zero("lr", lr))
-    own = {id(p) for p in parameters}
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    if foreign := sum(id(p) not in own for p in trained):
+    trained = {p for group in optimizer.param_groups for p in group["params"]}
+    if foreign := len(trained.difference(parameters)):
         raise ValueError(_(
             f"{foreign} of the optimizer's {len(trained)} parameters are not "
             "this model's, and training would leave the model as it is. Make "
