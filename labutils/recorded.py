@@ -51,13 +51,8 @@ def replay(
     seconds = 10.0 if seconds is None else seconds
     if not seconds >= 0:
         raise ValueError(_(f"seconds is {seconds}: expected 0 or more."))
+    speed = None if speed is None else settings.above_zero("speed", speed)
     history = load(name)
-    last = history.num_epochs
-    # Seconds after which each epoch is over.
-    due = [seconds * epoch / last for epoch in range(1, last + 1)]
-    if speed is not None:
-        speed = settings.above_zero("speed", speed)
-        due = [so_far / speed for so_far in history.train_seconds]
     say(f"RECORDED RUN {name}, {history.status}")
     versions = history.versions
     minutes, rest = divmod(round(history.seconds), 60)
@@ -70,10 +65,12 @@ def replay(
     watched, view = isinstance(view, Live), Unfailing(view)
     start = time.monotonic()
     with Interrupts() as interrupts:
-        for epoch, moment in enumerate(due, start=1):
+        for epoch, so_far in enumerate(history.train_seconds, start=1):
             view.update(history.until(epoch))
+            end = start + (so_far / speed if speed
+                           else seconds * epoch / history.num_epochs)
             while (watched and not interrupts.asked
-                   and (left := start + moment - time.monotonic()) > 0):
+                   and (left := end - time.monotonic()) > 0):
                 time.sleep(min(left, 0.1))  # so an interrupt is soon seen
         view.finish(history, "recorded run")
     return history

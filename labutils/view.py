@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from PIL import Image
 
 from labutils import plots
@@ -109,11 +109,9 @@ def ending(history: History) -> str:
 class Live(View):
     """One picture and one line of text, changed in place."""
 
-    def __init__(self) -> None:
-        self.curve: Curve | None = None
-        self.next_time = 0.0
-        self.picture: Any = None  # the handles of what is displayed
-        self.text: Any = None
+    curve: "Curve | None" = None
+    next_time = 0.0
+    picture = text = None  # the handles of what is displayed
 
     def update(self, history: History) -> None:
         if time.perf_counter() < self.next_time:
@@ -144,7 +142,7 @@ class Curve:
             (SIZE[0] / DPI, SIZE[1] / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         self.ax = self.figure.add_subplot()
-        self.top = 1.4 * _largest(history, 20.0)
+        self.top = 1.4 * _largest(history)
         blue = plots.COLOURS[0]
         self.training, self.held_out = (
             self.ax.semilogy([], [], style, color=blue, label=label)[0]
@@ -156,7 +154,7 @@ class Curve:
 
     def holds(self, history: History) -> bool:
         """Whether all the values lie within the axes."""
-        return _largest(history, 0.0) < self.top
+        return _largest(history) < self.top
 
     def frame(self, history: History) -> bytes:
         """A PNG of the training so far."""
@@ -168,8 +166,8 @@ class Curve:
         self.ax.draw_artist(self.training)
         self.ax.draw_artist(self.held_out)
         buffer = io.BytesIO()
-        picture = Image.fromarray(numpy.asarray(self.canvas.buffer_rgba()))
-        picture.save(buffer, "png", compress_level=1)
+        imsave(buffer, self.canvas.buffer_rgba(), format="png",
+               pil_kwargs={"compress_level": 1})
         return buffer.getvalue()
 
     def final(self, history: History, status: str) -> bytes:
@@ -187,11 +185,11 @@ class Curve:
             history.held_out_epochs, history.held_out_perplexity)
 
 
-def _largest(history: History, default: float) -> float:
+def _largest(history: History) -> float:
     """The highest of the numbers that have a place on the vertical axis."""
     values = (*history.train_perplexity, *history.held_out_perplexity,
               *history.baselines.values())
-    return max((x for x in values if x < float("inf")), default=default)
+    return max((x for x in values if x < float("inf")), default=20.0)
 
 
 def quantize(png: bytes) -> bytes:
@@ -216,9 +214,7 @@ def show_picture(png: bytes, handle: Any = None) -> Any:
 
 
 def display_in_place(data: dict, metadata: dict, handle: Any) -> Any:
-    if handle is not None:
-        handle.update(data, metadata=metadata, raw=True)
-        return handle
     from IPython.display import display  # there is a kernel
 
-    return display(data, metadata=metadata, raw=True, display_id=True)
+    return display(data, metadata=metadata, raw=True, update=bool(handle),
+                   display_id=handle.display_id if handle else True)
