@@ -31,9 +31,8 @@ class Interrupts:
     """Holds interrupts back, except where the work can be taken back.
 
     Within `with Interrupts() as interrupts:` an interrupt is noted in
-    `asked`. Only within `interrupts.at_once()` does it raise
-    KeyboardInterrupt, as it does elsewhere. (Signals reach the main thread
-    alone; in another one there is nothing to hold back.)
+    `asked`, and only within `interrupts.at_once()` does it raise. Signals
+    reach the main thread alone: in another there is nothing to hold back.
     """
 
     def __init__(self) -> None:
@@ -134,15 +133,12 @@ def resume_from(
     resume: History | str | Path, model: LanguageModel, optimizer: Optimizer,
     new: History,
 ) -> History:
-    """The history to go on from, once everything is known to fit.
+    """The history to go on from; ValueError where something does not fit.
 
     Args:
         resume: a history, or a checkpoint's path: then model and optimizer
             are given the saved state.
         new: the history of the training that is to go on, still empty.
-
-    Raises:
-        ValueError: something differs from the training that was begun.
     """
     if isinstance(resume, History):
         before, saved = resume, None

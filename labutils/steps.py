@@ -92,8 +92,7 @@ class PacedStep(OneByOne):
         return self.take_step(*args), time.perf_counter() - start
 
     def usable(self, *args: Any) -> dict[int, float]:
-        """Seconds of a step on each number that may be used; the step is
-        taken back."""
+        """Seconds of a step, taken back, on each number that may be used."""
         model, *_, optimizer, _ = args
         snapshot = Snapshot.of(model, optimizer)
         ends, seconds = {}, {}
@@ -116,11 +115,8 @@ def fastest_number(known: Mapping[int, float]) -> Generator[int, float, None]:
     Each is tried for two steps, for as long as more are faster. All are
     tried again when steps suddenly take twice as long, and when the last
     trials are but a fiftieth of the time: that a busy machine is free again
-    shows in no other way.
-
-    Args:
-        known: the numbers, in ascending order, and what a step has taken on
-            each just before; 0 where that is not known.
+    shows in no other way. `known` has the numbers, in ascending order, and
+    what a step has taken on each just before, or 0.
     """
     numbers, known = [*known], dict(known)
     while True:
@@ -281,6 +277,7 @@ def _new_leaf(parameter: Tensor) -> None:
 
 
 def _clone(tensors: State) -> State:
+    """Each with memory of its own, even where H and C share theirs."""
     if torch.is_tensor(tensors):
         return tensors.detach().clone()
     return tuple(_clone(part) for part in tensors)

@@ -389,6 +389,23 @@ def test_a_recorded_training_is_the_same(stand_in, kind, name,
         {"CUDA graph": 3 * BATCHES - alone, "one by one": alone})
 
 
+def test_a_state_may_begin_with_one_tensor_twice(stand_in):
+    def alike(batch_size, num_hiddens, device):
+        zeros = torch.zeros(batch_size, num_hiddens, device=device)
+        return zeros, zeros
+
+    def model():
+        torch.manual_seed(0)
+        return RNNModelScratch(
+            V, 16, torch.device("cpu"), scratch.get_lstm_params, alike,
+            scratch.lstm)
+
+    expected = epochs(model(), "sgd", make_data(), training.train_step)
+    step = RecordedStep(stand_in.take_step, verbose=False)
+    found = epochs(model(), "sgd", make_data(), step)
+    assert torch.equal(found[1], expected[1])
+
+
 class Ragged:
     """Batches of which the last one is shorter."""
 
