@@ -5,7 +5,6 @@ import json
 import math
 import platform
 import statistics
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -51,13 +50,14 @@ class History:
         self, perplexity: float, seconds: float, tokens: int,
         steps: Mapping[str, int] | None = None,
     ) -> "History":
-        """One epoch longer; it took so many seconds for so many tokens."""
+        """One epoch longer; it took so many seconds for so many tokens, and
+        the training so many `steps` so far."""
         return replace(
             self,
             train_perplexity=(*self.train_perplexity, perplexity),
             train_seconds=(*self.train_seconds, self.seconds + seconds),
             tokens=self.tokens + tokens,
-            steps=dict(Counter(self.steps) + Counter(steps or {})),
+            steps=dict(steps or self.steps),
             diverged=not math.isfinite(perplexity),
         )
 

@@ -10,7 +10,7 @@ from labutils.checkpoint import Interrupts
 from labutils.files import say
 from labutils.files import translated as _
 from labutils.history import History
-from labutils.view import Live, Unfailing, new_view
+from labutils.view import Live, new_view
 
 FOLDER = Path(__file__).parent / "recorded"
 # What is compared, and where it stands in a history.
@@ -62,17 +62,17 @@ def replay(
         f"{versions['machine']}, PyTorch {versions['torch']}).\n"
         "Nothing is trained now.")
     view = new_view()
-    watched, view = isinstance(view, Live), Unfailing(view)
+    watched = isinstance(view, Live)
     start = time.monotonic()
     with Interrupts() as interrupts:
         for epoch, so_far in enumerate(history.train_seconds, start=1):
-            view.update(history.until(epoch))
+            view.tell(history.until(epoch))
             end = start + (so_far / speed if speed
                            else seconds * epoch / history.num_epochs)
             while (watched and not interrupts.asked
                    and (left := end - time.monotonic()) > 0):
                 time.sleep(min(left, 0.1))  # so an interrupt is soon seen
-        view.finish(history, "recorded run")
+        view.tell(history, "recorded run")
     return history
 
 

@@ -31,20 +31,20 @@ Step = Callable[..., tuple[Tensor, State]]
 
 @contextmanager
 def fastest(take_step: Step, device: torch.device, verbose: bool,
-            before: Mapping[str, int]) -> Iterator["OneByOne"]:
-    """The same step as this device takes it best; its `taken` counts how, and
-    `before` is what it was in the training's earlier parts."""
+            taken: Mapping[str, int]) -> Iterator["OneByOne"]:
+    """The same step as this device takes it best; its `taken` counts how, on
+    top of a training's earlier parts."""
+    threads = torch.get_num_threads()
+    step = OneByOne(take_step)
     if device.type == "cuda":
-        yield RecordedStep(take_step, verbose)
+        step = RecordedStep(take_step, verbose)
     elif device.type == "cpu":
-        threads = torch.get_num_threads()
-        most = min(threads, settings.processors())
-        try:
-            yield PacedStep(take_step, most, before)
-        finally:
-            torch.set_num_threads(threads)
-    else:
-        yield OneByOne(take_step)
+        step = PacedStep(take_step, min(threads, settings.processors()))
+    step.taken.update(taken)
+    try:
+        yield step
+    finally:
+        torch.set_num_threads(threads)
 
 
 class OneByOne:
@@ -64,14 +64,13 @@ class PacedStep(OneByOne):
 
     The weights do not depend on it: only numbers of threads that lead to the
     very bits of one thread are used. Where no other does, which happens with
-    odd sizes, a training keeps the one that is the fastest at its start.
+    odd sizes, a training keeps the one that is the fastest at its start, and
+    keeps it in its later parts.
     """
 
-    def __init__(self, take_step: Step, most: int,
-                 before: Mapping[str, int]) -> None:
+    def __init__(self, take_step: Step, most: int) -> None:
         super().__init__(take_step)
         self.numbers = sorted({min(most, n) for n in (1, 2, 4, 8, 16)})
-        self.before = before
         self.pace: Generator[int, float, None] | None = None
 
     def __call__(self, *args: Any) -> tuple[Tensor, State]:
@@ -105,7 +104,7 @@ class PacedStep(OneByOne):
         if len(same) > 1:
             return same
         kept = max(self.numbers, key=lambda n: (
-            self.before.get(f"threads: {n}", 0), -seconds[n]))
+            self.taken[f"threads: {n}"], -seconds[n]))
         return {kept: 0.0}
 
 

@@ -38,7 +38,7 @@ from labutils.models import (
 )
 from labutils.steps import Step, fastest
 from labutils.text import Vocab
-from labutils.view import Unfailing, new_view
+from labutils.view import new_view
 
 SAMPLE_LENGTH = 50
 SAMPLES = 20  # in a whole training
@@ -175,7 +175,7 @@ def train(
     train_iter.restart(history.num_epochs)
     first, last = history.num_epochs + 1, history.last_epoch
     sample_every = max(1, last // SAMPLES)
-    view = Unfailing(new_view(verbose))
+    view = new_view(verbose)
     snapshot = Snapshot.of(model, optimizer)
     now = time.monotonic()
     deadline = now + history.time_limit[0]
@@ -190,7 +190,6 @@ def train(
                     _seeded(model, train_iter.seed, epoch - 1),
                     torch.enable_grad(), interrupts.at_once(),
                 ):
-                    take_step.taken.clear()
                     start = time.perf_counter()
                     value, tokens = train_epoch(
                         model, train_iter, optimizer, grad_clip, take_step)
@@ -220,7 +219,7 @@ def train(
                 history = history.with_sample(text)
             if verbose and epoch == first and not at_end:
                 say(history.time_needed())
-            view.update(history)
+            view.tell(history)
             if at_end:
                 break
             if checkpoint and epoch % save_every == 0:
@@ -228,7 +227,7 @@ def train(
         history = replace(history, fingerprint=snapshot.fingerprint())
         if checkpoint and not history.diverged:
             _save(checkpoint, snapshot, history)
-        view.finish(history, "" if history.full else history.status)
+        view.tell(history, "" if history.full else history.status)
         if not history.full:
             say(history.status)
     if history.diverged:

@@ -10,7 +10,6 @@ import io
 import os
 import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,6 +34,23 @@ DPI = 100
 class View:
     """What `train` tells of its progress; by itself, it shows nothing."""
 
+    failed = False
+
+    def tell(self, history: History, ending: str | None = None) -> None:
+        """Show it, unless that has failed: its error must end no training."""
+        if self.failed:
+            return
+        try:
+            if ending is None:
+                self.update(history)
+            else:
+                self.finish(history, ending)
+        except Exception as error:
+            self.failed = True
+            warnings.warn(_(
+                "The training goes on, but cannot be shown any more "
+                f"({type(error).__name__}: {error})."), stacklevel=3)
+
     def update(self, history: History) -> None:
         """After each epoch."""
 
@@ -55,28 +71,6 @@ def new_view(verbose: bool = True) -> View:
     # Programs that run notebooks say that nobody can answer a question.
     content = kernel.get_parent().get("content", {})
     return Live() if content.get("allow_stdin", False) else Still()
-
-
-class Unfailing(View):
-    """Another view, as long as it shows: its error must end no training."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-
-    def update(self, history: History) -> None:
-        self._try(self.view.update, history)
-
-    def finish(self, history: History, status: str) -> None:
-        self._try(self.view.finish, history, status)
-
-    def _try(self, show: Callable[..., None], *what: Any) -> None:
-        try:
-            show(*what)
-        except Exception as error:
-            self.view = View()
-            warnings.warn(_(
-                "The training goes on, but cannot be shown any more "
-                f"({type(error).__name__}: {error})."), stacklevel=4)
 
 
 class Lines(View):
