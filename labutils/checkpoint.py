@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -53,7 +52,7 @@ class Interrupts:
             # None: the handler before was not installed from Python.
             signal.signal(signal.SIGINT, self._before or signal.SIG_DFL)
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _note(self, *_: object) -> None:
         self.asked = True
         if self._raise:
             self._raise = False  # once: a second one must not stop the rescue

@@ -22,26 +22,20 @@ FREE = ("epochs_cap", "max_seconds", "seconds_cap", "device")
 class History:
     """What happened in a training; each epoch makes a new, longer one."""
 
-    # Of each epoch, measured while it trained.
-    train_perplexity: tuple[float, ...] = ()
-    # Up to the end of each epoch, the evaluations left out.
-    train_seconds: tuple[float, ...] = ()
+    train_perplexity: tuple[float, ...] = ()  # of each epoch, while it trained
+    train_seconds: tuple[float, ...] = ()  # so far, without the evaluations
     held_out_perplexity: tuple[float, ...] = ()
     held_out_epochs: tuple[int, ...] = ()  # after which it was measured
     samples: tuple[tuple[int, str], ...] = ()  # epochs and generated texts
     tokens: int = 0  # trained on, over all epochs
-    # Of each way to take a step (labutils.steps), how many were taken.
+    # How many were taken in each way (labutils.steps).
     steps: dict[str, int] = field(default_factory=dict, compare=False)
     settings: dict[str, Any] = field(default_factory=dict)  # what was asked
     corpus: dict[str, Any] = field(default_factory=dict)  # with its hash
     versions: dict[str, str] = field(default_factory=dict)
-    # Held-out perplexity of n-gram models, by name.
-    baselines: dict[str, float] = field(default_factory=dict)
-    # On a text on which nothing was chosen, when the training was over.
-    test_perplexity: float | None = None
-    # SHA-256 of the model's and the optimizer's state at the end: a training
-    # goes on only from that very state.
-    fingerprint: str = ""
+    baselines: dict[str, float] = field(default_factory=dict)  # held out
+    test_perplexity: float | None = None  # once the training was over
+    fingerprint: str = ""  # SHA-256 of the last state: it goes on only from it
     interrupted: bool = False  # somebody stopped it before its last epoch
     diverged: bool = False  # the perplexity was no number any more
     out_of_time: bool = False  # its seconds were over

@@ -31,24 +31,19 @@ def load(name: str) -> History:
 
 
 def replay(
-    name: str, seconds: float | None = None, *, speed: float | None = None
+    name: str, seconds: float = 10.0, *, speed: float | None = None
 ) -> History:
     """Show a recorded run as if it were trained now; a line says it is not.
 
     Args:
-        seconds: how long it takes before an audience, 10 unless told (an
-            interrupt shows the end); where nobody watches it takes no time.
-        speed: in place of seconds: 1 is as it really was, with its quicker
-            and its slower epochs, 20 twenty times as fast.
+        seconds: how long it takes before an audience (an interrupt shows the
+            end); where nobody watches it takes no time.
+        speed: counts in place of seconds: 1 is as it really was, with its
+            quicker and its slower epochs, 20 twenty times as fast.
 
     Raises:
         ValueError: no such run, or a number that cannot be.
     """
-    if seconds is not None and speed is not None:
-        raise ValueError(_(
-            f"seconds is {seconds} and speed is {speed}: expected one of the "
-            "two, since each says how long the replay takes."))
-    seconds = 10.0 if seconds is None else seconds
     if not seconds >= 0:
         raise ValueError(_(f"seconds is {seconds}: expected 0 or more."))
     speed = None if speed is None else settings.above_zero("speed", speed)

@@ -75,10 +75,9 @@ class PacedStep(OneByOne):
 
     def __call__(self, *args: Any) -> tuple[Tensor, State]:
         if self.pace is None:
-            usable = dict.fromkeys(self.numbers, 0.0)
-            if len(usable) > 1:
-                usable = self.usable(*args)
-            self.pace = fastest_number(usable)
+            several = len(self.numbers) > 1
+            self.pace = fastest_number(
+                self.usable(*args) if several else {1: 0.0})
             self.threads = next(self.pace)
         result, seconds = self.timed(self.threads, args)
         self.taken[f"threads: {self.threads}"] += 1

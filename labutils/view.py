@@ -79,8 +79,7 @@ class Lines(View):
     def update(self, history: History) -> None:
         epoch, last = history.num_epochs, history.last_epoch
         if epoch % max(1, last // LINES) == 0 or epoch == last:
-            say(history.line(), as_it_is=True)
-            say(f"  {history.sample}", as_it_is=True)
+            say(f"{history.line()}\n  {history.sample}", as_it_is=True)
 
 
 class Still(View):
@@ -103,7 +102,7 @@ def ending(history: History) -> str:
 class Live(View):
     """One picture and one line of text, changed in place."""
 
-    curve: "Curve | None" = None
+    curve: Any = None
     next_time = 0.0
     picture = text = None  # the handles of what is displayed
 
