@@ -35,7 +35,7 @@ class History:
     versions: dict[str, str] = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)  # held out
     test_perplexity: float | None = None  # once the training was over
-    fingerprint: str = ""  # SHA-256 of the last state: it goes on only from it
+    fingerprint: str = ""  # SHA-256 of the state that it ends in
     interrupted: bool = False  # somebody stopped it before its last epoch
     diverged: bool = False  # the perplexity was no number any more
     out_of_time: bool = False  # its seconds were over

@@ -170,10 +170,9 @@ class RecordedStep(OneByOne):
         with _capturable(optimizer):
             return super().__call__(*args)
 
-    def record(
-        self, model: LanguageModel, X: Tensor, y: Tensor, state: State,
-        optimizer: Optimizer, grad_clip: float) -> str:
+    def record(self, *args: Any) -> str:
         """Record a step; all is left as it was. What it fails on, or ""."""
+        model, X, y, state, optimizer, grad_clip = args
         self.X, self.y, self.state = _clone((X, y, state))
         args = model, self.X, self.y, self.state, optimizer, grad_clip
         parameters = list(model.parameters())
@@ -269,8 +268,8 @@ def _new_leaf(parameter: Tensor) -> None:
     recording must not touch that one. Data of another type parts them.
     """
     data = parameter.data
-    parameter.data = data.new_empty(0, dtype=(
-        torch.float32 if data.dtype == torch.float64 else torch.float64))
+    other = torch.float32 if data.dtype == torch.float64 else torch.float64
+    parameter.data = data.new_empty(0, dtype=other)
     parameter.data = data
 
 

@@ -109,7 +109,7 @@ class Live(View):
     def update(self, history: History) -> None:
         if time.perf_counter() < self.next_time:
             return
-        if self.curve is None or not self.curve.holds(history):
+        if self.curve is None or largest(history) >= self.curve.top:
             self.curve = Curve(history)
             self.curve.frame(history)  # slow but once: not counted below
         start = time.perf_counter()
@@ -135,7 +135,7 @@ class Curve:
             (SIZE[0] / DPI, SIZE[1] / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         self.ax = self.figure.add_subplot()
-        self.top = 1.4 * _largest(history)
+        self.top = 1.4 * largest(history)
         blue = plots.COLOURS[0]
         self.training, self.held_out = (
             self.ax.semilogy([], [], style, color=blue, label=label)[0]
@@ -144,10 +144,6 @@ class Curve:
         self.ax.set(xlim=(0, history.last_epoch), ylim=(0.95, self.top))
         plots.draw_baselines(self.ax, history.baselines)
         self.background: Any = None
-
-    def holds(self, history: History) -> bool:
-        """Whether all the values lie within the axes."""
-        return _largest(history) < self.top
 
     def frame(self, history: History) -> bytes:
         """A PNG of the training so far."""
@@ -178,8 +174,8 @@ class Curve:
             history.held_out_epochs, history.held_out_perplexity)
 
 
-def _largest(history: History) -> float:
-    """The highest of the numbers that have a place on the vertical axis."""
+def largest(history: History) -> float:
+    """Of the numbers that have a place on the vertical axis."""
     values = (*history.train_perplexity, *history.held_out_perplexity,
               *history.baselines.values())
     return max((x for x in values if x < float("inf")), default=20.0)
