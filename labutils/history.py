@@ -44,8 +44,7 @@ class History:
         self, perplexity: float, seconds: float, tokens: int,
         steps: Mapping[str, int] | None = None,
     ) -> "History":
-        """One epoch longer; it took so many seconds for so many tokens, and
-        the training so many `steps` so far."""
+        """One epoch longer; `steps` are those of all epochs so far."""
         return replace(
             self,
             train_perplexity=(*self.train_perplexity, perplexity),

@@ -121,11 +121,9 @@ def train(
 ) -> History:
     """Train a model and keep the record.
 
-    Interrupt it (the stop button, Ctrl-C) and it returns what there is: the
-    model as it was after the last whole epoch, and a history that says
-    `interrupted`. With `resume` it goes on from there, and ends with the same
-    weights as a training in one part, on a CPU to the last bit: batches and
-    dropout follow from the loader's seed and the epoch's number.
+    An interrupt (the stop button, Ctrl-C) leaves the model as it was after
+    the last whole epoch, and a history that says `interrupted`. With `resume`
+    it goes on from there, on a CPU to the last bit as in one part.
 
     Args:
         model: from scratch or on `torch.nn`; trained in place.
