@@ -66,7 +66,7 @@ def step_ms(
     optimizer = torch.optim.SGD(model.parameters(), training.lr)
     take_step: OneByOne = OneByOne(train_step)
     if threads is None:
-        take_step = PacedStep(train_step, settings.processors(), {})
+        take_step = PacedStep(train_step, settings.processors())
     else:
         torch.set_num_threads(threads)
     batches = itertools.cycle(new_loader(training, corpus))

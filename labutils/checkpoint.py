@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from torch.optim import Optimizer
 
 from labutils.files import translated as _
 from labutils.files import write_atomically
-from labutils.history import LIMITS, History
+from labutils.history import History
 from labutils.models import LanguageModel, copy_parameters
 
 MAGIC = b"labutils checkpoint 1"
@@ -31,9 +30,8 @@ class Interrupts:
     """Holds interrupts back, except where the work can be taken back.
 
     Within `with Interrupts() as interrupts:` an interrupt is noted in
-    `asked`. Only within `interrupts.at_once()` does it raise
-    KeyboardInterrupt, as it does elsewhere. (Signals reach the main thread
-    alone; in another one there is nothing to hold back.)
+    `asked`, and only within `interrupts.at_once()` does it raise. Signals
+    reach the main thread alone: in another there is nothing to hold back.
     """
 
     def __init__(self) -> None:
@@ -54,7 +52,7 @@ class Interrupts:
             # None: the handler before was not installed from Python.
             signal.signal(signal.SIGINT, self._before or signal.SIG_DFL)
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _note(self, *_: object) -> None:
         self.asked = True
         if self._raise:
             self._raise = False  # once: a second one must not stop the rescue
@@ -134,15 +132,12 @@ def resume_from(
     resume: History | str | Path, model: LanguageModel, optimizer: Optimizer,
     new: History,
 ) -> History:
-    """The history to go on from, once everything is known to fit.
+    """The history to go on from; ValueError where something does not fit.
 
     Args:
         resume: a history, or a checkpoint's path: then model and optimizer
             are given the saved state.
         new: the history of the training that is to go on, still empty.
-
-    Raises:
-        ValueError: something differs from the training that was begun.
     """
     if isinstance(resume, History):
         before, saved = resume, None
@@ -157,12 +152,9 @@ def resume_from(
             f"num_epochs is {new.settings['num_epochs']}, but this training "
             f"has {before.num_epochs} epochs already: expected as many or "
             "more."))
-    begun = {**before.settings, "text": before.corpus}
-    now = {**new.settings, "text": new.corpus}
-    # More epochs, more time and another device are what one may well want.
-    free = (*LIMITS, "num_epochs", "device")
-    for name in (*now, "schedule"):  # which not every training has
-        if name not in free and begun.get(name) != now.get(name):
+    begun, now = before.asked("num_epochs"), new.asked("num_epochs")
+    for name in begun | now:
+        if begun.get(name) != now.get(name):
             raise ValueError(_(
                 f"This training was begun with {name} {begun.get(name)!r}; "
                 f"here {name} is {now.get(name)!r}. Go on with the same "

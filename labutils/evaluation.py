@@ -5,10 +5,10 @@ each followed them in the training text.
 """
 
 import math
+from functools import partial
 
 import numpy
 import torch
-from numpy import ndarray as Array
 from torch.nn import functional as F
 
 from labutils.batches import SeqDataLoader
@@ -99,34 +99,26 @@ def ngram_perplexity(
         method C; S. Chen and J. Goodman, An empirical study of smoothing
         techniques for language modeling (1999).
     """
-    seen = corpus.numpy()
-    n = min(n, len(seen))  # a longer context was seen nowhere
-    # The first held-out tokens have the end of the corpus for context.
-    text = numpy.concatenate([seen[len(seen) - n + 1 :], held_out.numpy()])
+    text = torch.cat([corpus, held_out]).numpy()
+    count = partial(numpy.bincount, minlength=len(text))
     probability = numpy.full(len(held_out), 1 / vocab_size)
-    for order in range(1, n + 1):
-        asked = _ngrams(text[n - order :], order, vocab_size)
-        grams, counts = numpy.unique(
-            _ngrams(seen, order, vocab_size), return_counts=True)
-        contexts = grams // vocab_size
-        times, kinds = _tally(contexts, counts, asked // vocab_size)
-        count, _ = _tally(grams, counts, asked)
-        known = times > 0  # a context never seen leaves the estimate alone
-        probability[known] = ((count + kinds * probability)[known]
-                              / (times + kinds)[known])
+    # At each place of the text a number for the run of tokens that ends
+    # there; it and the token that follows make the number of a longer run.
+    contexts = numpy.zeros_like(text)
+    n = min(n, len(corpus))  # a longer context was seen nowhere
+    for seen in range(len(corpus), len(corpus) - n, -1):  # so many runs
+        grams = numpy.unique(
+            contexts * vocab_size + text, return_inverse=True)[1]
+        # One of the places at which each different n-gram was seen.
+        places = numpy.unique(grams[:seen], return_index=True)[1]
+        kinds = count(contexts[places])
+        times = count(contexts[:seen])
+        counts = count(grams[:seen])
+        h = contexts[seen:]
+        known = times[h] > 0  # a context never seen leaves the estimate alone
+        h, hw = h[known], grams[seen:][known]
+        probability[known] = (
+            (counts[hw] + kinds[h] * probability[known])
+            / (times[h] + kinds[h]))
+        contexts, text = grams[:-1], text[1:]
     return perplexity(-float(numpy.log(probability).mean()))
-
-
-def _ngrams(text: Array, n: int, vocab_size: int) -> Array:
-    """Each run of n tokens as one number, its last token the last digit."""
-    windows = numpy.lib.stride_tricks.sliding_window_view(text, n)
-    return windows @ (vocab_size ** numpy.arange(n)[::-1])
-
-
-def _tally(keys: Array, counts: Array, asked: Array) -> tuple[Array, Array]:
-    """For each number asked for: its total count, and its places in the keys,
-    which ascend and may repeat."""
-    totals = numpy.concatenate([[0], counts.cumsum()])
-    first = numpy.searchsorted(keys, asked, side="left")
-    last = numpy.searchsorted(keys, asked, side="right")
-    return totals[last] - totals[first], last - first

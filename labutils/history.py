@@ -5,7 +5,6 @@ import json
 import math
 import platform
 import statistics
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,37 +14,28 @@ import torch
 
 from labutils.files import translated as _
 
-# Settings that end a training early: what they ended is no full run.
-LIMITS = ("epochs_cap", "max_seconds", "seconds_cap")
+# Settings on which no figure depends: what ends a training early, and where.
+FREE = ("epochs_cap", "max_seconds", "seconds_cap", "device")
 
 
 @dataclass(frozen=True)
 class History:
-    """What happened in a training, epoch by epoch.
+    """What happened in a training; each epoch makes a new, longer one."""
 
-    A history never changes: each epoch of a training makes a longer one.
-    """
-
-    # Of each epoch, measured while it trained.
-    train_perplexity: tuple[float, ...] = ()
-    # Up to the end of each epoch, the evaluations left out.
-    train_seconds: tuple[float, ...] = ()
+    train_perplexity: tuple[float, ...] = ()  # of each epoch, while it trained
+    train_seconds: tuple[float, ...] = ()  # so far, without the evaluations
     held_out_perplexity: tuple[float, ...] = ()
     held_out_epochs: tuple[int, ...] = ()  # after which it was measured
     samples: tuple[tuple[int, str], ...] = ()  # epochs and generated texts
     tokens: int = 0  # trained on, over all epochs
-    # Of each way to take a step (labutils.steps), how many were taken.
+    # How many were taken in each way (labutils.steps).
     steps: dict[str, int] = field(default_factory=dict, compare=False)
     settings: dict[str, Any] = field(default_factory=dict)  # what was asked
     corpus: dict[str, Any] = field(default_factory=dict)  # with its hash
     versions: dict[str, str] = field(default_factory=dict)
-    # Held-out perplexity of n-gram models, by name.
-    baselines: dict[str, float] = field(default_factory=dict)
-    # On a text on which nothing was chosen, when the training was over.
-    test_perplexity: float | None = None
-    # SHA-256 of the model's and the optimizer's state at the end: a training
-    # goes on only from that very state.
-    fingerprint: str = ""
+    baselines: dict[str, float] = field(default_factory=dict)  # held out
+    test_perplexity: float | None = None  # once the training was over
+    fingerprint: str = ""  # SHA-256 of the state that it ends in
     interrupted: bool = False  # somebody stopped it before its last epoch
     diverged: bool = False  # the perplexity was no number any more
     out_of_time: bool = False  # its seconds were over
@@ -54,13 +44,13 @@ class History:
         self, perplexity: float, seconds: float, tokens: int,
         steps: Mapping[str, int] | None = None,
     ) -> "History":
-        """One epoch longer; it took so many seconds for so many tokens."""
+        """One epoch longer; `steps` are those of all epochs so far."""
         return replace(
             self,
             train_perplexity=(*self.train_perplexity, perplexity),
             train_seconds=(*self.train_seconds, self.seconds + seconds),
             tokens=self.tokens + tokens,
-            steps=dict(Counter(self.steps) + Counter(steps or {})),
+            steps=dict(steps or self.steps),
             diverged=not math.isfinite(perplexity),
         )
 
@@ -143,11 +133,6 @@ class History:
         return max(self.num_epochs, min(asked, cap))
 
     @property
-    def stopped(self) -> bool:
-        """Whether something ended it before its last epoch."""
-        return self.interrupted or self.diverged or self.out_of_time
-
-    @property
     def seconds_left(self) -> float:
         """Seconds to the last epoch, at the pace of the last twenty."""
         seconds = (0.0, *self.train_seconds)[-21:]
@@ -162,6 +147,14 @@ class History:
             (self.settings.get("seconds_cap") or math.inf, "LABUTILS_SECONDS"),
             (self.settings.get("max_seconds") or math.inf, "max_seconds"),
         )
+
+    def asked(self, *free: str) -> dict[str, Any]:
+        """The settings on which its figures depend, but for those that are
+        `free` to differ, and the text, wherever that was found."""
+        free = (*FREE, *free)
+        asked = {k: v for k, v in self.settings.items() if k not in free}
+        text = {k: v for k, v in self.corpus.items() if k != "source"}
+        return {**asked, "text": text}
 
     @property
     def sample(self) -> str:

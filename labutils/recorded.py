@@ -9,8 +9,8 @@ from labutils import settings
 from labutils.checkpoint import Interrupts
 from labutils.files import say
 from labutils.files import translated as _
-from labutils.history import LIMITS, History
-from labutils.view import Live, Unfailing, new_view
+from labutils.history import History
+from labutils.view import Live, new_view
 
 FOLDER = Path(__file__).parent / "recorded"
 # What is compared, and where it stands in a history.
@@ -31,33 +31,23 @@ def load(name: str) -> History:
 
 
 def replay(
-    name: str, seconds: float | None = None, *, speed: float | None = None
+    name: str, seconds: float = 10.0, *, speed: float | None = None
 ) -> History:
     """Show a recorded run as if it were trained now; a line says it is not.
 
     Args:
-        seconds: how long it takes before an audience, 10 unless told (an
-            interrupt shows the end); where nobody watches it takes no time.
-        speed: in place of seconds: 1 is as it really was, with its quicker
-            and its slower epochs, 20 twenty times as fast.
+        seconds: how long it takes before an audience (an interrupt shows the
+            end); where nobody watches it takes no time.
+        speed: counts in place of seconds: 1 is as it really was, with its
+            quicker and its slower epochs, 20 twenty times as fast.
 
     Raises:
         ValueError: no such run, or a number that cannot be.
     """
-    if seconds is not None and speed is not None:
-        raise ValueError(_(
-            f"seconds is {seconds} and speed is {speed}: expected one of the "
-            "two, since each says how long the replay takes."))
-    seconds = 10.0 if seconds is None else seconds
     if not seconds >= 0:
         raise ValueError(_(f"seconds is {seconds}: expected 0 or more."))
+    speed = None if speed is None else settings.above_zero("speed", speed)
     history = load(name)
-    last = history.num_epochs
-    # Seconds after which each epoch is over.
-    due = [seconds * epoch / last for epoch in range(1, last + 1)]
-    if speed is not None:
-        speed = settings.above_zero("speed", speed)
-        due = [so_far / speed for so_far in history.train_seconds]
     say(f"RECORDED RUN {name}, {history.status}")
     versions = history.versions
     minutes, rest = divmod(round(history.seconds), 60)
@@ -67,15 +57,17 @@ def replay(
         f"{versions['machine']}, PyTorch {versions['torch']}).\n"
         "Nothing is trained now.")
     view = new_view()
-    watched, view = isinstance(view, Live), Unfailing(view)
+    watched = isinstance(view, Live)
     start = time.monotonic()
     with Interrupts() as interrupts:
-        for epoch, moment in enumerate(due, start=1):
-            view.update(history.until(epoch))
+        for epoch, so_far in enumerate(history.train_seconds, start=1):
+            view.tell(history.until(epoch))
+            end = start + (so_far / speed if speed
+                           else seconds * epoch / history.num_epochs)
             while (watched and not interrupts.asked
-                   and (left := start + moment - time.monotonic()) > 0):
+                   and (left := end - time.monotonic()) > 0):
                 time.sleep(min(left, 0.1))  # so an interrupt is soon seen
-        view.finish(history, "recorded run")
+        view.tell(history, "recorded run")
     return history
 
 
@@ -87,9 +79,9 @@ def compare(name: str, history: History) -> str:
     if not history.full:
         return "expected of a new run: not compared, this is no full run"
     recorded, all_ranges = _read(name)
-    (text, asked), (its_text, its_asked) = map(_asked, (history, recorded))
-    if text != its_text or asked != its_asked:
-        other = "text" if text != its_text else "setting"
+    asked, its = history.asked("seed"), recorded.asked("seed")
+    if asked != its:
+        other = "text" if asked["text"] != its["text"] else "setting"
         return f"expected of a new run: not compared, it has another {other}"
     device = history.settings["device"].partition(":")[0]
     if device not in all_ranges:
@@ -113,12 +105,3 @@ def _read(name: str) -> tuple[History, dict[str, Any]]:
             f"{', '.join(names())}."))
     saved = json.loads(path.read_text(encoding="utf-8"))
     return History.from_json(json.dumps(saved["history"])), saved["ranges"]
-
-
-def _asked(history: History) -> tuple[list[Any], dict[str, Any]]:
-    """The text and the settings on which the figures depend, but for chance.
-    """
-    others = (*LIMITS, "seed", "device")
-    settings = {k: v for k, v in history.settings.items() if k not in others}
-    text = ("sha256", "tokens", "held_out_tokens")
-    return [history.corpus.get(name) for name in text], settings

@@ -30,24 +30,21 @@ Step = Callable[..., tuple[Tensor, State]]
 
 
 @contextmanager
-def fastest(take_step: Step, device: torch.device, verbose: bool = True,
-            before: Mapping[str, int] | None = None) -> Iterator["OneByOne"]:
-    """The same step as this device takes it best; its `taken` counts how.
-
-    Args:
-        before: what `taken` was in the training's earlier parts.
-    """
+def fastest(take_step: Step, device: torch.device, verbose: bool,
+            taken: Mapping[str, int]) -> Iterator["OneByOne"]:
+    """The same step as this device takes it best; its `taken` counts how, on
+    top of a training's earlier parts."""
+    threads = torch.get_num_threads()
+    step = OneByOne(take_step)
     if device.type == "cuda":
-        yield RecordedStep(take_step, verbose)
+        step = RecordedStep(take_step, verbose)
     elif device.type == "cpu":
-        threads = torch.get_num_threads()
-        most = min(threads, settings.processors())
-        try:
-            yield PacedStep(take_step, most, before or {})
-        finally:
-            torch.set_num_threads(threads)
-    else:
-        yield OneByOne(take_step)
+        step = PacedStep(take_step, min(threads, settings.processors()))
+    step.taken.update(taken)
+    try:
+        yield step
+    finally:
+        torch.set_num_threads(threads)
 
 
 class OneByOne:
@@ -67,25 +64,20 @@ class PacedStep(OneByOne):
 
     The weights do not depend on it: only numbers of threads that lead to the
     very bits of one thread are used. Where no other does, which happens with
-    odd sizes, the one that is the fastest at the start is kept.
-
-    Args:
-        before: `taken` of the training's earlier parts.
+    odd sizes, a training keeps the one that is the fastest at its start, and
+    keeps it in its later parts.
     """
 
-    def __init__(self, take_step: Step, most: int,
-                 before: Mapping[str, int]) -> None:
+    def __init__(self, take_step: Step, most: int) -> None:
         super().__init__(take_step)
         self.numbers = sorted({min(most, n) for n in (1, 2, 4, 8, 16)})
-        self.before = before
         self.pace: Generator[int, float, None] | None = None
 
     def __call__(self, *args: Any) -> tuple[Tensor, State]:
         if self.pace is None:
-            usable = dict.fromkeys(self.numbers, 0.0)
-            if len(usable) > 1:
-                usable = self.usable(*args)
-            self.pace = fastest_number(usable)
+            several = len(self.numbers) > 1
+            self.pace = fastest_number(
+                self.usable(*args) if several else {1: 0.0})
             self.threads = next(self.pace)
         result, seconds = self.timed(self.threads, args)
         self.taken[f"threads: {self.threads}"] += 1
@@ -98,23 +90,21 @@ class PacedStep(OneByOne):
         return self.take_step(*args), time.perf_counter() - start
 
     def usable(self, *args: Any) -> dict[int, float]:
-        """Seconds of a step on each number that may be used; the step is
-        taken back."""
+        """Seconds of a step, taken back, on each number that may be used."""
         model, *_, optimizer, _ = args
-        snapshot, random = Snapshot.of(model, optimizer), torch.get_rng_state()
+        snapshot = Snapshot.of(model, optimizer)
         ends, seconds = {}, {}
         for number in self.numbers:
-            _, seconds[number] = self.timed(number, args)
+            with torch.random.fork_rng([]):
+                _, seconds[number] = self.timed(number, args)
             ends[number] = Snapshot.of(model, optimizer).fingerprint()
             snapshot.restore(model, optimizer)
-            torch.set_rng_state(random)
         same = {n: seconds[n] for n in self.numbers if ends[n] == ends[1]}
         if len(same) > 1:
             return same
-        kept = max(self.before, key=self.before.__getitem__, default="")
-        quickest = min(seconds, key=seconds.__getitem__)
-        return {next((n for n in self.numbers if f"threads: {n}" == kept),
-                     quickest): 0.0}
+        kept = max(self.numbers, key=lambda n: (
+            self.taken[f"threads: {n}"], -seconds[n]))
+        return {kept: 0.0}
 
 
 def fastest_number(known: Mapping[int, float]) -> Generator[int, float, None]:
@@ -123,11 +113,8 @@ def fastest_number(known: Mapping[int, float]) -> Generator[int, float, None]:
     Each is tried for two steps, for as long as more are faster. All are
     tried again when steps suddenly take twice as long, and when the last
     trials are but a fiftieth of the time: that a busy machine is free again
-    shows in no other way.
-
-    Args:
-        known: the numbers, in ascending order, and what a step has taken on
-            each just before; 0 where that is not known.
+    shows in no other way. `known` has the numbers, in ascending order, and
+    what a step has taken on each just before, or 0.
     """
     numbers, known = [*known], dict(known)
     while True:
@@ -170,7 +157,9 @@ class RecordedStep(OneByOne):
             self.rates, self.graph = rates, None
         # An optimizer makes its memory in its very first step.
         if not self.graph and not self.obstacle and _has_memory(optimizer):
-            self.obstacle = obstacle(model, optimizer) or self.record(*args)
+            with _capturable(optimizer):
+                self.obstacle = (
+                    obstacle(model, optimizer) or self.record(*args))
             if self.obstacle and self.verbose:
                 say(f"No CUDA graph, so it takes longer: {self.obstacle}.")
         if self.graph and X.shape == self.X.shape:
@@ -178,13 +167,12 @@ class RecordedStep(OneByOne):
             self.graph.replay()
             self.taken["CUDA graph"] += 1
             return self.loss, self.state
-        with _capturable(optimizer, not self.obstacle):
+        with _capturable(optimizer):
             return super().__call__(*args)
 
-    def record(
-        self, model: LanguageModel, X: Tensor, y: Tensor, state: State,
-        optimizer: Optimizer, grad_clip: float) -> str:
+    def record(self, *args: Any) -> str:
         """Record a step; all is left as it was. What it fails on, or ""."""
+        model, X, y, state, optimizer, grad_clip = args
         self.X, self.y, self.state = _clone((X, y, state))
         args = model, self.X, self.y, self.state, optimizer, grad_clip
         parameters = list(model.parameters())
@@ -193,21 +181,25 @@ class RecordedStep(OneByOne):
             for value in memory.values() if torch.is_tensor(value)]
         before = _clone(changed)
         random = torch.cuda.get_rng_state(X.device)
+        waiting = torch.cuda.get_sync_debug_mode()
         for parameter in parameters:
             _new_leaf(parameter)
         stream, graph = torch.cuda.Stream(X.device), torch.cuda.CUDAGraph()
         stream.wait_stream(torch.cuda.current_stream(X.device))
         try:
-            with _capturable(optimizer):
-                with torch.cuda.stream(stream), _no_waiting():
-                    for _ in range(3):  # libraries set themselves up
-                        self.take_step(*args)
-                # Without gradients the recorded step makes them itself, where
-                # each replay writes them anew.
-                optimizer.zero_grad()
-                with torch.cuda.graph(graph, stream=stream):
-                    self.loss, new = self.take_step(*args)
-                    _copy(self.state, new)
+            # What waits for the device, as `.item()` does, is found here: it
+            # would spoil the recording.
+            torch.cuda.set_sync_debug_mode("error")
+            with torch.cuda.stream(stream):
+                for _ in range(3):  # libraries set themselves up
+                    self.take_step(*args)
+            torch.cuda.set_sync_debug_mode(waiting)
+            # Without gradients the recorded step makes them itself, where
+            # each replay writes them anew.
+            optimizer.zero_grad()
+            with torch.cuda.graph(graph, stream=stream):
+                self.loss, new = self.take_step(*args)
+                _copy(self.state, new)
         except RuntimeError as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
@@ -216,6 +208,7 @@ class RecordedStep(OneByOne):
             own.graphsafe_set_state(own.clone_state())
             return str(error).partition("\n")[0].rstrip(".")
         finally:
+            torch.cuda.set_sync_debug_mode(waiting)
             torch.cuda.current_stream(X.device).wait_stream(stream)
             torch.cuda.set_rng_state(random, X.device)
             with torch.no_grad():
@@ -251,37 +244,21 @@ def _has_memory(optimizer: Optimizer) -> bool:
 
 
 @contextmanager
-def _capturable(optimizer: Optimizer, wanted: bool = True) -> Iterator[None]:
-    """Let it count its steps on the device, not in Python.
-
-    For the time of a step: a state saved with it would be refused on a CPU.
-    """
+def _capturable(optimizer: Optimizer) -> Iterator[None]:
+    """Let it count its steps on the device, for the time of a step: a state
+    that was saved so would be refused on a CPU."""
     groups = [g for g in optimizer.param_groups if "capturable" in g]
     before = [group["capturable"] for group in groups]
     for parameter, memory in optimizer.state.items():
-        if wanted and groups and "step" in memory:
+        if groups and "step" in memory:
             memory["step"] = memory["step"].to(parameter.device)
     try:
         for group in groups:
-            group["capturable"] = wanted
+            group["capturable"] = True
         yield
     finally:
         for group, value in zip(groups, before, strict=True):
             group["capturable"] = value
-
-
-@contextmanager
-def _no_waiting() -> Iterator[None]:
-    """An error where a step waits for the device, as `.item()` does.
-
-    Found before the recording, which such an error would spoil.
-    """
-    before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
 
 
 def _new_leaf(parameter: Tensor) -> None:
@@ -291,12 +268,13 @@ def _new_leaf(parameter: Tensor) -> None:
     recording must not touch that one. Data of another type parts them.
     """
     data = parameter.data
-    parameter.data = data.new_empty(0, dtype=(
-        torch.float32 if data.dtype == torch.float64 else torch.float64))
+    other = torch.float32 if data.dtype == torch.float64 else torch.float64
+    parameter.data = data.new_empty(0, dtype=other)
     parameter.data = data
 
 
 def _clone(tensors: State) -> State:
+    """Each with memory of its own, even where H and C share theirs."""
     if torch.is_tensor(tensors):
         return tensors.detach().clone()
     return tuple(_clone(part) for part in tensors)

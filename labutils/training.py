@@ -38,7 +38,7 @@ from labutils.models import (
 )
 from labutils.steps import Step, fastest
 from labutils.text import Vocab
-from labutils.view import Unfailing, new_view
+from labutils.view import new_view
 
 SAMPLE_LENGTH = 50
 SAMPLES = 20  # in a whole training
@@ -121,27 +121,24 @@ def train(
 ) -> History:
     """Train a model and keep the record.
 
-    Interrupt it (the stop button, Ctrl-C) and it returns what there is: the
-    model as it was after the last whole epoch, and a history that says
-    `interrupted`. With `resume` it goes on from there, and ends with the same
-    weights as a training in one part, on a CPU to the last bit: batches and
-    dropout follow from the loader's seed and the epoch's number.
+    An interrupt (the stop button, Ctrl-C) leaves the model as it was after
+    the last whole epoch, and a history that says `interrupted`. With `resume`
+    it goes on from there, on a CPU to the last bit as in one part.
 
     Args:
         model: from scratch or on `torch.nn`; trained in place.
         train_iter: the batches; its `held_out` text is only ever read.
         vocab: to write the samples.
-        lr: learning rate of the stochastic gradient descent; None beside an
-            `optimizer`, which has its own.
+        lr: of stochastic gradient descent; None beside an `optimizer`.
         num_epochs: epochs in all; LABUTILS_EPOCHS caps them.
         optimizer: another one, over the model's parameters.
-        schedule: by what the learning rate is multiplied in each epoch, the
-            first being number 1; None leaves it as it is.
+        schedule: from the epoch's number, from 1 on, to what the learning
+            rate is multiplied by in it.
         grad_clip: largest norm of the gradients; math.inf clips nothing.
         eval_every: epochs from one held-out measurement to the next.
         prefix: what the samples begin with.
-        resume: go on from the history of this very model (and, where there
-            is one, with the same optimizer), or from a checkpoint's path.
+        resume: the history of this very model, and of the same optimizer
+            where there is one, or a checkpoint's path.
         checkpoint: a file to keep the state in; replaces what is there.
         save_every: epochs from one save to the next, beside that at the end.
         max_seconds: stop before an epoch that would not end within so many
@@ -174,24 +171,23 @@ def train(
         history = resume_from(resume, model, optimizer, history)
     rates = history.settings.get("schedule", ())
     train_iter.restart(history.num_epochs)
-    sample_every = max(1, history.last_epoch // SAMPLES)
-    first = history.num_epochs + 1
-    view = Unfailing(new_view(verbose))
+    first, last = history.num_epochs + 1, history.last_epoch
+    sample_every = max(1, last // SAMPLES)
+    view = new_view(verbose)
     snapshot = Snapshot.of(model, optimizer)
     now = time.monotonic()
     deadline = now + history.time_limit[0]
     steps = fastest(train_step, device_of(model), verbose, history.steps)
     with Interrupts() as interrupts, steps as take_step:
-        while history.num_epochs < history.last_epoch and not history.stopped:
+        for epoch in range(first, last + 1):
             for group in optimizer.param_groups if rates else ():
-                group["lr"] = group["initial_lr"] * rates[history.num_epochs]
+                group["lr"] = group["initial_lr"] * rates[epoch - 1]
             try:
                 # An interrupt can hit the optimizer with its gradients off.
                 with (
-                    _seeded(model, train_iter.seed, history.num_epochs),
+                    _seeded(model, train_iter.seed, epoch - 1),
                     torch.enable_grad(), interrupts.at_once(),
                 ):
-                    take_step.taken.clear()
                     start = time.perf_counter()
                     value, tokens = train_epoch(
                         model, train_iter, optimizer, grad_clip, take_step)
@@ -206,12 +202,11 @@ def train(
                 value, seconds, tokens, take_step.taken)
             if history.diverged:
                 break
-            epoch, last = history.num_epochs, history.last_epoch
             before, now = now, time.monotonic()
             # The next epoch may take as long as this one.
             if now + (now - before) > deadline and epoch < last:
                 history = replace(history, out_of_time=True)
-            at_end = epoch == last or history.stopped
+            at_end = epoch == last or history.out_of_time
             if train_iter.held_out is not None and (
                 at_end or epoch == 1 or epoch % eval_every == 0
             ):
@@ -222,13 +217,15 @@ def train(
                 history = history.with_sample(text)
             if verbose and epoch == first and not at_end:
                 say(history.time_needed())
-            view.update(history)
-            if checkpoint and epoch % save_every == 0 and not at_end:
+            view.tell(history)
+            if at_end:
+                break
+            if checkpoint and epoch % save_every == 0:
                 _save(checkpoint, snapshot, history)
         history = replace(history, fingerprint=snapshot.fingerprint())
         if checkpoint and not history.diverged:
             _save(checkpoint, snapshot, history)
-        view.finish(history, "" if history.full else history.status)
+        view.tell(history, "" if history.full else history.status)
         if not history.full:
             say(history.status)
     if history.diverged:
@@ -244,16 +241,11 @@ def _seeded(model: LanguageModel, seed: int, epoch: int) -> Iterator[None]:
     """Dropout that follows from the seed and the epoch's number alone, and
     the random numbers of the rest of the notebook left as they are."""
     device = device_of(model)
-    on_cpu = device.type == "cpu"
-    with torch.random.fork_rng(
-        [] if on_cpu else [device.index or 0],
-        device_type="cuda" if on_cpu else device.type,
-    ):
-        number = (seed + 1_000_003 * epoch) % 2**63
-        if on_cpu:  # a GPU's generator is none of our business
-            torch.default_generator.manual_seed(number)
-        else:
-            torch.manual_seed(number)
+    forked, set_seed = [device.index or 0], torch.manual_seed
+    if device.type == "cpu":  # a GPU's generator is none of our business
+        forked, set_seed = [], torch.default_generator.manual_seed
+    with torch.random.fork_rng(forked, device_type=device.type):
+        set_seed((seed + 1_000_003 * epoch) % 2**63)
         yield
 
 
@@ -279,9 +271,8 @@ def _optimizer(
             raise ValueError(_(
                 "lr is None and there is no optimizer: expected one of them."))
         return torch.optim.SGD(parameters, settings.above_zero("lr", lr))
-    own = {id(p) for p in parameters}
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    if foreign := sum(id(p) not in own for p in trained):
+    trained = {p for group in optimizer.param_groups for p in group["params"]}
+    if foreign := len(trained.difference(parameters)):
         raise ValueError(_(
             f"{foreign} of the optimizer's {len(trained)} parameters are not "
             "this model's, and training would leave the model as it is. Make "

@@ -10,12 +10,11 @@ import io
 import os
 import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
-import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from PIL import Image
 
 from labutils import plots
@@ -34,6 +33,23 @@ DPI = 100
 
 class View:
     """What `train` tells of its progress; by itself, it shows nothing."""
+
+    failed = False
+
+    def tell(self, history: History, ending: str | None = None) -> None:
+        """Show it, unless that has failed: its error must end no training."""
+        if self.failed:
+            return
+        try:
+            if ending is None:
+                self.update(history)
+            else:
+                self.finish(history, ending)
+        except Exception as error:
+            self.failed = True
+            warnings.warn(_(
+                "The training goes on, but cannot be shown any more "
+                f"({type(error).__name__}: {error})."), stacklevel=3)
 
     def update(self, history: History) -> None:
         """After each epoch."""
@@ -57,36 +73,13 @@ def new_view(verbose: bool = True) -> View:
     return Live() if content.get("allow_stdin", False) else Still()
 
 
-class Unfailing(View):
-    """Another view, as long as it shows: its error must end no training."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-
-    def update(self, history: History) -> None:
-        self._try(self.view.update, history)
-
-    def finish(self, history: History, status: str) -> None:
-        self._try(self.view.finish, history, status)
-
-    def _try(self, show: Callable[..., None], *what: Any) -> None:
-        try:
-            show(*what)
-        except Exception as error:
-            self.view = View()
-            warnings.warn(_(
-                "The training goes on, but cannot be shown any more "
-                f"({type(error).__name__}: {error})."), stacklevel=4)
-
-
 class Lines(View):
     """About ten lines of text."""
 
     def update(self, history: History) -> None:
         epoch, last = history.num_epochs, history.last_epoch
         if epoch % max(1, last // LINES) == 0 or epoch == last:
-            say(history.line(), as_it_is=True)
-            say(f"  {history.sample}", as_it_is=True)
+            say(f"{history.line()}\n  {history.sample}", as_it_is=True)
 
 
 class Still(View):
@@ -109,16 +102,14 @@ def ending(history: History) -> str:
 class Live(View):
     """One picture and one line of text, changed in place."""
 
-    def __init__(self) -> None:
-        self.curve: Curve | None = None
-        self.next_time = 0.0
-        self.picture: Any = None  # the handles of what is displayed
-        self.text: Any = None
+    curve: Any = None
+    next_time = 0.0
+    picture = text = None  # the handles of what is displayed
 
     def update(self, history: History) -> None:
         if time.perf_counter() < self.next_time:
             return
-        if self.curve is None or not self.curve.holds(history):
+        if self.curve is None or largest(history) >= self.curve.top:
             self.curve = Curve(history)
             self.curve.frame(history)  # slow but once: not counted below
         start = time.perf_counter()
@@ -144,7 +135,7 @@ class Curve:
             (SIZE[0] / DPI, SIZE[1] / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         self.ax = self.figure.add_subplot()
-        self.top = 1.4 * _largest(history, 20.0)
+        self.top = 1.4 * largest(history)
         blue = plots.COLOURS[0]
         self.training, self.held_out = (
             self.ax.semilogy([], [], style, color=blue, label=label)[0]
@@ -153,10 +144,6 @@ class Curve:
         self.ax.set(xlim=(0, history.last_epoch), ylim=(0.95, self.top))
         plots.draw_baselines(self.ax, history.baselines)
         self.background: Any = None
-
-    def holds(self, history: History) -> bool:
-        """Whether all the values lie within the axes."""
-        return _largest(history, 0.0) < self.top
 
     def frame(self, history: History) -> bytes:
         """A PNG of the training so far."""
@@ -168,8 +155,8 @@ class Curve:
         self.ax.draw_artist(self.training)
         self.ax.draw_artist(self.held_out)
         buffer = io.BytesIO()
-        picture = Image.fromarray(numpy.asarray(self.canvas.buffer_rgba()))
-        picture.save(buffer, "png", compress_level=1)
+        imsave(buffer, self.canvas.buffer_rgba(), format="png",
+               pil_kwargs={"compress_level": 1})
         return buffer.getvalue()
 
     def final(self, history: History, status: str) -> bytes:
@@ -187,11 +174,11 @@ class Curve:
             history.held_out_epochs, history.held_out_perplexity)
 
 
-def _largest(history: History, default: float) -> float:
-    """The highest of the numbers that have a place on the vertical axis."""
+def largest(history: History) -> float:
+    """Of the numbers that have a place on the vertical axis."""
     values = (*history.train_perplexity, *history.held_out_perplexity,
               *history.baselines.values())
-    return max((x for x in values if x < float("inf")), default=default)
+    return max((x for x in values if x < float("inf")), default=20.0)
 
 
 def quantize(png: bytes) -> bytes:
@@ -216,9 +203,7 @@ def show_picture(png: bytes, handle: Any = None) -> Any:
 
 
 def display_in_place(data: dict, metadata: dict, handle: Any) -> Any:
-    if handle is not None:
-        handle.update(data, metadata=metadata, raw=True)
-        return handle
     from IPython.display import display  # there is a kernel
 
-    return display(data, metadata=metadata, raw=True, display_id=True)
+    return display(data, metadata=metadata, raw=True, update=bool(handle),
+                   display_id=handle.display_id if handle else True)

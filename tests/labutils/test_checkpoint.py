@@ -282,6 +282,16 @@ def test_the_device_may_be_another(path):
     assert history.settings["device"] == "cpu"
 
 
+def test_the_text_may_be_found_elsewhere(path):
+    """Downloaded in the first part, the cached copy in the second."""
+    part = Part("scratch")
+    for source in ("a download", "the cached copy"):
+        part.data.record = {"name": "a sentence", "source": source}
+        history = part.train(
+            3, checkpoint=path, resume=path if path.exists() else None)
+    assert history.full
+
+
 def test_going_on_leaves_torchs_random_numbers_alone(path):
     part = Part("dropout")
     before = torch.get_rng_state()
