@@ -7,9 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
-import numpy
 import torch
 
 from labutils import settings
@@ -43,10 +42,8 @@ def tokenize(lines: Iterable[str], token: str = "word") -> list[list[str]]:
 
 def count_corpus(tokens: Iterable[str] | Iterable[list[str]]) -> Counter[str]:
     """How often each token occurs, in a list of tokens or of such lists."""
-    items = list(tokens)
-    if items and isinstance(items[0], str):
-        return Counter(cast(list[str], items))
-    return Counter(chain.from_iterable(items))
+    lines = ([line] if isinstance(line, str) else line for line in tokens)
+    return Counter(chain.from_iterable(lines))
 
 
 class Vocab:
@@ -88,10 +85,9 @@ class Vocab:
 
     def __getitem__(self, tokens: str | Sequence[str]) -> Any:
         """The index of a token, or the indices of a list of tokens."""
-        get, unk = self.token_to_idx.get, self.unk
         if isinstance(tokens, str):
-            return get(tokens, unk)
-        return [get(t, unk) if isinstance(t, str) else self[t] for t in tokens]
+            return self.token_to_idx.get(tokens, self.unk)
+        return [self[token] for token in tokens]
 
     def to_tokens(self, indices: int | Sequence[int] | torch.Tensor):
         """The token of an index, or the tokens of a sequence of indices.
@@ -113,29 +109,25 @@ class Vocab:
 def load_corpus_time_machine(
     max_tokens: int = -1, token: str = "char"
 ) -> tuple[torch.Tensor, Vocab]:
-    """The Time Machine as token indices; all else is as for `encode_lines`."""
-    return encode_lines(read_time_machine(), max_tokens, token)
+    """The Time Machine as in `encode_lines`, cut to `max_tokens` (-1: whole);
+    the vocabulary is that of the whole text."""
+    end = end_of(max_tokens)
+    corpus, vocab = encode_lines(read_time_machine(), token)
+    return corpus[:end], vocab
 
 
 def encode_lines(
-    lines: Iterable[str], max_tokens: int = -1, token: str = "char"
+    lines: Iterable[str], token: str = "char"
 ) -> tuple[torch.Tensor, Vocab]:
     """Lines of text as one sequence of token indices, `(N,)` int64.
 
     As in the book, nothing stands between the last token of a line and the
     first of the next.
-
-    Args:
-        max_tokens: length to cut the sequence to; -1 for the whole text, of
-            which the vocabulary is in any case.
-        token: "char" or "word".
     """
-    end = end_of(max_tokens)
     tokens = list(chain.from_iterable(tokenize(lines, token)))
     vocab = Vocab(tokens)
-    # By way of numpy, which reads a long list five times as fast.
-    indices = numpy.array(vocab[tokens[:end]], dtype="int64")
-    return torch.from_numpy(indices), vocab
+    indices = torch.tensor(vocab[tokens], dtype=torch.int64, device="cpu")
+    return indices, vocab
 
 
 def end_of(max_tokens: int) -> int | None:
