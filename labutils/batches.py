@@ -66,11 +66,10 @@ def seq_data_iter_sequential(
     """
     corpus = _from_offset(corpus, batch_size, num_steps, offset, generator)
     length = (len(corpus) - 1) // batch_size
-    end = batch_size * length
-    Xs = corpus[:end].view(batch_size, length)
-    Ys = corpus[1 : end + 1].view(batch_size, length)
-    ends = range(num_steps, length + 1, num_steps)
-    return ((Xs[:, i - num_steps : i], Ys[:, i - num_steps : i]) for i in ends)
+    # Each with the token after it; again these are views.
+    rows = corpus.unfold(0, length + 1, length)[:batch_size]
+    batches = rows.unfold(1, num_steps + 1, num_steps).transpose(0, 1)
+    return ((rows[:, :-1], rows[:, 1:]) for rows in batches)
 
 
 def _check(corpus, batch_size, num_steps, offset) -> Tensor:

@@ -19,6 +19,8 @@ LANGUAGES = ("en", "zh")
 ENGLISH = re.compile("[a-z]+ [a-z]+")
 CATALOGUES = Path(__file__).parent / "locale"
 MOST_PARTS = 100  # of a message
+Seen = dict[str, tuple[str, int]]  # texts, how they read, English words left
+Templates = dict[str, list[tuple[list[str], str]]]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -91,9 +93,6 @@ def _in_words(text: str, into: str) -> str:
     return _best(text, into, {})[0]
 
 
-Seen = dict[str, tuple[str, int]]
-
-
 def _best(text: str, into: str, seen: Seen) -> tuple[str, int]:
     """The reading of a text that leaves the fewest English words, and how
     many; as it is where so many parts of it were `seen` that it is no message
@@ -146,9 +145,6 @@ def _filled(
             value, more = _best(value, into, seen)
         words, left = words + literal + value, left + more
     return words, left
-
-
-Templates = dict[str, list[tuple[list[str], str]]]
 
 
 @cache

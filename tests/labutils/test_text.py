@@ -94,11 +94,6 @@ def test_vocab_has_each_token_once(reserved):
     assert vocab["<pad>"] == 1
 
 
-def test_vocab_refuses_a_string_of_reserved_tokens():
-    with pytest.raises(TypeError, match=r"\['<pad>'\]"):
-        Vocab(["a"], reserved_tokens="<pad>")
-
-
 def test_an_empty_vocab_knows_nothing():
     for vocab in (Vocab(), Vocab([]), Vocab([[], []])):
         assert len(vocab) == 1
