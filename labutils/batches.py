@@ -116,10 +116,9 @@ class SeqDataLoader:
         offset: None draws it anew for each epoch.
 
     Attributes:
-        held_out: a loader over the text that follows `corpus`, the validation
-            text on which choices are made, or None.
-        test: one over the text after that, for the figures that are claimed
-            when all is chosen, or None.
+        held_out: a loader over the validation text, which follows `corpus`
+            and on which choices are made, or None.
+        test: one over the test text after that, for final claims, or None.
         record: what a saved result says about the text, or None.
     """
 

@@ -12,6 +12,7 @@ import os
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from labutils import settings
@@ -33,7 +34,7 @@ CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS = 5.0, 10.0, 60.0
 # Why the last download of this process failed: a notebook loads its text
 # several times, and should wait for a dead network only once.
 _failed: str | None = None
-_said: set[str] = set()  # which texts were announced
+_say_once = cache(say)
 
 WAYS_TO_GET_IT = (
     "Three ways to get The Time Machine: "
@@ -105,9 +106,7 @@ def find_corpus(*, download: bool = True) -> Corpus:
 def read_corpus() -> Corpus:
     """`find_corpus`, and say once which text it is."""
     corpus = find_corpus()
-    if str(corpus) not in _said:
-        _said.add(str(corpus))
-        say(corpus)
+    _say_once(str(corpus))
     return corpus
 
 
