@@ -60,14 +60,10 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULE_OF, *_MODULES})
 
 
-# Where things were in earlier releases: notebooks handed out then still run.
+# What notebooks of earlier releases import from other places: they still run.
 MOVED = {
     "labutils.baselines": "labutils.evaluation",
     "labutils.checks": "labkit.checks",
-    "labutils.inspection": "labkit.widgets.inspection",
-    "labutils.loading": "labutils.batches",
-    "labutils.protocol": "labutils.models",
-    "labutils.sampling": "labutils.batches",
     "labutils.widgets": "labkit.widgets",
 }
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labutils import settings
-from labutils.corpus import Corpus, read_corpus
+from labutils.corpus import read_corpus
 from labutils.files import say
 from labutils.files import translated as _
 from labutils.text import Vocab, clean_line, encode_lines, end_of
@@ -32,8 +32,6 @@ def seq_data_iter_random(
 
     Args:
         corpus: token indices, `(N,)`.
-        batch_size: subsequences in a batch.
-        num_steps: tokens in a subsequence.
         offset: tokens skipped at the start; None draws it below `num_steps`.
         generator: source of the random numbers; None is torch's own.
 
@@ -68,11 +66,10 @@ def seq_data_iter_sequential(
     """
     corpus = _from_offset(corpus, batch_size, num_steps, offset, generator)
     length = (len(corpus) - 1) // batch_size
-    end = batch_size * length
-    Xs = corpus[:end].view(batch_size, length)
-    Ys = corpus[1 : end + 1].view(batch_size, length)
-    ends = range(num_steps, length + 1, num_steps)
-    return ((Xs[:, i - num_steps : i], Ys[:, i - num_steps : i]) for i in ends)
+    # Each with the token after it; again these are views.
+    rows = corpus.unfold(0, length + 1, length)[:batch_size]
+    batches = rows.unfold(1, num_steps + 1, num_steps).transpose(0, 1)
+    return ((rows[:, :-1], rows[:, 1:]) for rows in batches)
 
 
 def _check(corpus, batch_size, num_steps, offset) -> Tensor:
@@ -119,10 +116,9 @@ class SeqDataLoader:
         offset: None draws it anew for each epoch.
 
     Attributes:
-        held_out: a loader over the text that follows `corpus`, the validation
-            text on which choices are made, or None.
-        test: one over the text after that, for the figures that are claimed
-            when all is chosen, or None.
+        held_out: a loader over the validation text, which follows `corpus`
+            and on which choices are made, or None.
+        test: one over the test text after that, for final claims, or None.
         record: what a saved result says about the text, or None.
     """
 
@@ -167,8 +163,10 @@ def load_data_time_machine(
         test_tokens: those after these, for `SeqDataLoader.test`.
         others: as for `SeqDataLoader`.
     """
+    corpus = read_corpus()
+    lines = [clean_line(line) for line in corpus.text.splitlines()]
     return _load(
-        read_corpus(), clean_line, max_tokens, held_out_tokens, test_tokens,
+        lines, corpus.record(), max_tokens, held_out_tokens, test_tokens,
         (batch_size, num_steps, use_random_iter, seed))
 
 
@@ -190,23 +188,7 @@ def load_data_text(
         ValueError: the file is not UTF-8, or too short for one batch.
         OSError: the file cannot be read.
     """
-    corpus = _own_text(Path(path).expanduser())
-    cleaning = _cleaning(corpus, clean)
-    try:
-        loader, vocab = _load(
-            corpus, clean, max_tokens, held_out_tokens, test_tokens,
-            (batch_size, num_steps, use_random_iter, seed))
-    except ValueError as error:
-        raise ValueError(f"{cleaning} {error}") from error
-    say(f"Corpus: {cleaning}")
-    if loader.held_out is None and held_out_tokens:
-        say(f"Nothing is held out: after {len(loader.corpus):,} tokens to "
-            "train on, too few are left for a batch. A smaller max_tokens "
-            "leaves some.")
-    return loader, vocab
-
-
-def _own_text(path: Path) -> Corpus:
+    path = Path(path).expanduser()
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -216,45 +198,48 @@ def _own_text(path: Path) -> Corpus:
         raise ValueError(_(
             f"{path} is not UTF-8: byte 0x{rest[error.start]:02x} in line "
             f"{line}. Save the text as UTF-8 and load it again.")) from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    return Corpus(path.name, "a file of your own", sha256, text)
-
-
-def _cleaning(corpus: Corpus, clean: Callable[[str], str]) -> str:
-    """What cleaning leaves of a text, in words."""
-    text, cleaned = corpus.text, "".join(map(clean, corpus.text.splitlines()))
+    lines = [clean(line) for line in text.splitlines()]
+    cleaned = "".join(lines)
     words = _(
-        f"{corpus.name}, {len(text):,} characters, {len(cleaned):,} of them "
+        f"{path.name}, {len(text):,} characters, {len(cleaned):,} of them "
         "left after cleaning.")
-    letters = sum(map(str.isalpha, text))
-    dropped = letters - sum(map(str.isalpha, cleaned))
-    if dropped > 0:
+    letters, kept = (sum(map(str.isalpha, t)) for t in (text, cleaned))
+    if kept < letters:
         words += _(
-            f" {dropped:,} of {letters:,} letters were dropped, since only a "
-            "to z are kept; clean=str.strip keeps every script.")
-    return words
+            f" {letters - kept:,} of {letters:,} letters were dropped, since "
+            "only a to z are kept; clean=str.strip keeps every script.")
+    record = {"name": path.name, "source": "a file of your own",
+              "sha256": hashlib.sha256(data).hexdigest()}
+    try:
+        loader, vocab = _load(
+            lines, record, max_tokens, held_out_tokens, test_tokens,
+            (batch_size, num_steps, use_random_iter, seed))
+    except ValueError as error:
+        raise ValueError(f"{words} {error}") from error
+    say(f"Corpus: {words}")
+    if loader.held_out is None and held_out_tokens:
+        say(f"Nothing is held out: after {len(loader.corpus):,} tokens to "
+            "train on, too few are left for a batch. A smaller max_tokens "
+            "leaves some.")
+    return loader, vocab
 
 
 def _load(
-    text: Corpus, clean: Callable[[str], str], max_tokens: int,
+    lines: list[str], record: dict[str, str], max_tokens: int,
     held_out_tokens: int, test_tokens: int,
     sampling: tuple[int, int, bool, int | None],
 ) -> tuple[SeqDataLoader, Vocab]:
     end = end_of(max_tokens)
-    corpus, vocab = encode_lines(map(clean, text.text.splitlines()))
+    corpus, vocab = encode_lines(lines)
     loader = SeqDataLoader(corpus[:end], *sampling)
-    batch_size, num_steps = loader.batch_size, loader.num_steps
     rest = corpus[len(loader.corpus):]
     loader.held_out, loader.test = (
         # In order and from a fixed start: each measurement reads the same.
-        SeqDataLoader(part, batch_size, num_steps, offset=0)
-        if len(part) > batch_size * num_steps else None  # it fills no batch
+        SeqDataLoader(part, *sampling[:2], offset=0)
+        if len(part) > loader.batch_size * loader.num_steps else None
         for part in (
             rest[:held_out_tokens], rest[held_out_tokens:][:test_tokens]))
-    held_out = loader.held_out
+    held_out = len(loader.held_out.corpus) if loader.held_out else 0
     loader.record = {
-        **text.record(),
-        "tokens": len(loader.corpus),
-        "held_out_tokens": len(held_out.corpus) if held_out else 0,
-    }
+        **record, "tokens": len(loader.corpus), "held_out_tokens": held_out}
     return loader, vocab

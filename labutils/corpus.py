@@ -1,8 +1,8 @@
 """The text to train on: find it, verify it, and say which one it is.
 
 The Time Machine is looked for in the file named by LABUTILS_TEXT, in the data
-folder and on the network, and verified before each use; where none has it, the
-bundled practice text stands in, with a warning.
+folder and on the network; where none has it, the bundled practice text stands
+in, with a warning.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from labutils import settings
@@ -33,7 +34,7 @@ CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS = 5.0, 10.0, 60.0
 # Why the last download of this process failed: a notebook loads its text
 # several times, and should wait for a dead network only once.
 _failed: str | None = None
-_said: set[str] = set()  # which texts were announced
+_say_once = cache(say)
 
 WAYS_TO_GET_IT = (
     "Three ways to get The Time Machine: "
@@ -105,24 +106,20 @@ def find_corpus(*, download: bool = True) -> Corpus:
 def read_corpus() -> Corpus:
     """`find_corpus`, and say once which text it is."""
     corpus = find_corpus()
-    if str(corpus) not in _said:
-        _said.add(str(corpus))
-        say(corpus)
+    _say_once(str(corpus))
     return corpus
 
 
 def open_time_machine(path: Path, source: str) -> Corpus:
     """Read and verify a copy of The Time Machine, found in `source`."""
     try:
-        data = path.read_bytes()
+        return _verified(path.read_bytes(), path, source, path)
     except OSError as error:
-        raise CorpusError(_(
-            f"Cannot read {path} ({source}): {error.strerror or error}. "
-            f"Expected a copy of {TIME_MACHINE}. {WAYS_TO_GET_IT}")) from error
-    try:
-        return _verified(data, path, source, path)
+        fault = _(f"Cannot read {path} ({source}): {error.strerror or error}. "
+                  f"Expected a copy of {TIME_MACHINE}.")
     except CorpusError as error:
-        raise CorpusError(f"{error} {_(WAYS_TO_GET_IT)}") from None
+        fault = str(error)
+    raise CorpusError(f"{fault} {_(WAYS_TO_GET_IT)}")
 
 
 def _verified(
@@ -234,23 +231,22 @@ def _download(url: str) -> bytes:
             while packet := answer.raw.read1(2**16, decode_content=True):
                 data += packet
                 if time.monotonic() > end:
-                    after = f"not complete after {TOTAL_SECONDS:.0f} s"
-                    raise DownloadError(_(f"too slow ({after})"))
+                    raise requests.Timeout(
+                        f"not complete after {TOTAL_SECONDS:.0f} s")
                 if len(data) > 10 * SIZE:
                     raise DownloadError(_("it sends far more than the text"))
+        return data
     except requests.HTTPError as error:
-        code = error.response.status_code
-        raise DownloadError(_(f"the server answered {code}")) from error
+        fault = f"the server answered {error.response.status_code}"
     except (requests.Timeout, exceptions.TimeoutError) as error:
-        raise DownloadError(_(f"too slow ({error})")) from error
-    except requests.ConnectionError as error:
-        raise DownloadError(_("no connection")) from error
-    except exceptions.ProtocolError as error:
-        words = "the connection broke off in the middle of the text"
-        raise DownloadError(_(words)) from error
+        fault = f"too slow ({error})"
+    except requests.ConnectionError:
+        fault = "no connection"
+    except exceptions.ProtocolError:
+        fault = "the connection broke off in the middle of the text"
     except (requests.RequestException, exceptions.HTTPError) as error:
-        raise DownloadError(str(error)) from error
-    return data
+        fault = str(error)
+    raise DownloadError(_(fault))
 
 
 def _keep(data: bytes) -> str:

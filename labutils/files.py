@@ -19,6 +19,8 @@ LANGUAGES = ("en", "zh")
 ENGLISH = re.compile("[a-z]+ [a-z]+")
 CATALOGUES = Path(__file__).parent / "locale"
 MOST_PARTS = 100  # of a message
+Seen = dict[str, tuple[str, int]]  # texts, how they read, English words left
+Templates = list[tuple[list[str], str]]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -51,9 +53,6 @@ def say(*words: object, as_it_is: bool = False) -> None:
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     with contextlib.suppress(OSError, ValueError):
         print(text, flush=True)
-
-
-# ---- the reader's language
 
 
 def language() -> str:
@@ -91,9 +90,6 @@ def _in_words(text: str, into: str) -> str:
     return _best(text, into, {})[0]
 
 
-Seen = dict[str, tuple[str, int]]
-
-
 def _best(text: str, into: str, seen: Seen) -> tuple[str, int]:
     """The reading of a text that leaves the fewest English words, and how
     many; as it is where so many parts of it were `seen` that it is no message
@@ -113,9 +109,7 @@ def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
     if text in exact:
         return [(exact[text], 0)]
     made = _by_parts(text, into, seen, "\n", "\n")
-    for literals, translation in (
-        *templates.get(text.partition(" ")[0], ()), *templates[""]
-    ):
+    for literals, translation in templates:
         if made and not made[-1][1]:
             return made[-1:]
         if (values := _values(literals, text)) is not None:
@@ -148,25 +142,21 @@ def _filled(
     return words, left
 
 
-Templates = dict[str, list[tuple[list[str], str]]]
-
-
 @cache
 def _catalogue(into: str) -> tuple[dict[str, str], Templates]:
-    """The messages without gaps, and those with some by their first words:
-    what stands between the gaps, the longest templates first."""
+    """The messages without gaps, and what stands between the gaps of the
+    others, those that begin with a word and the longest first; each with its
+    translation."""
     found = gettext.translation("labutils", CATALOGUES, [into], fallback=True)
     exact: dict[str, str] = dict(vars(found).get("_catalog", {}))
     exact.pop("", None)  # the catalogue's own description
-    templates: Templates = {"": []}
+    templates: Templates = []
     for message in [message for message in exact if "{0}" in message]:
         literals = re.split(r"\{\d+\}", message)
         literals = [t.replace("{{", "{").replace("}}", "}") for t in literals]
-        word, space, _ = literals[0].partition(" ")
-        templates.setdefault(word if space else "", []).append(
-            (literals, exact.pop(message)))
-    for some in templates.values():
-        some.sort(key=lambda template: -sum(map(len, template[0])))
+        templates.append((literals, exact.pop(message)))
+    templates.sort(key=lambda template: (
+        " " not in template[0][0], -sum(map(len, template[0]))))
     return exact, templates
 
 

@@ -6,7 +6,6 @@ of the three asks which kind it has. Shapes: B batch, T steps, V vocabulary.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
@@ -136,10 +135,8 @@ class RNNModel(nn.Module):
         self.rnn = rnn_layer
         self.vocab_size = vocab_size
         self.num_directions = 2 if rnn_layer.bidirectional else 1
-        # An LSTM with proj_size hands on smaller hidden states.
-        self.output_size = rnn_layer.proj_size or rnn_layer.hidden_size
         self.linear = nn.Linear(
-            self.num_directions * self.output_size, vocab_size)
+            self.num_directions * rnn_layer.hidden_size, vocab_size)
 
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """Scores of the next token: `(B, T)` to `(T*B, V)`, and the state."""
@@ -153,9 +150,9 @@ class RNNModel(nn.Module):
         """Zeros: `(L*D, B, H)` for L layers and D directions; two for LSTM."""
         # The book has the device first.
         settings.whole_number("begin_state's batch_size", batch_size)
-        shape = self.num_directions * self.rnn.num_layers, batch_size
-        zeros = partial(self.linear.weight.new_zeros, device=device)
-        H = zeros((*shape, self.output_size))
-        if not isinstance(self.rnn, nn.LSTM):
-            return H
-        return H, zeros((*shape, self.rnn.hidden_size))
+        layers = self.num_directions * self.rnn.num_layers
+        shape = layers, batch_size, self.rnn.hidden_size
+        zeros = self.linear.weight.new_zeros(shape, device=device)
+        if isinstance(self.rnn, nn.LSTM):
+            return zeros, zeros.clone()
+        return zeros

@@ -35,8 +35,8 @@ CHINESE = (
 def set_style() -> str | None:
     """Chinese letters in all figures, and sharp ones in a notebook.
 
-    Called by whatever draws first, and then no more, so that what the reader
-    sets afterwards stays. Returns the name of the font with Chinese letters.
+    Called by whatever draws first, and then no more: what the reader sets
+    stays. Returns the name of the font with Chinese letters.
     """
     known = {font.name for font in font_manager.fontManager.ttflist}
     found = next((name for name in CHINESE if name in known), None)
@@ -94,35 +94,27 @@ def plot_batches(
         num_tokens: how much of the text to show; what no batch reads is grey.
     """
     ax = new_axes(1.6, 0.3 * len(batches) + 0.25) if ax is None else ax
-    for bar, inputs in enumerate(batches.values()):
+    for bar, inputs in enumerate(map(list, batches.values())):
         ax.broken_barh([(0, num_tokens)], (bar - 0.4, 0.8), color=UNUSED,
                        label="" if bar else "no input")
-        _draw_bar(ax, bar, [X.tolist() for X in inputs], num_tokens)
+        length, last = inputs[0].shape[1], len(inputs) - 1
+        few = num_tokens <= 40 * length  # there is room for numbers
+        for number, X in enumerate(inputs):
+            colour = (COLOURS[number % len(COLOURS)] if few
+                      else plt.get_cmap("viridis")(number / max(1, last)))
+            in_key = not bar and (few or number in (0, last))
+            starts = [s for s in X[:, 0].tolist() if s < num_tokens]
+            ax.broken_barh(
+                [(start, length) for start in starts], (bar - 0.4, 0.8),
+                facecolor=colour, edgecolor="white", linewidth=1.0 * few,
+                label=f"batch {number}" if in_key else "")
+            for start in starts if few else ():
+                ax.text(start + length / 2, bar, str(number), color="white",
+                        ha="center", va="center")
     ax.set(xlabel="position in the text", xlim=(0, num_tokens), title=title)
     ax.set_yticks(range(len(batches)), list(batches))
     ax.invert_yaxis()
     return ax
-
-
-def _draw_bar(
-    ax: Axes, bar: int, inputs: list[list[list[int]]], num_tokens: int
-) -> None:
-    """One box for each row; numbered and outlined where there is room."""
-    length = len(inputs[0][0])
-    few = num_tokens <= 40 * length
-    shades = plt.get_cmap("viridis")
-    for number, rows in enumerate(inputs):
-        colour = (COLOURS[number % len(COLOURS)] if few
-                  else shades(number / max(1, len(inputs) - 1)))
-        ends = number in (0, len(inputs) - 1)
-        starts = [row[0] for row in rows if row[0] < num_tokens]
-        ax.broken_barh(
-            [(start, length) for start in starts], (bar - 0.4, 0.8),
-            facecolor=colour, edgecolor="white", linewidth=1.0 * few,
-            label=f"batch {number}" if not bar and (few or ends) else "")
-        for start in starts if few else ():
-            ax.text(start + length / 2, bar, str(number), color="white",
-                    ha="center", va="center")
 
 
 def plot_perplexity(

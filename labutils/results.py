@@ -16,7 +16,7 @@ from labutils.files import write_atomically
 from labutils.generation import longest_copy, predict
 from labutils.history import History
 from labutils.models import LanguageModel, copy_parameters
-from labutils.plots import plot_perplexity
+from labutils.plots import FIGURE_SIZE, plot_perplexity
 from labutils.recorded import compare
 from labutils.text import Vocab
 
@@ -56,8 +56,8 @@ def save_training(
     summary = summarize(name, model, history, vocab, train_iter)
     save_text(notebook, f"{name}.txt", summary)
     save_history(notebook, name, history)
-    # A figure without pyplot is never shown in the notebook by accident.
-    figure = Figure(figsize=(5, 3), layout="constrained")
+    # Without pyplot: never shown in the notebook by accident.
+    figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
     plot_perplexity({name: history}, figure.add_subplot())
     save_figure(notebook, f"{name}.png", figure)
     save_weights(folder(notebook) / f"{name}.pt", model)
@@ -75,14 +75,13 @@ def summarize(
 ) -> str:
     """A training in a few lines of text; what the model writes is searched for
     copies from the corpus of `train_iter`."""
-    asked = history.settings
+    asked, settled = history.settings, history.settled_perplexity
     lines = [
         f"model: {name} ({asked['num_parameters']:,} parameters)",
         f"status: {history.status}",
         f"corpus: {history.corpus.get('name', 'not recorded')}",
         f"training perplexity: {_figure(history.perplexity)}",
-        "  median of the last ten epochs: "
-        f"{_figure(history.settled_perplexity)}",
+        f"  median of the last ten epochs: {_figure(settled)}",
     ]
     if history.held_out_epochs:
         best, epoch = history.best_held_out
@@ -102,7 +101,7 @@ def summarize(
     if history.diverged:
         lines.append("prediction: none, the model has diverged")
     source = "".join(vocab.to_tokens(train_iter.corpus))
-    for prefix in PREFIXES if not history.diverged else ():
+    for prefix in () if history.diverged else PREFIXES:
         text = predict(prefix, SAMPLE_LENGTH, model, vocab)
         copied = longest_copy(text[len(prefix):], source)
         lines += [
@@ -139,14 +138,12 @@ def load_weights(path: Path, model: LanguageModel) -> None:
     data = io.BytesIO(Path(path).expanduser().read_bytes())
     try:
         saved = torch.load(data, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        raise ValueError(_(
-            f"{path} is damaged, or not a file of weights from "
-            "save_training. Run the training and save it again.")) from error
+    except (RuntimeError, ValueError, EOFError, UnpicklingError):
+        saved = None
     if not isinstance(saved, list):
         raise ValueError(_(
-            f"{path} holds a {type(saved).__name__}: expected the list of "
-            "tensors that save_training writes."))
+            f"{path} is damaged, or not a file of weights from "
+            "save_training. Run the training and save it again."))
     copy_parameters(saved, model, str(path))
 
 

@@ -73,8 +73,7 @@ def _params(shapes: Sequence[tuple[int, ...]], device: torch.device) -> Params:
 def get_rnn_params(
     vocab_size: int, num_hiddens: int, device: torch.device
 ) -> Params:
-    """`W_xh` (V, H), `W_hh` (H, H), `b_h` (H,), `W_hq` (H, V), `b_q` (V,).
-    """
+    """`W_xh (V, H), W_hh (H, H), b_h (H,), W_hq (H, V), b_q (V,)`."""
     V, H = vocab_size, num_hiddens
     return _params([(V, H), (H, H), (H,), (H, V), (V,)], device)
 
@@ -113,8 +112,7 @@ def get_lstm_params(
     vocab_size: int, num_hiddens: int, device: torch.device
 ) -> Params:
     """`W_x* (V, H), W_h* (H, H), b_* (H,)` for each of the gates i, f, o and
-    the candidate c, then `W_hq (H, V), b_q (V,)`.
-    """
+    the candidate c, then `W_hq (H, V), b_q (V,)`."""
     V, H = vocab_size, num_hiddens
     return _params(4 * [(V, H), (H, H), (H,)] + [(H, V), (V,)], device)
 
@@ -135,12 +133,7 @@ def lstm(
     I, F, O = sigmoid(X_t W_x* + H_{t-1} W_h* + b_*), and the candidate with
     tanh; then C_t = F * C_{t-1} + I * candidate and H_t = O * tanh(C_t).
 
-    Args:
-        inputs: one-hot tokens, `(T, B, V)`.
-        state: `(H, C)`.
-        params: as from `get_lstm_params`.
-
-    Returns: as from `rnn`.
+    The state is `(H, C)`; all else is as for `rnn`.
     """
     *gates, W_hq, b_q = params
     # The four products side by side are one larger, faster product.

@@ -1,8 +1,7 @@
 """Run settings: the LABUTILS_* environment variables, read in this one place.
 
-Every function reads the environment when it is called, so a changed variable
-counts from the next call on. Importing this needs the standard library alone,
-for the doctor: only the functions about devices and seeds import torch.
+Each function reads the environment when it is called. Importing this needs the
+standard library alone, for the doctor: only devices and seeds need torch.
 """
 
 from __future__ import annotations
@@ -155,18 +154,12 @@ def _quota(root: Path = Path("/sys/fs/cgroup"), own: Path = OWN) -> float:
     container they may stand under other names than the host's.
     """
     quota = math.inf
-    try:
-        groups = own.read_text().splitlines()
-    except OSError:
-        return quota
-    for group in groups:
+    for group in own.read_text().splitlines() if own.exists() else ():
         _, controllers, name = group.split(":", 2)
-        top, files = root, ["cpu.max"]
-        if controllers:  # version 1
-            top = root / controllers
-            files = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
-        place = top / name.lstrip("/")
-        for folder in {place, *place.parents, top}:
+        files = (["cpu.cfs_quota_us", "cpu.cfs_period_us"] if controllers
+                 else ["cpu.max"])  # of version 1, of version 2
+        place = root / controllers / name.lstrip("/")
+        for folder in (place, *place.parents):
             with suppress(OSError, ValueError):
                 texts = [(folder / file).read_text() for file in files]
                 allowed, period = map(float, " ".join(texts).split())

@@ -69,10 +69,6 @@ class Vocab:
         self, tokens: Iterable[str] | Iterable[list[str]] = (),
         min_freq: int = 0, reserved_tokens: Sequence[str] = (),
     ) -> None:
-        if isinstance(reserved_tokens, str):
-            raise TypeError(_(
-                f"reserved_tokens is the string {reserved_tokens!r}: expected "
-                f"a list of tokens, such as [{reserved_tokens!r}]."))
         self.token_freqs = count_corpus(tokens).most_common()
         frequent = [t for t, freq in self.token_freqs if freq >= min_freq]
         # A dict keeps the order and the first place of a repeated token.

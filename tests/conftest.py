@@ -31,7 +31,7 @@ def cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.delenv("LABUTILS_TEXT", raising=False)
     monkeypatch.setenv("LABUTILS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(corpus, "_failed", None)
-    monkeypatch.setattr(corpus, "_said", set())
+    corpus._say_once.cache_clear()
     take_stand_in(monkeypatch.setattr)
     return tmp_path / "data" / "timemachine.txt"
 
