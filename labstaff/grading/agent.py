@@ -116,8 +116,6 @@ class Agent:
             in enumerate(zip(lists, before, strict=True))
             if list(map(id, now)) != list(map(id, was))]
         reply = {"recording": torch.is_grad_enabled(), "lists": changed,
-                 "grads": numbers_of_all(t.grad for t in tensors),
-                 "learns": [t.requires_grad for t in tensors],
                  **encoder.reply(result)}
         if encoder.roots:
             reply["handle"] = self.keep((encoder.roots, leaves))
@@ -175,15 +173,18 @@ class Encoder:
         self.places = {id(t): i for i, t in enumerate(arguments)}
 
     def reply(self, value):
-        """A value, and the arguments that are not what they were."""
+        """A value, and of each argument: what it holds where that is not what
+        it held, its gradient, and whether it learns."""
+        same = [now.shape == was.shape and now.dtype == was.dtype
+                and torch.equal(now.detach(), was)
+                for now, was in zip(self.arguments, self.old, strict=True)]
         return {
             "value": self.encode(value),
             "roots": numbers_of_all(self.roots),
-            "changed": [
-                [i, numbers(now)] for i, (now, was)
-                in enumerate(zip(self.arguments, self.old, strict=True))
-                if now.shape != was.shape or now.dtype != was.dtype
-                or not torch.equal(now.detach(), was)],
+            "arguments": [
+                [*numbers_of_all([None if kept else t, t.grad]),
+                 t.requires_grad]
+                for t, kept in zip(self.arguments, same, strict=True)],
         }
 
     def encode(self, value, depth=0):

@@ -186,12 +186,9 @@ def _once(job: Job) -> tuple[Graded, bytes]:
     # Dask begins its workers as daemons, which could begin no process.
     multiprocessing.current_process().daemon = False
     here, there = CONTEXT.Pipe()
-    forks = kernel_server() if job.settings.sandbox else None
-    process = CONTEXT.Process(target=_grade, args=(job, there, forks))
-    process.start()
-    there.close()
-    if forks:
-        forks.close()
+    with there, kernel_server() as forks:
+        process = CONTEXT.Process(target=_grade, args=(job, there, forks))
+        process.start()
     try:
         if not here.poll(job.settings.limits.notebook + SPARE):
             raise TimeoutError
@@ -238,9 +235,9 @@ def end_server() -> None:
         _server = None
 
 
-def _grade(job: Job, grader: Connection, forks: socket.socket | None) -> None:
+def _grade(job: Job, grader: Connection, forks: socket.socket) -> None:
     """Grade, send the result or an error, and end; in the new process."""
-    threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C is for the grader's own process, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -257,12 +254,9 @@ def _grade(job: Job, grader: Connection, forks: socket.socket | None) -> None:
     grader.send(found)
 
 
-def _end_with(grader: Connection) -> None:
-    """End this process, and the sandbox with it, when nobody waits any more.
-
-    The server that it was forked from lives as long as this one does: that
-    its parent has ended would never be seen.
-    """
-    with contextlib.suppress(EOFError, OSError):
-        grader.recv()  # it never sends
+def _end_with_parent() -> None:
+    """End this process, and the sandbox with it, when nobody waits any more:
+    the server that it was forked from would not end before it."""
+    parent: Any = multiprocessing.parent_process()
+    parent.join()
     os._exit(1)

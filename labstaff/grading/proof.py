@@ -5,7 +5,6 @@ An installation that is not quite the expected one would give everybody none.
 
 import functools
 import hashlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -58,10 +57,10 @@ def prove(settings: Settings, text: Path | None,
 def _fault(job: Job, run: Callable[[Job], Any]) -> str:
     try:
         graded, _ = run(job)
-        wrong = [v for v in graded.verdicts if v.status is not Status.PASSED]
-        if not wrong:
+        said = next((f"{v.exercise}: {v.reason} {v.got}" for v in
+                     graded.verdicts if v.status is not Status.PASSED), "")
+        if not said:
             return ""
-        said = f"{wrong[0].exercise}: {wrong[0].reason} {wrong[0].got}"
     except Exception as error:
         said = str(error) or type(error).__name__
     return ("Nothing was graded: on this machine the course's own solutions "
@@ -94,9 +93,8 @@ def _state(settings: Settings, text: Path | None) -> str:
     files = [*notebook_paths(), *([text] if text else [])]
     for package in ("labutils", "labkit", "labstaff/grading"):
         files += sorted((home / package).rglob("*.py"))
-    torch = importlib.util.find_spec("torch")
-    large = sorted(Path(torch.origin).parent.glob("**/*.so*")) if (
-        torch and torch.origin) else []
+    large = sorted(library for folder in sys.path
+                   for library in Path(folder, "torch").rglob("*.so*"))
     parts = [sys.version, sys.prefix, home, shutil.which("bwrap"), settings,
              os.getuid() if hasattr(os, "getuid") else 0,
              sorted(f"{d.name} {d.version}" for d in metadata.distributions()),

@@ -95,17 +95,15 @@ def system_calls() -> bytes:
     machine, calls, clone = REFUSED[platform.machine()]
     load, equal, at_least, any_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06
     number, kind, flags = 0, 4, 16  # places in what the kernel hands over
-    steps = [(load, kind), (equal, machine), (load, number),
-             (at_least, 0x40000000), *((equal, call) for call in calls),
-             (equal, clone), (load, flags), (any_bit, NEW_USER),
-             (end, 0x7FFF0000), (end, 0x00050000 | errno.ENOSYS)]
-    allow, refuse = len(steps) - 2, len(steps) - 1
-    jumps = {1: (2, refuse), len(steps) - 5: (len(steps) - 4, allow)}
-    return b"".join(
-        struct.pack("=HBBI", code, *(
-            (place - i - 1 for place in jumps.get(i, (refuse, i + 1)))
-            if code in (equal, at_least, any_bit) else (0, 0)), value)
-        for i, (code, value) in enumerate(steps))
+    refuse = end, 0, 0, 0x00050000 | errno.ENOSYS
+    # Of each step how many to skip where it holds, and where it does not.
+    steps = [(load, 0, 0, kind), (equal, 1, 0, machine), refuse,
+             (load, 0, 0, number), (at_least, 0, 1, 0x40000000), refuse]
+    for call in calls:
+        steps += [(equal, 0, 1, call), refuse]
+    steps += [(equal, 0, 3, clone), (load, 0, 0, flags),
+              (any_bit, 0, 1, NEW_USER), refuse, (end, 0, 0, 0x7FFF0000)]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
 def folder() -> Path:
@@ -185,15 +183,6 @@ def limits(limit: Limits, confined: bool) -> dict[str, int]:
     }
 
 
-def without(limit: Limits, program: list[str]) -> list[str]:
-    """A command line that runs a program with limits and no sandbox."""
-    begin = ("import os, resource, sys\n"
-             f"for name, value in {limits(limit, False)}.items():\n"
-             "    resource.setrlimit(getattr(resource, name), (value, value))"
-             "\nos.execv(sys.argv[1], sys.argv[1:])")
-    return [sys.executable, "-I", "-c", begin, *program]
-
-
 def user(slot: int) -> int:
     """Number of the user that a sandbox runs as; 0 for the grader's own."""
     return 0 if os.geteuid() else FIRST_USER + slot % USERS
@@ -214,7 +203,7 @@ def _namespaces() -> list[str]:
     return ["--unshare-user", *own]
 
 
-def environment(text: Path | None) -> dict[str, str]:
+def environment(text: Path | None, home: str = HOME) -> dict[str, str]:
     """Variables of the kernel: none of the grader's own."""
     kept = ("LANG", "LC_ALL", "LABUTILS_EPOCHS", "LABUTILS_SEED")
     return {
@@ -222,8 +211,8 @@ def environment(text: Path | None) -> dict[str, str]:
             [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
         # The very package that the grader runs, whatever else is installed.
         "PYTHONPATH": str(settings.home()),
-        "HOME": HOME, "TMPDIR": "/tmp", "MPLCONFIGDIR": f"{HOME}/.matplotlib",
-        "IPYTHONDIR": f"{HOME}/.ipython",
+        "HOME": home, "TMPDIR": "/tmp", "MPLCONFIGDIR": f"{home}/.matplotlib",
+        "IPYTHONDIR": f"{home}/.ipython",
         "LABUTILS_DEVICE": "cpu",
         # Verdicts are translated where they are shown.
         "LABUTILS_LANG": "en",
@@ -231,8 +220,8 @@ def environment(text: Path | None) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         # Read when matplotlib is imported, before there is a kernel.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "LABUTILS_RESULTS_DIR": f"{HOME}/results",
-        "LABUTILS_DATA_DIR": f"{HOME}/data",
+        "LABUTILS_RESULTS_DIR": f"{home}/results",
+        "LABUTILS_DATA_DIR": f"{home}/data",
         "LABUTILS_TEXT": str(text) if text else settings.PRACTICE,
         "PYTHONDONTWRITEBYTECODE": "1",
         **{name: os.environ[name] for name in kept if name in os.environ},

@@ -12,7 +12,11 @@ import psutil
 import pytest
 
 from labstaff.grading import pool, sandbox
-from labstaff.grading.kernel import KernelLostError, StudentKernel
+from labstaff.grading.kernel import (
+    KernelLostError,
+    StudentKernel,
+    wait_for_end,
+)
 from labstaff.grading.remote import Ended, Session
 from labstaff.grading.sandbox import Limits
 from labutils import settings
@@ -37,12 +41,12 @@ def _server():
 class Run:
     """What became of some cells, run one after the other."""
 
-    def __init__(self, *sources, limits=LIMITS):
+    def __init__(self, *sources, limits=LIMITS, confined=True):
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         self.notebook = nbformat.v4.new_notebook(cells=cells)
         self.kernel = StudentKernel(
             self.notebook, limits, find_corpus(download=False).path, SLOT,
-            None if sandbox.fault() else pool.kernel_server())
+            pool.kernel_server(), confined and not sandbox.fault())
         self.ends, self.lost = [], ""
         with self.kernel.running():
             self.first = self.kernel.process
@@ -125,6 +129,26 @@ def test_what_costs_the_kernel(code, reason):
     assert run.lost == reason
     assert "before" in run.text
     assert "after" not in run.text
+
+
+def test_without_a_sandbox_it_runs_as_the_grader_and_within_limits():
+    run = Run("import os, resource\nprint(os.getuid(), os.getcwd())",
+              "print(resource.getrlimit(resource.RLIMIT_CORE))",
+              "import time\ntime.sleep(100)", limits=HURRY, confined=False)
+    assert run.text == f"{os.getuid()} {run.kernel.folder}\n(0, 0)\n"
+    assert run.ends == ["", "", "late"]
+    assert run.error == ["KeyboardInterrupt"]
+    assert not run.first.is_running()
+    assert not run.kernel.folder.exists()
+
+
+def test_without_a_sandbox_it_ends_with_the_server():
+    class Left(Run):
+        def ask(self):
+            pool.end_server()
+            self.ended = wait_for_end([self.first], 30)
+
+    assert Left("print('there')", confined=False).ended
 
 
 @sandboxed
