@@ -32,7 +32,7 @@ DTYPES = {getattr(torch, name): name for name in (
 
 
 def serve(descriptor):
-    """Answer requests from a pipe in the main thread, until an empty one."""
+    """Answer requests from a pipe, until an empty one."""
     from IPython import get_ipython
 
     agent = Agent(get_ipython().user_ns)
@@ -55,7 +55,7 @@ class Agent:
         self.calling = False
 
     def answer(self, request):
-        """One request of the grader's, pickled, to JSON in bytes."""
+        """The answer to a pickled request, as JSON in bytes."""
         what, seed, arguments = pickle.loads(request)
         recording = torch.is_grad_enabled()
         try:
@@ -82,26 +82,19 @@ class Agent:
     # ---- requests
 
     def signature(self, name):
-        """Whether there is such a function, its arguments and its module."""
         function = self.namespace.get(name)
         try:
             names = list(inspect.signature(function).parameters)
         except (TypeError, ValueError):
             names = None
-        origin = [str(getattr(function, name, ""))
-                  for name in ("__module__", "__qualname__")]
-        return {"found": callable(function), "names": names,
-                "origin": ".".join(origin)}
+        origin = (f"{getattr(function, '__module__', '')}."
+                  f"{getattr(function, '__qualname__', '')}")
+        return {"found": callable(function), "names": names, "origin": origin}
 
     def call(self, target, args, options, arrived, recording):
-        """Call something; its result, and what has become of the arguments.
-
-        Args:
-            target: as of `find`.
-            arrived: of each tensor among the arguments, whether it was a
-                leaf, and its gradient.
-            recording: whether gradients were recorded where the call is from.
-        """
+        """Call what `find` finds; its result, and what has become of the
+        arguments, of whose tensors each had `arrived` as a leaf or not, with
+        its gradient, while gradients were `recording` or not."""
         function, own = self.find(*target)
         tensors, lists = walk((args, options))
         sources = [restore(*one) for one in zip(tensors, arrived, strict=True)]
@@ -122,7 +115,6 @@ class Agent:
         return reply
 
     def backward(self, handle, grads):
-        """The vector-Jacobian product of a call's results."""
         roots, leaves = self.kept[handle]
         given = [i for i, grad in enumerate(grads) if grad is not None]
         found = torch.autograd.grad(
@@ -138,7 +130,6 @@ class Agent:
                 **Encoder(self, tensors, old).reply(found)}
 
     def attribute(self, handle, name):
-        """An attribute; a method stays here."""
         value = getattr(self.kept[handle], name)
         if callable(value) and not isinstance(value, nn.Module):
             return {"method": True}
@@ -160,11 +151,8 @@ class Agent:
 
 
 class Encoder:
-    """Values as plain data for JSON.
-
-    They come from a call with some tensors as arguments, of which there are
-    copies from before it. The agent keeps what cannot be sent.
-    """
+    """Values as plain data for JSON, from a call with some tensors, of which
+    there are `old` copies. The agent keeps what cannot be sent."""
 
     def __init__(self, agent, arguments=(), old=()):
         self.agent, self.arguments, self.old = agent, arguments, old
@@ -269,8 +257,8 @@ def walk(args):
 def restore(tensor, arrived):
     """Make a tensor what it is where it came from; where gradients end.
 
-    All that arrives is a leaf, which other operations change in place than
-    what was computed.
+    All that arrives is a leaf, which may not be changed in place as may what
+    was computed.
     """
     leaf, grad = arrived
     if leaf:
@@ -284,7 +272,6 @@ def restore(tensor, arrived):
 
 
 def numbers(tensor):
-    """What is in a tensor."""
     if tensor.dtype not in DTYPES:
         raise ValueError(f"a tensor of {tensor.dtype}")
     found = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),

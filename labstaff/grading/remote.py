@@ -1,9 +1,9 @@
 """A student's function, judged by the course's own check from outside.
 
-What a check is given in the place of the student's function is a `Function`:
-calling it sends the arguments to the agent in the kernel, and brings back the
-result, what has become of the arguments, and later the gradients. From the
-kernel comes plain data alone; nothing of it is ever run here.
+What a check is given in the place of the student's function is a `Function`.
+A call sends the arguments to the agent in the kernel, and brings back the
+result, what has become of the arguments, and later the gradients: plain data
+alone, of which nothing is ever run here.
 """
 
 import base64
@@ -55,12 +55,8 @@ class Ended(BaseException):
 
 def judge(exercise: str, request: Request, seed: int,
           possible: float = 1.0) -> Verdict:
-    """Judge the student's function by the course's own check.
-
-    The same seed gives the same inputs, and the same verdict.
-
-    Raises:
-        KernelLostError: by `request`.
+    """The course's own check of the student's function, the same for the same
+    seed; what `request` raises but TimeoutError and UnreadableError is raised.
     """
     def verdict(status: Status, reason: str, **words: str) -> Verdict:
         points = possible if status is Status.PASSED else 0.0
@@ -71,6 +67,7 @@ def judge(exercise: str, request: Request, seed: int,
                        seed=seed, origin=origin, **words)
 
     session, origin = Session(request), ""
+    check = getattr(checks, exercise).__wrapped__
     recording = torch.is_grad_enabled()
     try:
         asked = session.ask("signature", exercise)
@@ -80,7 +77,6 @@ def judge(exercise: str, request: Request, seed: int,
             return verdict(
                 Status.NOT_ATTEMPTED, f"There is no {exercise} to call.")
         with harness.seeded(seed), harness.unchanged({}):
-            check = getattr(checks, exercise).__wrapped__
             return verdict(
                 Status.PASSED, check(Function(session, exercise)))
     except harness.NotWritten as failed:
@@ -126,8 +122,7 @@ class Session:
         self._request = request
         self._end = time.monotonic() + PROBE
         self._left = MOST_BYTES
-        # Of the modules in the kernel, by their handles.
-        self.parameters: dict[Any, Sequence[nn.Parameter]] = {}
+        self.parameters: dict[Any, Sequence[nn.Parameter]] = {}  # by handle
 
     def ask(self, what: str, *arguments: Any) -> dict[str, Any]:
         """Have one of the agent's methods called.
@@ -159,8 +154,7 @@ class Session:
         raise raised
 
     def call(self, target: Sequence[Any], args: Any, options: Any) -> Any:
-        """Call something in the kernel, a target of `agent.Agent.find`, as if
-        it were here."""
+        """Call a target of `agent.Agent.find` as if it were here."""
         tensors, lists = agent.walk((args, options))
         reply = self.ask(
             "call", target, args, options,
@@ -319,7 +313,6 @@ class Decoder:
             self.roots = [root.requires_grad_() * 1 for root in roots]
 
     def decode(self, value: Any) -> Any:
-        """Anything that the agent's encoder makes."""
         if value is None or isinstance(value, (bool, str, int, float)):
             return value
         kind = value["type"]
