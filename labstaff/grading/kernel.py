@@ -31,7 +31,8 @@ from labstaff.grading import sandbox
 from labstaff.grading.agent import MOST_BYTES
 from labstaff.grading.forkserver import AGENT
 from labstaff.grading.remote import UnreadableError, start_agent
-from labstaff.grading.sandbox import LARGEST_FILE, Limits
+from labstaff.grading.results import Job
+from labstaff.grading.sandbox import LARGEST_FILE
 
 START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
@@ -49,21 +50,16 @@ class StudentKernel:
 
     Jupyter's messages bring it cells. Probes have hundreds of requests, for
     which those are too slow: they go through a pipe that it is born with.
-
-    Args:
-        text: of the corpus, which it may read.
-        slot: a small number, another one for each sandbox of a time.
-        forks: `pool.kernel_server`.
-        confined: in a sandbox; else it runs as the grader, on all files.
+    Where it is from, `forks`, is a connection to `pool.kernel_server`.
     """
 
-    def __init__(self, notebook: NotebookNode, limits: Limits,
-                 text: Path | None, slot: int, forks: socket.socket,
-                 confined: bool) -> None:
-        self.limits, self.text, self.confined = limits, text, confined
-        self.user = sandbox.user(slot) if confined else 0
+    def __init__(self, notebook: NotebookNode, job: Job,
+                 forks: socket.socket) -> None:
+        self.text, self.confined = job.text, job.settings.sandbox
+        self.limits = job.settings.limits
+        self.user = sandbox.user(job.slot) if self.confined else 0
         self.lost = ""  # why it is gone; empty while it is there
-        self.end = time.monotonic() + limits.notebook
+        self.end = time.monotonic() + self.limits.notebook
         self._due = math.inf  # when the present request has to be over
         self._serving = ""  # Jupyter's request that the agent runs in
         self.folder = sandbox.folder()

@@ -91,9 +91,7 @@ def _run(job: Job, found: Matched,
         if at not in late and not _errors(cells[at]):
             known.update(matching.names_in(cells[at].source)[1])
 
-    kernel = StudentKernel(
-        found.notebook, job.settings.limits, job.text, job.slot, forks,
-        job.settings.sandbox)
+    kernel = StudentKernel(found.notebook, job, forks)
     try:
         with kernel.running():
             needed = matching.to_run(found, job.course, max(due))

@@ -5,11 +5,9 @@ import errno
 import os
 import platform
 import shutil
-import site
 import struct
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -107,8 +105,8 @@ def system_calls() -> bytes:
 
 
 def folder() -> Path:
-    """A new folder for a kernel's sockets, known as this process's."""
-    # Short: the path of a socket has 107 characters at most.
+    """A new folder, known as this process's: the path of a socket in it may
+    have 107 characters."""
     return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
 
 
@@ -137,9 +135,8 @@ def command(sockets: Path, text: Path | None) -> list[str]:
     done to the machine meanwhile must not decide where the next one's runs.
 
     Args:
-        sockets: folder where the kernel puts its sockets; it alone is shared
-            with the grader and can be written.
-        text: of the corpus, to be seen in the sandbox at the same place.
+        sockets: folder of the kernel's; it alone can be written outside.
+        text: of the corpus, to be seen at the same place.
     """
     # First: a virtual environment or the course may lie below one of them.
     found = ["bwrap", *_namespaces(), "--clearenv", "--dev", "/dev"]
@@ -149,8 +146,8 @@ def command(sockets: Path, text: Path | None) -> list[str]:
     # What Python and the course are made of; parents before children.
     home = settings.home()
     readable = sorted({path for path in map(Path, (  # type: ignore[arg-type]
-        "/usr", "/etc/ld.so.cache", "/etc/fonts", sys.base_prefix, sys.prefix,
-        *site.getsitepackages(), sysconfig.get_path("stdlib"),
+        "/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32",
+        "/etc/ld.so.cache", "/etc/fonts", sys.base_prefix, sys.prefix,
         home / "labutils", home / "labkit", home / "pyproject.toml",
         *([text] if text else []))) if path.exists()}, key=str)
     # Made without --dir, parents could be read by root alone.
@@ -158,15 +155,9 @@ def command(sockets: Path, text: Path | None) -> list[str]:
         found += ["--perms", "0755", "--dir", folder]
     for path in readable:
         found += ["--ro-bind", str(path), str(path)]
-    found += ["--proc", "/proc", "--bind", str(sockets), str(sockets),
-              "--chdir", HOME]
-    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
-        if (path := Path("/", name)).is_symlink():
-            found += ["--symlink", str(path.readlink()), str(path)]
-        elif path.is_dir():
-            found += ["--ro-bind", str(path), str(path)]
-    # Of whoever grades, it could be filled.
-    return [*found, "--remount-ro", "/", "--", "sh", "-c",
+    # Of whoever grades, the root could be filled.
+    return [*found, "--proc", "/proc", "--bind", str(sockets), str(sockets),
+            "--chdir", HOME, "--remount-ro", "/", "--", "sh", "-c",
             "echo; exec sleep infinity"]
 
 
@@ -211,8 +202,7 @@ def environment(text: Path | None, home: str = HOME) -> dict[str, str]:
             [str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
         # The very package that the grader runs, whatever else is installed.
         "PYTHONPATH": str(settings.home()),
-        "HOME": home, "TMPDIR": "/tmp", "MPLCONFIGDIR": f"{home}/.matplotlib",
-        "IPYTHONDIR": f"{home}/.ipython",
+        "HOME": home, "TMPDIR": "/tmp",
         "LABUTILS_DEVICE": "cpu",
         # Verdicts are translated where they are shown.
         "LABUTILS_LANG": "en",

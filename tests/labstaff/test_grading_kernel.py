@@ -17,7 +17,9 @@ from labstaff.grading.kernel import (
     StudentKernel,
     wait_for_end,
 )
+from labstaff.grading.matching import CourseNotebook
 from labstaff.grading.remote import Ended, Session
+from labstaff.grading.results import Job, Settings
 from labstaff.grading.sandbox import Limits
 from labutils import settings
 from labutils.corpus import find_corpus
@@ -44,9 +46,12 @@ class Run:
     def __init__(self, *sources, limits=LIMITS, confined=True):
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         self.notebook = nbformat.v4.new_notebook(cells=cells)
+        own = Settings(
+            limits=limits, sandbox=confined and not sandbox.fault())
+        job = Job("", CourseNotebook("", {}, ()), self.notebook, "", own,
+                  find_corpus(download=False).path, SLOT)
         self.kernel = StudentKernel(
-            self.notebook, limits, find_corpus(download=False).path, SLOT,
-            pool.kernel_server(), confined and not sandbox.fault())
+            self.notebook, job, pool.kernel_server())
         self.ends, self.lost = [], ""
         with self.kernel.running():
             self.first = self.kernel.process
