@@ -147,8 +147,6 @@ class StudentKernel:
             KernelLostError: the kernel has died, or had to be killed.
             TimeoutError: the cell ran too long; the kernel goes on.
         """
-        if self.lost:
-            raise KernelLostError(self.lost)
         try:
             self.client.execute_cell(cell, index)
         except CellTimeoutError:
@@ -179,8 +177,6 @@ class StudentKernel:
             TimeoutError: it took too long; the kernel goes on.
             UnreadableError: there is no agent.
         """
-        if self.lost:
-            raise KernelLostError(self.lost)
         end, told = min(time.monotonic() + seconds, self.end), False
         # Each step can wait for the kernel's end, even within a message.
         self._due = end + GRACE

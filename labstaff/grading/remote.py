@@ -9,7 +9,6 @@ alone, of which nothing is ever run here.
 import base64
 import builtins
 import contextlib
-import functools
 import inspect
 import json
 import pickle
@@ -195,8 +194,9 @@ class Function:
     """Something in the kernel that can be called like the thing itself."""
 
     def __init__(self, session: Session, *target: Any) -> None:
-        self.__name__ = target[-1]
         self._session, self._target = session, target
+        if isinstance(target[-1], str):
+            self.__name__ = target[-1]
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._session.call(self._target, args, options)
@@ -211,26 +211,22 @@ class Function:
             [inspect.Parameter(str(n), kind, default=None) for n in names])
 
 
-class Object:
+class Object(Function):
     """An object in the kernel, asked attribute by attribute."""
-
-    def __init__(self, session: Session, handle: int) -> None:
-        self._session, self._handle = session, handle
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        found = self._session.attribute(self._handle, name)
-        if isinstance(found, Function):
+        found = self._session.attribute(self._target[0], name)
+        if type(found) is Function:
             self.__dict__[name] = found  # a method need be asked for once
         return found
 
-    def _special(self, name: str, *args: Any) -> Any:
-        return self._session.call((self._handle, name), args, {})
+    def __len__(self) -> int:
+        return self._session.call((*self._target, "__len__"), (), {})
 
-    __len__ = functools.partialmethod(_special, "__len__")
-    __getitem__ = functools.partialmethod(_special, "__getitem__")
-    __call__ = functools.partialmethod(_special, "__call__")
+    def __getitem__(self, key: Any) -> Any:
+        return self._session.call((*self._target, "__getitem__"), (key,), {})
 
 
 class Module(nn.Module):
