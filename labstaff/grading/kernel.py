@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import secrets
 import shutil
@@ -60,13 +59,13 @@ class StudentKernel:
         self.user = sandbox.user(job.slot) if self.confined else 0
         self.lost = ""  # why it is gone; empty while it is there
         self.end = time.monotonic() + self.limits.notebook
-        self._due = math.inf  # when the present request has to be over
+        self._due = self.end  # when the present request has to be over
         self._serving = ""  # Jupyter's request that the agent runs in
         self.folder = sandbox.folder()
         self._forks, self._killed = forks, memory_kills()
         self._ours, self._theirs = socket.socketpair()
         self._pipe = Connection(os.dup(self._ours.fileno()))
-        # The first one in the sandbox, then the kernel.
+        # The sandbox's first process, if there is one, then the kernel.
         self._begun: list[psutil.Process] = []
         self._over = threading.Event()
         self.client: Any = _Client(self, notebook)
@@ -82,8 +81,8 @@ class StudentKernel:
         # On a busy machine a heartbeat would come too late.
         channels.is_alive = channels._async_is_alive = self._is_there
         try:
-            channels.load_connection_info(self._begin())
             watcher.start()
+            channels.load_connection_info(self._begin())
             channels.start_channels(hb=False)
             run_sync(channels.wait_for_ready)(timeout=START)
             channels.allow_stdin = False
@@ -91,8 +90,7 @@ class StudentKernel:
             yield self
         finally:
             self._over.set()
-            if watcher.ident:
-                watcher.join()
+            watcher.join()
             self._kill()
             context.destroy(linger=0)
             for end in (self._ours, self._theirs, self._pipe, self._forks):
@@ -124,8 +122,7 @@ class StudentKernel:
             answer = ours.recv(1000).decode()
         if not answer.isdigit():
             raise RuntimeError(f"no kernel could begin: {answer}")
-        self.process = psutil.Process(int(answer))
-        self._begun.append(self.process)
+        self._begun.append(psutil.Process(int(answer)))
         return connection
 
     def _sandbox(self) -> int:
@@ -192,7 +189,7 @@ class StudentKernel:
         except (OSError, EOFError):  # it has hung up, or sends too much
             raise self._gone() from None
         finally:
-            self._due = math.inf
+            self._due = self.end
         if told:
             raise TimeoutError
         return answer
@@ -216,13 +213,13 @@ class StudentKernel:
         held = sum(memory(process, False) for process in found)
         if held > self.limits.memory:  # most of it may be the same memory
             held = sum(memory(process, True) for process in found)
-        if _has_ended(self.process):
+        if any(map(_has_ended, self._begun)):
             return "kernel died"
         if len(found) > self.limits.processes:
             return "processes"
         if held + unlinked(found) > self.limits.memory:
             return "out of memory"
-        if time.monotonic() > min(self.end, self._due):
+        if time.monotonic() > self._due:
             return "timed out"
         return "output" if disk_use(self.folder) > LARGEST_FILE else ""
 
@@ -261,7 +258,7 @@ class StudentKernel:
 
     def _interrupt(self) -> None:
         with contextlib.suppress(psutil.Error):
-            self.process.send_signal(signal.SIGINT)
+            self._begun[-1].send_signal(signal.SIGINT)
 
     def _settle(self) -> None:
         """Stop a cell, and wait until the kernel answers again."""

@@ -54,7 +54,7 @@ class Run:
             self.notebook, job, pool.kernel_server())
         self.ends, self.lost = [], ""
         with self.kernel.running():
-            self.first = self.kernel.process
+            self.first = self.kernel._begun[-1]
             for index, cell in enumerate(cells):
                 try:
                     self.kernel.run(cell, index)
@@ -143,7 +143,7 @@ def test_without_a_sandbox_it_runs_as_the_grader_and_within_limits():
     assert run.text == f"{os.getuid()} {run.kernel.folder}\n(0, 0)\n"
     assert run.ends == ["", "", "late"]
     assert run.error == ["KeyboardInterrupt"]
-    assert not run.first.is_running()
+    assert wait_for_end([run.first], 0)
     assert not run.kernel.folder.exists()
 
 
