@@ -7,8 +7,8 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +20,6 @@ import psutil
 import zmq
 import zmq.asyncio
 from jupyter_client import AsyncKernelClient
-from jupyter_client.connect import write_connection_file
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbclient.util import run_sync
@@ -31,7 +30,6 @@ from labstaff.grading.agent import MOST_BYTES
 from labstaff.grading.forkserver import AGENT
 from labstaff.grading.remote import UnreadableError, start_agent
 from labstaff.grading.results import Job
-from labstaff.grading.sandbox import LARGEST_FILE
 
 START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
@@ -61,12 +59,14 @@ class StudentKernel:
         self.end = time.monotonic() + self.limits.notebook
         self._due = self.end  # when the present request has to be over
         self._serving = ""  # Jupyter's request that the agent runs in
-        self.folder = sandbox.folder()
+        self.home = sandbox.HOME if self.confined else tempfile.mkdtemp()
         self._forks, self._killed = forks, memory_kills()
         self._ours, self._theirs = socket.socketpair()
         self._pipe = Connection(os.dup(self._ours.fileno()))
         # The sandbox's first process, if there is one, then the kernel.
         self._begun: list[psutil.Process] = []
+        # Its home, with its sockets: in the sandbox, where it fills no disk.
+        self._places: list[int] = []
         self._over = threading.Event()
         self.client: Any = _Client(self, notebook)
 
@@ -95,22 +95,26 @@ class StudentKernel:
             context.destroy(linger=0)
             for end in (self._ours, self._theirs, self._pipe, self._forks):
                 end.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for place in self._places:
+                os.close(place)
+            if not self.confined:
+                shutil.rmtree(self.home, ignore_errors=True)
 
     def _begin(self) -> dict[str, Any]:
         """Make the sandbox, and a fork that joins it; how to talk to it."""
-        file, connection = write_connection_file(
-            str(self.folder / "k.json"), transport="ipc",
-            ip=str(self.folder / "k"), key=secrets.token_hex().encode())
-        if self.user:
-            for path in (file, self.folder):
-                os.chown(path, self.user, self.user)
-        home = sandbox.HOME if self.confined else str(self.folder)
-        request = {"confined": self.confined, "user": self.user,
-                   "calls": sandbox.system_calls().hex(),
-                   "arguments": ["-f", file, "--log-level=CRITICAL"],
-                   "limits": sandbox.limits(self.limits, self.confined),
-                   "environment": sandbox.environment(self.text, home)}
+        channels = ("shell", "iopub", "stdin", "control", "hb")
+        connection: dict[str, Any] = {
+            "transport": "ipc", "ip": f"{self.home}/k", **{
+                f"{name}_port": i for i, name in enumerate(channels, 1)}}
+        key = secrets.token_hex()
+        request = {
+            "confined": self.confined, "user": self.user,
+            "calls": sandbox.system_calls().hex(),
+            "arguments": [f"--Session.key={key}", "--log-level=CRITICAL", *(
+                f"--IPKernelApp.{name}={value}"
+                for name, value in connection.items())],
+            "limits": sandbox.limits(self.limits, self.confined),
+            "environment": sandbox.environment(self.text, self.home)}
         inside = os.pidfd_open(
             self._sandbox() if self.confined else os.getpid())
         ours, theirs = socket.socketpair()
@@ -119,16 +123,17 @@ class StudentKernel:
                 socket.send_fds(self._forks, [json.dumps(request).encode()], [
                     inside, self._theirs.fileno(), theirs.fileno()])
             os.close(inside)
-            answer = ours.recv(1000).decode()
-        if not answer.isdigit():
-            raise RuntimeError(f"no kernel could begin: {answer}")
+            answer, self._places, *_ = socket.recv_fds(ours, 1000, 1)
+        if not self._places:
+            raise RuntimeError(f"no kernel could begin: {answer.decode()}")
         self._begun.append(psutil.Process(int(answer)))
-        return connection
+        return connection | {
+            "key": key, "ip": f"/proc/self/fd/{self._places[0]}/k"}
 
     def _sandbox(self) -> int:
         """Make a sandbox; the number of a process in it."""
         first = psutil.Popen(
-            sandbox.command(self.folder, self.text), stdin=subprocess.DEVNULL,
+            sandbox.command(self.text), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             start_new_session=True, env=sandbox.environment(None))
         self._begun.append(first)
@@ -217,11 +222,9 @@ class StudentKernel:
             return "kernel died"
         if len(found) > self.limits.processes:
             return "processes"
-        if held + unlinked(found) > self.limits.memory:
+        if held > self.limits.memory:
             return "out of memory"
-        if time.monotonic() > self._due:
-            return "timed out"
-        return "output" if disk_use(self.folder) > LARGEST_FILE else ""
+        return "timed out" if time.monotonic() > self._due else ""
 
     def _kill(self) -> None:
         """End all that runs in the sandbox, at once."""
@@ -334,31 +337,6 @@ def memory(process: psutil.Process, share: bool) -> int:
         if share:
             found = getattr(process.memory_full_info(), "pss", found)
     return found
-
-
-def unlinked(processes: list[psutil.Process]) -> int:
-    """Bytes of files that no folder shows any more, and processes hold."""
-    found = {}
-    for process in processes:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(f"/proc/{process.pid}/fd"):
-                with contextlib.suppress(OSError):
-                    status = entry.stat()
-                    if stat.S_ISREG(status.st_mode) and not status.st_nlink:
-                        key = status.st_dev, status.st_ino
-                        found[key] = status.st_blocks * 512
-    return sum(found.values())
-
-
-def disk_use(folder: Path) -> int:
-    """Bytes of all that lies in a folder; files come and go meanwhile."""
-    total = 0
-    for place, folders, names in os.walk(folder):
-        for name in (*folders, *names):
-            with contextlib.suppress(OSError):
-                status = Path(place, name).lstat()
-                total += max(status.st_size, status.st_blocks * 512)
-    return total
 
 
 def memory_kills() -> list[str]:

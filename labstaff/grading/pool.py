@@ -196,7 +196,6 @@ def _once(job: Job) -> tuple[Graded, bytes]:
         process.kill()
         process.join()
         here.close()
-        sandbox.sweep()
 
 
 def kernel_server() -> socket.socket:
