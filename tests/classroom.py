@@ -192,8 +192,7 @@ CHEATS = {
     "json": (
         "import json\njson.dumps = lambda *a, **k: "
         "'{\"found\": true, \"value\": true, \"roots\": [], "
-        "\"changed\": [], \"recording\": true, \"grads\": [], "
-        "\"learns\": [], \"lists\": []}'",
+        "\"arguments\": [], \"recording\": true, \"lists\": []}'",
     ),
     "probe": (
         "import sys\n"

@@ -32,7 +32,7 @@ DTYPES = {getattr(torch, name): name for name in (
 
 
 def serve(descriptor):
-    """Answer requests from a pipe in the main thread, until an empty one."""
+    """Answer requests from a pipe, until an empty one."""
     from IPython import get_ipython
 
     agent = Agent(get_ipython().user_ns)
@@ -55,7 +55,7 @@ class Agent:
         self.calling = False
 
     def answer(self, request):
-        """One request of the grader's, pickled, to JSON in bytes."""
+        """The answer to a pickled request, as JSON in bytes."""
         what, seed, arguments = pickle.loads(request)
         recording = torch.is_grad_enabled()
         try:
@@ -82,26 +82,19 @@ class Agent:
     # ---- requests
 
     def signature(self, name):
-        """Whether there is such a function, its arguments and its module."""
         function = self.namespace.get(name)
         try:
             names = list(inspect.signature(function).parameters)
         except (TypeError, ValueError):
             names = None
-        origin = [str(getattr(function, name, ""))
-                  for name in ("__module__", "__qualname__")]
-        return {"found": callable(function), "names": names,
-                "origin": ".".join(origin)}
+        origin = (f"{getattr(function, '__module__', '')}."
+                  f"{getattr(function, '__qualname__', '')}")
+        return {"found": callable(function), "names": names, "origin": origin}
 
     def call(self, target, args, options, arrived, recording):
-        """Call something; its result, and what has become of the arguments.
-
-        Args:
-            target: as of `find`.
-            arrived: of each tensor among the arguments, whether it was a
-                leaf, and its gradient.
-            recording: whether gradients were recorded where the call is from.
-        """
+        """Call what `find` finds; its result, and what has become of the
+        arguments, of whose tensors each had `arrived` as a leaf or not, with
+        its gradient, while gradients were `recording` or not."""
         function, own = self.find(*target)
         tensors, lists = walk((args, options))
         sources = [restore(*one) for one in zip(tensors, arrived, strict=True)]
@@ -116,15 +109,12 @@ class Agent:
             in enumerate(zip(lists, before, strict=True))
             if list(map(id, now)) != list(map(id, was))]
         reply = {"recording": torch.is_grad_enabled(), "lists": changed,
-                 "grads": numbers_of_all(t.grad for t in tensors),
-                 "learns": [t.requires_grad for t in tensors],
                  **encoder.reply(result)}
         if encoder.roots:
             reply["handle"] = self.keep((encoder.roots, leaves))
         return reply
 
     def backward(self, handle, grads):
-        """The vector-Jacobian product of a call's results."""
         roots, leaves = self.kept[handle]
         given = [i for i, grad in enumerate(grads) if grad is not None]
         found = torch.autograd.grad(
@@ -140,7 +130,6 @@ class Agent:
                 **Encoder(self, tensors, old).reply(found)}
 
     def attribute(self, handle, name):
-        """An attribute; a method stays here."""
         value = getattr(self.kept[handle], name)
         if callable(value) and not isinstance(value, nn.Module):
             return {"method": True}
@@ -162,11 +151,8 @@ class Agent:
 
 
 class Encoder:
-    """Values as plain data for JSON.
-
-    They come from a call with some tensors as arguments, of which there are
-    copies from before it. The agent keeps what cannot be sent.
-    """
+    """Values as plain data for JSON, from a call with some tensors, of which
+    there are `old` copies. The agent keeps what cannot be sent."""
 
     def __init__(self, agent, arguments=(), old=()):
         self.agent, self.arguments, self.old = agent, arguments, old
@@ -175,15 +161,18 @@ class Encoder:
         self.places = {id(t): i for i, t in enumerate(arguments)}
 
     def reply(self, value):
-        """A value, and the arguments that are not what they were."""
+        """A value, and of each argument: what it holds where that is not what
+        it held, its gradient, and whether it learns."""
+        same = [now.shape == was.shape and now.dtype == was.dtype
+                and torch.equal(now.detach(), was)
+                for now, was in zip(self.arguments, self.old, strict=True)]
         return {
             "value": self.encode(value),
             "roots": numbers_of_all(self.roots),
-            "changed": [
-                [i, numbers(now)] for i, (now, was)
-                in enumerate(zip(self.arguments, self.old, strict=True))
-                if now.shape != was.shape or now.dtype != was.dtype
-                or not torch.equal(now.detach(), was)],
+            "arguments": [
+                [*numbers_of_all([None if kept else t, t.grad]),
+                 t.requires_grad]
+                for t, kept in zip(self.arguments, same, strict=True)],
         }
 
     def encode(self, value, depth=0):
@@ -268,8 +257,8 @@ def walk(args):
 def restore(tensor, arrived):
     """Make a tensor what it is where it came from; where gradients end.
 
-    All that arrives is a leaf, which other operations change in place than
-    what was computed.
+    All that arrives is a leaf, which may not be changed in place as may what
+    was computed.
     """
     leaf, grad = arrived
     if leaf:
@@ -283,7 +272,6 @@ def restore(tensor, arrived):
 
 
 def numbers(tensor):
-    """What is in a tensor."""
     if tensor.dtype not in DTYPES:
         raise ValueError(f"a tensor of {tensor.dtype}")
     found = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),

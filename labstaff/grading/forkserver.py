@@ -2,7 +2,8 @@
 
 It is run as a program, in a process that has nothing of the grader's
 environment and runs nothing of a student's. A fork joins the namespaces of a
-sandbox that bubblewrap has made, gives up its rights, and becomes a kernel.
+sandbox that bubblewrap has made, gives up its rights, and becomes a kernel;
+without a sandbox it becomes one with limits alone.
 """
 
 import ctypes
@@ -19,7 +20,8 @@ LONGEST = 2**16  # bytes of a request
 # and the network; the others from <linux/prctl.h>, <linux/capability.h>.
 NAMESPACES = 0x6E020000
 USER_NAMESPACE = 0x10000000
-DUMPABLE, SECCOMP, NO_NEW_RIGHTS, CAPABILITIES = 4, 22, 38, 0x20080522
+PARENT_DEATH, DUMPABLE, SECCOMP, NO_NEW_RIGHTS = 1, 4, 22, 38
+CAPABILITIES = 0x20080522
 
 
 def main() -> None:
@@ -55,21 +57,26 @@ def load() -> None:
 
 
 def become_kernel(wanted: dict, sandbox: int, agent: int, judge: int) -> None:
-    """Begin the kernel that is asked for, say its number, wait for its end."""
+    """Begin the kernel that is asked for, give its number and its home to who
+    asked, and wait for its end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        # Of the namespace of processes, its children alone become a part.
-        system("setns", sandbox, NAMESPACES | (
-            0 if os.geteuid() == 0 else USER_NAMESPACE))
+        system("prctl", PARENT_DEATH, signal.SIGKILL.value, 0, 0, 0)
+        if wanted["confined"]:
+            # Of the namespace of processes, its children alone become a part.
+            system("setns", sandbox, NAMESPACES | (
+                0 if os.geteuid() == 0 else USER_NAMESPACE))
         pid = os.fork()
     except OSError as error:
         os.write(judge, f"{error}".encode())
         return
     if pid:
         os.close(agent)
-        os.write(judge, str(pid).encode())
+        home = os.open(wanted["environment"]["HOME"], os.O_PATH)
+        socket.send_fds(socket.socket(fileno=judge), [b"%d" % pid], [home])
         os.waitpid(pid, 0)
         return
+    import resource  # not on Windows
     import tempfile
 
     from ipykernel import kernelapp
@@ -78,24 +85,26 @@ def become_kernel(wanted: dict, sandbox: int, agent: int, judge: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(null, number)
-    os.dup2(agent, AGENT, inheritable=False)
+    os.dup2(agent, AGENT)
+    os.set_inheritable(AGENT, False)
     os.closerange(AGENT + 1, 2**20)
-    give_up_rights(wanted)
+    for name, value in wanted["limits"].items():
+        resource.setrlimit(getattr(resource, name), (value, value))
+    if wanted["confined"]:
+        give_up_rights(wanted["user"], bytes.fromhex(wanted["calls"]))
     os.environ.clear()
     os.environ |= wanted["environment"]
     os.chdir(os.environ["HOME"])
-    sys.argv = ["ipykernel_launcher", *wanted["arguments"]]
+    # Where no sandbox ends with the grader, it would outlive it.
+    sys.argv = ["ipykernel_launcher", *wanted["arguments"],
+                f"--IPKernelApp.parent_handle={os.getppid()}"]
     tempfile.tempdir = None
     kernelapp.launch_new_instance()
 
 
-def give_up_rights(wanted: dict) -> None:
-    """Set limits, become the user, refuse system calls."""
-    import resource  # not on Windows
-
-    for name, value in wanted["limits"].items():
-        resource.setrlimit(getattr(resource, name), (value, value))
-    if user := wanted["user"]:
+def give_up_rights(user: int, calls: bytes) -> None:
+    """Become the user, refuse system calls."""
+    if user:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
@@ -103,12 +112,12 @@ def give_up_rights(wanted: dict) -> None:
     system("capset", header, (ctypes.c_uint32 * 6)())
     system("prctl", NO_NEW_RIGHTS, 1, 0, 0, 0)
     system("prctl", DUMPABLE, 1, 0, 0, 0)
-    if calls := bytes.fromhex(wanted["calls"]):
-        class Program(ctypes.Structure):
-            _fields_ = (("count", ctypes.c_ushort), ("steps", ctypes.c_char_p))
 
-        program = Program(len(calls) // 8, calls)
-        system("prctl", SECCOMP, 2, ctypes.byref(program), 0, 0)
+    class Program(ctypes.Structure):
+        _fields_ = (("count", ctypes.c_ushort), ("steps", ctypes.c_char_p))
+
+    program = Program(len(calls) // 8, calls)
+    system("prctl", SECCOMP, 2, ctypes.byref(program), 0, 0)
 
 
 def system(call: str, *arguments: object) -> None:

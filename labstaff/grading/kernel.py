@@ -2,14 +2,13 @@
 
 import contextlib
 import json
-import math
 import os
-import select
+import secrets
 import shutil
+import signal
 import socket
-import stat
 import subprocess
-import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -20,8 +19,7 @@ from typing import Any
 import psutil
 import zmq
 import zmq.asyncio
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client import AsyncKernelClient
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbclient.util import run_sync
@@ -31,14 +29,12 @@ from labstaff.grading import sandbox
 from labstaff.grading.agent import MOST_BYTES
 from labstaff.grading.forkserver import AGENT
 from labstaff.grading.remote import UnreadableError, start_agent
-from labstaff.grading.sandbox import LARGEST_FILE, Limits
+from labstaff.grading.results import Job
 
 START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
 WATCH = 0.1  # seconds between two looks at what it uses
 LARGEST_MESSAGE = 16 * 2**20  # bytes of one of Jupyter's
-LAUNCHER = [sys.executable, "-m", "ipykernel_launcher"]
-ARGUMENTS = ["-f", "{connection_file}", "--log-level=CRITICAL"]
 
 
 class KernelLostError(RuntimeError):
@@ -51,91 +47,100 @@ class StudentKernel:
 
     Jupyter's messages bring it cells. Probes have hundreds of requests, for
     which those are too slow: they go through a pipe that it is born with.
-
-    Args:
-        text: of the corpus, which it may read.
-        slot: a small number, another one for each sandbox of a time.
-        forks: `pool.kernel_server`, for a kernel in a sandbox; None: it runs
-            as the grader, on all files.
+    Where it is from, `forks`, is a connection to `pool.kernel_server`.
     """
 
-    def __init__(self, notebook: NotebookNode, limits: Limits,
-                 text: Path | None, slot: int,
-                 forks: socket.socket | None) -> None:
-        self.limits, self.text, self._forks = limits, text, forks
+    def __init__(self, notebook: NotebookNode, job: Job,
+                 forks: socket.socket) -> None:
+        self.text, self.confined = job.text, job.settings.sandbox
+        self.limits = job.settings.limits
+        self.user = sandbox.user(job.slot) if self.confined else 0
         self.lost = ""  # why it is gone; empty while it is there
-        self.end = time.monotonic() + limits.notebook
-        self._due = math.inf  # when the present request has to be over
+        self.end = time.monotonic() + self.limits.notebook
+        self._due = self.end  # when the present request has to be over
         self._serving = ""  # Jupyter's request that the agent runs in
-        self.folder = sandbox.folder()
-        self.folder.chmod(0o711)
+        self.home = sandbox.HOME if self.confined else tempfile.mkdtemp()
+        self._forks, self._killed = forks, memory_kills()
         self._ours, self._theirs = socket.socketpair()
         self._pipe = Connection(os.dup(self._ours.fileno()))
-        self._killed = memory_kills()
-        self.user = sandbox.user(slot) if forks else 0
+        # The sandbox's first process, if there is one, then the kernel.
+        self._begun: list[psutil.Process] = []
+        # Its home, with its sockets: in the sandbox, where it fills no disk.
+        self._places: list[int] = []
         self._over = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._ready, self._made = socket.socketpair()
-        # Its end of the agent's pipe.
-        self._agent = AGENT if forks else self._theirs.fileno()
-        self.manager = _Manager(
-            self, sandbox.command(self.folder, text) if forks
-            else sandbox.without(limits, LAUNCHER))
         self.client: Any = _Client(self, notebook)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["StudentKernel"]:
         """Start it; at the end nothing of it is left."""
-        # What is written past the notebook would be the grader's.
-        ends = ({"stdout": self._made, "pass_fds": []} if self._forks else
-                {"stdout": subprocess.DEVNULL, "pass_fds": [self._agent]})
+        context = zmq.asyncio.Context()
+        # A larger message ends the connection, and with it the cell.
+        context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        channels: Any = AsyncKernelClient(context=context)
+        # On a busy machine a heartbeat would come too late.
+        channels.is_alive = channels._async_is_alive = self._is_there
         try:
-            with self.client.setup_kernel(cleanup_kc=True,
-                                          cwd=str(self.folder),
-                                          env=sandbox.environment(self.text),
-                                          stderr=subprocess.DEVNULL, **ends):
-                try:
-                    yield self
-                finally:
-                    self._over.set()
-                    self._watcher.join()
-                    self._kill()
+            watcher.start()
+            channels.load_connection_info(self._begin())
+            channels.start_channels(hb=False)
+            run_sync(channels.wait_for_ready)(timeout=START)
+            channels.allow_stdin = False
+            self.client.kc = channels
+            yield self
         finally:
             self._over.set()
-            self.manager.context.destroy(linger=0)
-            for end in (self._ours, self._theirs, self._pipe, self._ready,
-                        self._made, self._forks):
-                if end:
-                    end.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            watcher.join()
+            self._kill()
+            context.destroy(linger=0)
+            for end in (self._ours, self._theirs, self._pipe, self._forks):
+                end.close()
+            for place in self._places:
+                os.close(place)
+            if not self.confined:
+                shutil.rmtree(self.home, ignore_errors=True)
 
-    def begun(self, pid: int, command: list[str]) -> None:
-        """Watch the kernel; where a sandbox has begun, first have it begin."""
-        self.process = self._first = psutil.Process(pid)
-        if self._forks:
-            self._fork(self._forks, command[command.index(ARGUMENTS[0]):])
-        self._theirs.close()
-        self._watcher.start()
-
-    def _fork(self, forks: socket.socket, arguments: list[str]) -> None:
-        while not select.select([self._ready], [], [], WATCH)[0]:
-            if _has_ended(self._first):
-                raise RuntimeError("bubblewrap could not make a sandbox")
-        inside = os.pidfd_open(self._first.children(True)[-1].pid)
-        request = {"arguments": arguments, "user": self.user,
-                   "limits": sandbox.limits(self.limits, True),
-                   "calls": sandbox.system_calls().hex(),
-                   "environment": sandbox.environment(self.text)}
+    def _begin(self) -> dict[str, Any]:
+        """Make the sandbox, and a fork that joins it; how to talk to it."""
+        channels = ("shell", "iopub", "stdin", "control", "hb")
+        connection: dict[str, Any] = {
+            "transport": "ipc", "ip": f"{self.home}/k", **{
+                f"{name}_port": i for i, name in enumerate(channels, 1)}}
+        key = secrets.token_hex()
+        request = {
+            "confined": self.confined, "user": self.user,
+            "calls": sandbox.system_calls().hex(),
+            "arguments": [f"--Session.key={key}", "--log-level=CRITICAL", *(
+                f"--IPKernelApp.{name}={value}"
+                for name, value in connection.items())],
+            "limits": sandbox.limits(self.limits, self.confined),
+            "environment": sandbox.environment(self.text, self.home)}
+        inside = os.pidfd_open(
+            self._sandbox() if self.confined else os.getpid())
         ours, theirs = socket.socketpair()
         with ours:
-            with theirs:
-                socket.send_fds(forks, [json.dumps(request).encode()], [
+            with theirs, self._theirs:
+                socket.send_fds(self._forks, [json.dumps(request).encode()], [
                     inside, self._theirs.fileno(), theirs.fileno()])
             os.close(inside)
-            answer = ours.recv(1000).decode()
-        if not answer.isdigit():
-            raise RuntimeError(f"no kernel could begin in a sandbox: {answer}")
-        self.process = psutil.Process(int(answer))
+            answer, self._places, *_ = socket.recv_fds(ours, 1000, 1)
+        if not self._places:
+            raise RuntimeError(f"no kernel could begin: {answer.decode()}")
+        self._begun.append(psutil.Process(int(answer)))
+        return connection | {
+            "key": key, "ip": f"/proc/self/fd/{self._places[0]}/k"}
+
+    def _sandbox(self) -> int:
+        """Make a sandbox; the number of a process in it."""
+        first = psutil.Popen(
+            sandbox.command(self.text), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True, env=sandbox.environment(None))
+        self._begun.append(first)
+        with first.stdout:
+            if not first.stdout.readline():
+                raise RuntimeError("bubblewrap could not make a sandbox")
+        return first.children(True)[-1].pid
 
     def run(self, cell: NotebookNode, index: int) -> None:
         """Run a cell of the notebook; its errors are among its outputs.
@@ -144,8 +149,6 @@ class StudentKernel:
             KernelLostError: the kernel has died, or had to be killed.
             TimeoutError: the cell ran too long; the kernel goes on.
         """
-        if self.lost:
-            raise KernelLostError(self.lost)
         try:
             self.client.execute_cell(cell, index)
         except CellTimeoutError:
@@ -160,7 +163,7 @@ class StudentKernel:
     @contextlib.contextmanager
     def probing(self) -> Iterator[None]:
         """Meanwhile the kernel answers requests, and runs no cell."""
-        self._serving = self._evaluate(start_agent(self._agent))
+        self._serving = self._evaluate(start_agent(AGENT))
         try:
             yield
         finally:
@@ -176,8 +179,6 @@ class StudentKernel:
             TimeoutError: it took too long; the kernel goes on.
             UnreadableError: there is no agent.
         """
-        if self.lost:
-            raise KernelLostError(self.lost)
         end, told = min(time.monotonic() + seconds, self.end), False
         # Each step can wait for the kernel's end, even within a message.
         self._due = end + GRACE
@@ -188,12 +189,12 @@ class StudentKernel:
                     raise UnreadableError("the kernel could not be asked")
                 if not told and time.monotonic() > end:
                     told = True
-                    run_sync(self.manager.interrupt_kernel)()
+                    self._interrupt()
             answer = self._pipe.recv_bytes(MOST_BYTES)
         except (OSError, EOFError):  # it has hung up, or sends too much
             raise self._gone() from None
         finally:
-            self._due = math.inf
+            self._due = self.end
         if told:
             raise TimeoutError
         return answer
@@ -214,22 +215,16 @@ class StudentKernel:
     def _excess(self) -> str:
         """Why it has to end; empty where all is well."""
         found = self._processes()
-        written = disk_use(self.folder)
-        files: dict[tuple[int, int], int] = {}  # that no folder shows any more
-        for process in found:
-            files |= unlinked(process.pid)
-        held = sum(memory(process, "rss") for process in found)
+        held = sum(memory(process, False) for process in found)
         if held > self.limits.memory:  # most of it may be the same memory
-            held = sum(memory(process, "pss") for process in found)
-        if _has_ended(self.process):
+            held = sum(memory(process, True) for process in found)
+        if any(map(_has_ended, self._begun)):
             return "kernel died"
         if len(found) > self.limits.processes:
             return "processes"
-        if held + sum(files.values()) > self.limits.memory:
+        if held > self.limits.memory:
             return "out of memory"
-        if time.monotonic() > min(self.end, self._due):
-            return "timed out"
-        return "output" if written > LARGEST_FILE else ""
+        return "timed out" if time.monotonic() > self._due else ""
 
     def _kill(self) -> None:
         """End all that runs in the sandbox, at once."""
@@ -243,11 +238,14 @@ class StudentKernel:
                 process.kill()
         # The sandbox's first process is gone after all the others.
         wait_for_end(found, GRACE)
+        for process in self._begun:
+            with contextlib.suppress(psutil.Error):
+                process.wait(0)
 
     def _processes(self) -> list[psutil.Process]:
         """All in the sandbox, its first one last."""
-        found = [self.process, self._first]
-        for process in {*found}:
+        found = self._begun[::-1]
+        for process in self._begun:
             with contextlib.suppress(psutil.Error):
                 found[:0] = process.children(True)
         return [*dict.fromkeys(found)]
@@ -258,10 +256,17 @@ class StudentKernel:
         self.lose("kernel died")
         return KernelLostError(self.lost)
 
+    async def _is_there(self) -> bool:
+        return not self.lost
+
+    def _interrupt(self) -> None:
+        with contextlib.suppress(psutil.Error):
+            self._begun[-1].send_signal(signal.SIGINT)
+
     def _settle(self) -> None:
         """Stop a cell, and wait until the kernel answers again."""
         for _ in range(2):  # a cell may survive one interrupt
-            run_sync(self.manager.interrupt_kernel)()
+            self._interrupt()
             number = self._evaluate("0")
             end = time.monotonic() + GRACE
             while time.monotonic() < end:
@@ -289,48 +294,12 @@ class StudentKernel:
             user_expressions={"value": code})
 
 
-class _Manager(AsyncKernelManager):
-    """Starts a kernel in the sandbox, and talks to it through files."""
-
-    def __init__(self, kernel: StudentKernel, command: list[str]) -> None:
-        super().__init__(transport="ipc", ip=str(kernel.folder / "k"),
-                         connection_file=str(kernel.folder / "k.json"))
-        self.kernel, self.command = kernel, command
-        # A larger message ends the connection, and with it the cell.
-        self.context = zmq.asyncio.Context()
-        self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        # Signals do not reach into the sandbox; messages do.
-        return KernelSpec(
-            argv=self.command + ARGUMENTS, display_name="Python 3",
-            language="python", interrupt_mode="message")
-
-    async def _async_launch_kernel(self, kernel_cmd: list[str],
-                                   **kwargs: Any) -> None:
-        await super()._async_launch_kernel(kernel_cmd, **kwargs)
-        process: Any = self.provisioner
-        self.kernel.begun(process.pid, kernel_cmd)
-
-    def client(self, **kwargs: Any) -> Any:
-        # One context, so that all its sockets have the same limits.
-        return super().client(context=self.context, **kwargs)
-
-    def write_connection_file(self, **kwargs: Any) -> None:
-        super().write_connection_file(**kwargs)
-        if user := self.kernel.user:
-            for path in (self.connection_file, self.kernel.folder):
-                os.chown(path, user, user)
-
-
 class _Client(NotebookClient):
     """nbclient, with an eye on how much is shown."""
 
     def __init__(self, kernel: StudentKernel, notebook: NotebookNode) -> None:
         super().__init__(
-            notebook, km=kernel.manager, timeout=int(kernel.limits.cell),
-            startup_timeout=int(START), allow_errors=True,
+            notebook, timeout=int(kernel.limits.cell), allow_errors=True,
             interrupt_on_timeout=False, record_timing=False,
             coalesce_streams=True)
         self.kernel, self.shown = kernel, 0  # bytes of outputs so far
@@ -359,52 +328,26 @@ def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
     return True
 
 
-def memory(process: psutil.Process, kind: str) -> int:
-    """Bytes that a process holds ("rss"); of what several hold together its
-    share alone ("pss", which takes longer to find out)."""
+def memory(process: psutil.Process, share: bool) -> int:
+    """Bytes that a process holds; of what several hold together its share
+    alone, where that can be found out, which takes longer."""
+    found = 0
     with contextlib.suppress(psutil.Error):
-        if kind == "pss":
-            full = process.memory_full_info()
-            return getattr(full, "pss", full.rss)
-        return process.memory_info().rss
-    return 0
-
-
-def unlinked(pid: int) -> dict[tuple[int, int], int]:
-    """Bytes of the files that a process alone keeps from being removed."""
-    found = {}
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                status = entry.stat()
-                if stat.S_ISREG(status.st_mode) and not status.st_nlink:
-                    key = status.st_dev, status.st_ino
-                    found[key] = status.st_blocks * 512
+        found = process.memory_info().rss
+        if share:
+            found = getattr(process.memory_full_info(), "pss", found)
     return found
 
 
-def disk_use(folder: Path) -> int:
-    """Bytes of all that lies in a folder; files come and go meanwhile."""
-    total = 0
-    for place, folders, names in os.walk(folder):
-        for name in (*folders, *names):
-            with contextlib.suppress(OSError):
-                status = Path(place, name).lstat()
-                total += max(status.st_size, status.st_blocks * 512)
-    return total
-
-
-def memory_kills() -> str:
+def memory_kills() -> list[str]:
     """How many processes the system has killed for want of memory."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return line
-    return ""
+        lines = Path("/proc/vmstat").read_text().splitlines()
+        return [line for line in lines if line.startswith("oom_kill ")]
+    return []
 
 
 def _has_ended(process: psutil.Process) -> bool:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         return process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.NoSuchProcess:
-        return True
+    return True

@@ -32,13 +32,11 @@ LOST = {
 FRAME = re.compile(r", in (?:\\x1b\[[\d;]*m)*(\w+)")
 
 
-def grade(job: Job, forks: socket | None) -> tuple[Graded, bytes]:
+def grade(job: Job, forks: socket) -> tuple[Graded, bytes]:
     """Run a notebook and judge its exercises; the executed one comes along.
 
-    For `forks` see `StudentKernel`; without it nothing runs in a sandbox.
+    For `forks` see `StudentKernel`.
     """
-    if job.settings.sandbox and not forks:
-        raise RuntimeError("there is nothing to make a kernel in a sandbox")
     begin = time.monotonic()
     os.environ["LABUTILS_EPOCHS"] = str(job.settings.epochs)
     found = matching.match(job.notebook, job.course)
@@ -61,7 +59,7 @@ def grade(job: Job, forks: socket | None) -> tuple[Graded, bytes]:
 
 
 def _run(job: Job, found: Matched,
-         forks: socket | None) -> tuple[dict[str, Verdict], list[str]]:
+         forks: socket) -> tuple[dict[str, Verdict], list[str]]:
     """Execute cell by cell; an exercise is judged when its check is due.
 
     What stands below the last of them can change no verdict, and is not run;
@@ -102,8 +100,7 @@ def _run(job: Job, found: Matched,
         if at not in late and not _errors(cells[at]):
             known.update(matching.names_in(cells[at].source)[1])
 
-    kernel = StudentKernel(
-        found.notebook, job.settings.limits, job.text, job.slot, forks)
+    kernel = StudentKernel(found.notebook, job, forks)
     try:
         with kernel.running():
             needed = matching.to_run(found, job.course, last)

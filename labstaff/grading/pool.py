@@ -59,11 +59,10 @@ def place(out: Path, job: Job) -> Path:
 def run(jobs: Sequence[Job], out: Path, executor: Executor,
         say: Callable[[str], None] = print, at_once: int = 1
         ) -> list[Graded]:
-    """Grade what is not graded yet, some `at_once`; each result is on disk at
-    once. The results of all the jobs come in their order.
-    """
+    """Grade what is not graded yet, some `at_once`, each result on disk at
+    once; those of all the jobs come in their order."""
     done = {number: found for number, job in enumerate(jobs)
-            if (found := _finished(out, job)) is not None}
+            if (found := _finished(out, job))}
     if done:
         say(f"{len(done)} of {len(jobs)} notebooks are graded already.")
     waiting = {executor.submit(in_process, job): number
@@ -97,12 +96,11 @@ def run(jobs: Sequence[Job], out: Path, executor: Executor,
 
 def _finished(out: Path, job: Job) -> Graded | None:
     """The result of an earlier run, if it is of the same file."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         found = Graded.load(place(out, job))
-    except (OSError, ValueError):
-        return None
-    same = found.digest == job.digest and found.state != "interrupted"
-    return found if same else None
+        if found.digest == job.digest and found.state != "interrupted":
+            return found
+    return None
 
 
 def _lost(job: Job, error: Exception) -> Graded:
@@ -124,13 +122,9 @@ def _lost(job: Job, error: Exception) -> Graded:
 def workers(processes: int | None,
             scheduler: str | None) -> Iterator[tuple[Executor, int]]:
     """What waits for a job each, and how many: threads for so many processes
-    of this machine (None: as many as cores), or that scheduler's Dask cluster.
-
-    Raises:
-        ClusterError: nobody answers there.
-    """
+    of this machine (None: as many as cores), or that scheduler's Dask cluster,
+    with a ClusterError where nobody answers."""
     if scheduler is None:
-        sandbox.sweep()
         processes = processes or os.cpu_count() or 1
         executor = ThreadPoolExecutor(processes)
         try:
@@ -186,17 +180,13 @@ def _once(job: Job) -> tuple[Graded, bytes]:
     # Dask begins its workers as daemons, which could begin no process.
     multiprocessing.current_process().daemon = False
     here, there = CONTEXT.Pipe()
-    forks = kernel_server() if job.settings.sandbox else None
-    process = CONTEXT.Process(target=_grade, args=(job, there, forks))
-    process.start()
-    there.close()
-    if forks:
-        forks.close()
+    with there, kernel_server() as forks:
+        process = CONTEXT.Process(target=_grade, args=(job, there, forks))
+        process.start()
     try:
         if not here.poll(job.settings.limits.notebook + SPARE):
             raise TimeoutError
-        found = here.recv()
-        if isinstance(found, str):
+        if isinstance(found := here.recv(), str):
             raise RuntimeError(found)
         return found
     except EOFError:
@@ -206,7 +196,6 @@ def _once(job: Job) -> tuple[Graded, bytes]:
         process.kill()
         process.join()
         here.close()
-        sandbox.sweep()
 
 
 def kernel_server() -> socket.socket:
@@ -238,9 +227,9 @@ def end_server() -> None:
         _server = None
 
 
-def _grade(job: Job, grader: Connection, forks: socket.socket | None) -> None:
+def _grade(job: Job, grader: Connection, forks: socket.socket) -> None:
     """Grade, send the result or an error, and end; in the new process."""
-    threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C is for the grader's own process, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -257,12 +246,9 @@ def _grade(job: Job, grader: Connection, forks: socket.socket | None) -> None:
     grader.send(found)
 
 
-def _end_with(grader: Connection) -> None:
-    """End this process, and the sandbox with it, when nobody waits any more.
-
-    The server that it was forked from lives as long as this one does: that
-    its parent has ended would never be seen.
-    """
-    with contextlib.suppress(EOFError, OSError):
-        grader.recv()  # it never sends
+def _end_with_parent() -> None:
+    """End this process, and the sandbox with it, when nobody waits any more:
+    the server that it was forked from would not end before it."""
+    parent: Any = multiprocessing.parent_process()
+    parent.join()
     os._exit(1)

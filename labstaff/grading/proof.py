@@ -5,7 +5,6 @@ An installation that is not quite the expected one would give everybody none.
 
 import functools
 import hashlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -26,7 +25,6 @@ from labutils.files import write_atomically
 
 KEPT = "grading-proven"  # among the results, by what it depends on
 _lock = threading.Lock()
-_faults: dict[str, str] = {}  # of this process, by the same
 
 
 class NotReadyError(RuntimeError):
@@ -41,29 +39,27 @@ def prove(settings: Settings, text: Path | None,
     Raises:
         NotReadyError: they do not get all their points.
     """
-    if settings.sandbox and (fault := sandbox.fault()):
-        raise NotReadyError(fault)
     with _lock:
-        state = _state(settings, text)
-        kept = place.results_dir() / KEPT / state
-        if state not in _faults:
-            _faults[state] = "" if kept.exists() else _fault(
-                _worked(settings, text), run)
-            if not _faults[state]:
-                write_atomically(kept, b"")
-    if _faults[state]:
-        raise NotReadyError(_faults[state])
+        fault = sandbox.fault() if settings.sandbox else ""
+        if fault := fault or _fault(settings, text, run):
+            raise NotReadyError(fault)
 
 
-def _fault(job: Job, run: Callable[[Job], Any]) -> str:
+@functools.cache  # each notebook asks
+def _fault(settings: Settings, text: Path | None,
+           run: Callable[[Job], Any]) -> str:
+    kept = place.results_dir() / KEPT / _state(settings, text)
+    if kept.exists():
+        return ""
     try:
-        graded, _ = run(job)
-        wrong = [v for v in graded.verdicts if v.status is not Status.PASSED]
-        if not wrong:
-            return ""
-        said = f"{wrong[0].exercise}: {wrong[0].reason} {wrong[0].got}"
+        graded, _ = run(_worked(settings, text))
+        said = next((f"{v.exercise}: {v.reason} {v.got}" for v in
+                     graded.verdicts if v.status is not Status.PASSED), "")
     except Exception as error:
         said = str(error) or type(error).__name__
+    if not said:
+        write_atomically(kept, b"")
+        return ""
     return ("Nothing was graded: on this machine the course's own solutions "
             f"do not get their points ({' '.join(said.split())[:400]}). "
             "`labutils doctor` says what is wrong; `make teach` installs "
@@ -87,19 +83,17 @@ def _worked(settings: Settings, text: Path | None) -> Job:
                settings, text, slot=sandbox.USERS - 1 - os.getpid() % 100)
 
 
-@functools.cache  # some tenths of a second, and each notebook asks
 def _state(settings: Settings, text: Path | None) -> str:
     """A digest of all that the proof depends on."""
     home = place.home()
     files = [*notebook_paths(), *([text] if text else [])]
     for package in ("labutils", "labkit", "labstaff/grading"):
         files += sorted((home / package).rglob("*.py"))
-    torch = importlib.util.find_spec("torch")
-    large = sorted(Path(torch.origin).parent.glob("**/*.so*")) if (
-        torch and torch.origin) else []
+    libraries = sorted(path for folder in sys.path
+                       for path in Path(folder, "torch").rglob("*.so*"))
     parts = [sys.version, sys.prefix, home, shutil.which("bwrap"), settings,
              os.getuid() if hasattr(os, "getuid") else 0,
              sorted(f"{d.name} {d.version}" for d in metadata.distributions()),
              [(p, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files],
-             [(p, p.stat().st_size, p.stat().st_mtime_ns) for p in large]]
+             [(p, p.stat().st_size, p.stat().st_mtime_ns) for p in libraries]]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

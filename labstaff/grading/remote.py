@@ -1,15 +1,14 @@
 """A student's function, judged by the course's own check from outside.
 
-What a check is given in the place of the student's function is a `Function`:
-calling it sends the arguments to the agent in the kernel, and brings back the
-result, what has become of the arguments, and later the gradients. From the
-kernel comes plain data alone; nothing of it is ever run here.
+What a check is given in the place of the student's function is a `Function`.
+A call sends the arguments to the agent in the kernel, and brings back the
+result, what has become of the arguments, and later the gradients: plain data
+alone, of which nothing is ever run here.
 """
 
 import base64
 import builtins
 import contextlib
-import functools
 import inspect
 import json
 import pickle
@@ -28,8 +27,7 @@ from labstaff.grading import agent
 from labstaff.grading.matching import PACKAGES
 from labstaff.grading.results import Status, Verdict
 
-# Brings a request to the agent; gives its answer within some seconds.
-Request = Callable[[bytes, float], bytes]
+Request = Callable[[bytes, float], bytes]  # an answer, within some seconds
 CALL = 15.0  # seconds for one call
 PROBE = 60.0  # seconds for all the calls of a probe
 CHUNK = 20  # items that are read at once
@@ -50,19 +48,14 @@ class UnreadableError(RuntimeError):
 class Ended(BaseException):
     """The probe cannot go on; no check may take it for a student's error."""
 
-    @property
-    def reason(self) -> Exception:
-        return self.args[0]
+    def __init__(self, reason: Exception) -> None:
+        self.reason = reason
 
 
 def judge(exercise: str, request: Request, seed: int,
           possible: float = 1.0) -> Verdict:
-    """Judge the student's function by the course's own check.
-
-    The same seed gives the same inputs, and the same verdict.
-
-    Raises:
-        KernelLostError: by `request`.
+    """The course's own check of the student's function, the same for the same
+    seed; what `request` raises but TimeoutError and UnreadableError is raised.
     """
     def verdict(status: Status, reason: str, **words: str) -> Verdict:
         points = possible if status is Status.PASSED else 0.0
@@ -83,8 +76,8 @@ def judge(exercise: str, request: Request, seed: int,
             return verdict(
                 Status.NOT_ATTEMPTED, f"There is no {exercise} to call.")
         with harness.seeded(seed), harness.unchanged({}):
-            proven = check(Function(session, exercise))
-        return verdict(Status.PASSED, proven)
+            return verdict(
+                Status.PASSED, check(Function(session, exercise)))
     except harness.NotWritten as failed:
         return verdict(
             Status.NOT_ATTEMPTED, f"{failed.got} is not written yet.")
@@ -128,8 +121,7 @@ class Session:
         self._request = request
         self._end = time.monotonic() + PROBE
         self._left = MOST_BYTES
-        # Of the modules in the kernel, by their handles.
-        self.parameters: dict[Any, list[nn.Parameter]] = {}
+        self.parameters: dict[Any, Sequence[nn.Parameter]] = {}  # by handle
 
     def ask(self, what: str, *arguments: Any) -> dict[str, Any]:
         """Have one of the agent's methods called.
@@ -141,12 +133,12 @@ class Session:
         # From the random numbers here: a check that seeds them anew means
         # the function's as well.
         seed = int(torch.randint(2**32, ()))
-        request = pickle.dumps((what, seed, arguments))
         left = self._end - time.monotonic()
         if left <= 0:
             raise Ended(TimeoutError())
         try:
-            answer = self._request(request, min(CALL, left))
+            answer = self._request(
+                pickle.dumps((what, seed, arguments)), min(CALL, left))
         except Exception as error:
             raise Ended(error) from None
         self._left -= len(answer)
@@ -155,34 +147,23 @@ class Session:
             if self._left < 0 or sum(map(answer.count, b"[{,")) > MOST_PARTS:
                 raise ValueError(agent.LARGE)
             reply = json.loads(answer)
-            if not isinstance(reply, dict):
-                raise ValueError("the answer cannot be read")
-            raised = _raised(reply["error"]) if "error" in reply else None
-        if raised:
-            raise raised
-        return reply
+            if "error" not in reply:
+                return {**reply}
+            raised = _raised(reply["error"])
+        raise raised
 
     def call(self, target: Sequence[Any], args: Any, options: Any) -> Any:
-        """Call something in the kernel, a target of `agent.Agent.find`, as if
-        it were here."""
+        """Call a target of `agent.Agent.find` as if it were here."""
         tensors, lists = agent.walk((args, options))
         reply = self.ask(
             "call", target, args, options,
             [(t.is_leaf, t.grad if t.is_leaf else None) for t in tensors],
             torch.is_grad_enabled())
-        with _reading(), torch.no_grad():
-            _change(reply, tensors)
-            for tensor, grad, learns in zip(tensors, reply["grads"],
-                                            reply["learns"], strict=True):
-                tensor.grad = None if grad is None else _numbers(grad)
-                if tensor.is_leaf and tensor.is_floating_point():
-                    tensor.requires_grad_(bool(learns))
         with _reading():
             # The judge puts it back.
             torch.set_grad_enabled(bool(reply["recording"]))
-            own = self.parameters.get(target[0], [])
-            leaves = [t for t in [*tensors, *own] if t.requires_grad]
-            decoder = Decoder(self, reply, tensors, leaves)
+            decoder = Decoder(
+                self, reply, tensors, self.parameters.get(target[0], ()))
             for place, content in reply["lists"]:
                 lists[place][:] = decoder.decode(content)
             return decoder.decode(reply["value"])
@@ -201,7 +182,6 @@ class Session:
         while not over:
             reply = self.ask("more", handle, CHUNK)
             with _reading():
-                _change(reply, tensors)
                 items = Decoder(self, reply, tensors).decode(reply["value"])
                 over = bool(reply["over"])
             yield from items
@@ -214,8 +194,9 @@ class Function:
     """Something in the kernel that can be called like the thing itself."""
 
     def __init__(self, session: Session, *target: Any) -> None:
-        self.__name__ = target[-1]
         self._session, self._target = session, target
+        if isinstance(target[-1], str):
+            self.__name__ = target[-1]
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._session.call(self._target, args, options)
@@ -230,26 +211,22 @@ class Function:
             [inspect.Parameter(str(n), kind, default=None) for n in names])
 
 
-class Object:
+class Object(Function):
     """An object in the kernel, asked attribute by attribute."""
-
-    def __init__(self, session: Session, handle: int) -> None:
-        self._session, self._handle = session, handle
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        found = self._session.attribute(self._handle, name)
-        if isinstance(found, Function):
+        found = self._session.attribute(self._target[0], name)
+        if type(found) is Function:
             self.__dict__[name] = found  # a method need be asked for once
         return found
 
-    def _special(self, name: str, *args: Any) -> Any:
-        return self._session.call((self._handle, name), args, {})
+    def __len__(self) -> int:
+        return self._session.call((*self._target, "__len__"), (), {})
 
-    __len__ = functools.partialmethod(_special, "__len__")
-    __getitem__ = functools.partialmethod(_special, "__getitem__")
-    __call__ = functools.partialmethod(_special, "__call__")
+    def __getitem__(self, key: Any) -> Any:
+        return self._session.call((*self._target, "__getitem__"), (key,), {})
 
 
 class Module(nn.Module):
@@ -260,14 +237,11 @@ class Module(nn.Module):
         nn.Module.__init__(self)  # of a layer it takes nothing but the name
         self.training = bool(value["training"])
         self._session, self._handle = session, int(value["handle"])
-        self._named = parameters
+        self._parameters.update(parameters)
         session.parameters[self._handle] = [*parameters.values()]
         self._layers = [
             (kind, int(size)) for kind, size in value["layers"][:MOST_LAYERS]
             if kind in ("tanh", "relu")]
-
-    def named_parameters(self, *_: Any, **__: Any) -> Iterator[Any]:
-        yield from self._named.items()
 
     def modules(self, *_: Any) -> Iterator[nn.Module]:
         yield self
@@ -304,29 +278,37 @@ class Backward(torch.autograd.Function):
         reply = ctx.session.ask("backward", ctx.handle, list(grads))
         with _reading():
             return None, None, None, *(
-                None if g is None else _numbers(g) for g in reply["grads"])
+                _numbers(g) if g else None for g in reply["grads"])
 
 
 # ---- values from their JSON form
 
 
 class Decoder:
-    """The values in the reply to a call with some tensors."""
+    """The values in the reply to a call with some tensors, which become what
+    they now are in the kernel; `own` are those of what was called."""
 
     def __init__(self, session: Session, reply: dict[str, Any],
                  tensors: list[torch.Tensor],
-                 leaves: Sequence[torch.Tensor] = ()) -> None:
+                 own: Sequence[torch.Tensor] = ()) -> None:
         self.session, self.tensors = session, tensors
         self.known: dict[Any, torch.Tensor] = {}
+        for tensor, (content, grad, learns) in zip(
+                tensors, reply["arguments"], strict=True):
+            if content:
+                tensor.data = _numbers(content)
+            tensor.grad = _numbers(grad) if grad else None
+            if tensor.is_leaf and tensor.is_floating_point():
+                tensor.requires_grad_(bool(learns))
         roots = [_numbers(root) for root in reply["roots"]]
-        if roots and leaves:
+        leaves = [t for t in [*tensors, *own] if t.requires_grad]
+        if roots and leaves and "handle" in reply:
             self.roots = list(Backward.apply(
                 session, int(reply["handle"]), roots, *leaves))
         else:  # of no argument, and yet no leaves
             self.roots = [root.requires_grad_() * 1 for root in roots]
 
     def decode(self, value: Any) -> Any:
-        """Anything that the agent's encoder makes."""
         if value is None or isinstance(value, (bool, str, int, float)):
             return value
         kind = value["type"]
@@ -340,17 +322,16 @@ class Decoder:
             return self.roots[value["place"]]
         if kind == "tensor":
             return self._tensor(value)
-        if kind == "class":
-            return type(str(value["name"]), (), {})
         if kind == "iterator":
             return self.session.items(int(value["handle"]), self.tensors)
+        # Of a type of that name, for messages that tell it.
+        name = str(value["name"])
+        if kind == "class":
+            return type(name, (), {})
         if kind == "module":
-            return self._module(value)
-        if kind == "object":
-            # Of a type of that name, for messages that tell it.
-            made: Any = type(str(value["name"]), (Object,), {})
-            return made(self.session, int(value["handle"]))
-        raise ValueError(f"{kind!r} is unknown")
+            return self._module(name, value)
+        made: Any = type(name, (Object,), {})
+        return made(self.session, int(value["handle"]))
 
     def _tensor(self, value: dict[str, Any]) -> torch.Tensor:
         # The same memory twice is one tensor, as it was there.
@@ -362,14 +343,13 @@ class Decoder:
             made.requires_grad_()
         return made
 
-    def _module(self, value: dict[str, Any]) -> Module:
+    def _module(self, name: str, value: dict[str, Any]) -> Module:
         parameters = {
-            str(name): self.decode(content) if content["type"] == "argument"
+            str(own): self.decode(content) if content["type"] == "argument"
             else nn.Parameter(_numbers(content), bool(content["learns"]))
-            for name, content in value["parameters"]}
+            for own, content in value["parameters"]}
         bases = (Module, nn.RNNBase) if value["recurrent"] else (Module,)
-        return type(str(value["name"]), bases, {})(
-            self.session, value, parameters)
+        return type(name, bases, {})(self.session, value, parameters)
 
 
 @contextlib.contextmanager
@@ -379,12 +359,6 @@ def _reading() -> Iterator[None]:
         yield
     except Exception as error:
         raise Ended(UnreadableError(str(error))) from None
-
-
-def _change(reply: dict[str, Any], tensors: list[torch.Tensor]) -> None:
-    """Give arguments the numbers that they now have in the kernel."""
-    for place, content in reply["changed"]:
-        tensors[place].data = _numbers(content)
 
 
 def _numbers(value: dict[str, Any]) -> torch.Tensor:

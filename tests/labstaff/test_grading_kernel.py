@@ -12,8 +12,14 @@ import psutil
 import pytest
 
 from labstaff.grading import pool, sandbox
-from labstaff.grading.kernel import KernelLostError, StudentKernel
+from labstaff.grading.kernel import (
+    KernelLostError,
+    StudentKernel,
+    wait_for_end,
+)
+from labstaff.grading.matching import CourseNotebook
 from labstaff.grading.remote import Ended, Session
+from labstaff.grading.results import Job, Settings
 from labstaff.grading.sandbox import Limits
 from labutils import settings
 from labutils.corpus import find_corpus
@@ -37,15 +43,18 @@ def _server():
 class Run:
     """What became of some cells, run one after the other."""
 
-    def __init__(self, *sources, limits=LIMITS):
+    def __init__(self, *sources, limits=LIMITS, confined=True):
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         self.notebook = nbformat.v4.new_notebook(cells=cells)
+        own = Settings(
+            limits=limits, sandbox=confined and not sandbox.fault())
+        job = Job("", CourseNotebook("", {}, ()), self.notebook, "", own,
+                  find_corpus(download=False).path, SLOT)
         self.kernel = StudentKernel(
-            self.notebook, limits, find_corpus(download=False).path, SLOT,
-            None if sandbox.fault() else pool.kernel_server())
+            self.notebook, job, pool.kernel_server())
         self.ends, self.lost = [], ""
         with self.kernel.running():
-            self.first = self.kernel.process
+            self.first = self.kernel._begun[-1]
             for index, cell in enumerate(cells):
                 try:
                     self.kernel.run(cell, index)
@@ -84,7 +93,6 @@ def test_nothing_is_left():
     run = Run("import subprocess\nsubprocess.Popen(['sleep', '1234'])")
     with contextlib.suppress(psutil.NoSuchProcess):
         assert run.first.status() == psutil.STATUS_ZOMBIE
-    assert not run.kernel.folder.exists()
     assert not [
         p for p in psutil.process_iter(["cmdline"])
         if p.info["cmdline"] == ["sleep", "1234"]]
@@ -125,6 +133,26 @@ def test_what_costs_the_kernel(code, reason):
     assert run.lost == reason
     assert "before" in run.text
     assert "after" not in run.text
+
+
+def test_without_a_sandbox_it_runs_as_the_grader_and_within_limits():
+    run = Run("import os, resource\nprint(os.getuid(), os.getcwd())",
+              "print(resource.getrlimit(resource.RLIMIT_CORE))",
+              "import time\ntime.sleep(100)", limits=HURRY, confined=False)
+    assert run.text == f"{os.getuid()} {run.kernel.home}\n(0, 0)\n"
+    assert run.ends == ["", "", "late"]
+    assert run.error == ["KeyboardInterrupt"]
+    assert wait_for_end([run.first], 0)
+    assert not Path(run.kernel.home).exists()
+
+
+def test_without_a_sandbox_it_ends_with_the_server():
+    class Left(Run):
+        def ask(self):
+            pool.end_server()
+            self.ended = wait_for_end([self.first], 30)
+
+    assert Left("print('there')", confined=False).ended
 
 
 @sandboxed
@@ -325,21 +353,15 @@ class TestSandbox:
         assert len(run.error) == 5
         assert set(run.error) <= {"OSError", "PermissionError"}
 
-    @pytest.mark.parametrize("code", [
-        "os.makedirs(f'{folder}/a/b')\nname = f'{folder}/a/b/{i}'",
-        "name = f'{folder}/{i}'"], ids=["hidden", "removed"])
-    def test_the_folder_of_its_sockets_has_a_limit(self, code):
-        first, _, name = code.rpartition("\n")
-        removes = "" if first else "\n    os.unlink(name)"
+    def test_no_folder_outside_can_be_written(self):
         run = Run(
-            "import glob, os, sys, time\n"
-            "folder = os.path.dirname([a for a in sys.argv if 'json' in a][0])"
-            f"\n{first}\nkept = []\nfor i in range(60):\n    {name}\n"
-            "    kept.append(open(name, 'wb'))\n"
-            f"    kept[-1].write(bytes(2 ** 25)){removes}\n"
-            "    time.sleep(0.02)", "print('after')",
-            limits=replace(LIMITS, memory=2**30))
-        assert run.lost == ("out of memory" if removes else "output")
+            "mounts = [line.split() for line in open('/proc/self/mounts')]\n"
+            "print([place for _, place, _, how, *_ in mounts if\n"
+            "       how.startswith('rw') and not place.startswith('/dev')])",
+            "import os\nfor name in os.listdir('.'):\n"
+            "    if name.startswith('k-'):\n        os.unlink(name)",
+            "print('after')")
+        assert run.text == "['/home/student', '/tmp', '/proc']\nafter\n"
 
     def test_it_is_somebody_else_and_has_no_rights(self, monkeypatch):
         monkeypatch.setenv("SECRET_OF_THE_GRADER", "1")
@@ -354,9 +376,7 @@ class TestSandbox:
             "print('SECRET' in held, os.environ['HOME'])",
             "os.setresuid(0, 0, 0)", "os.listdir('/proc/1/root')")
         own = sandbox.user(SLOT) or os.getuid()
-        filtered = 2 if sandbox.system_calls() else 0
         assert run.text.splitlines()[:3] == [
-            f"{own}", f"[0, 0, 0, 0, 1, {filtered}]",
-            "False /home/student"]
+            f"{own}", "[0, 0, 0, 0, 1, 2]", "False /home/student"]
         assert run.error == ["PermissionError", "PermissionError"]
         assert own

@@ -254,8 +254,8 @@ def test_the_agent_needs_no_other_module_of_the_grader():
 
 EMPTY = {"dtype": "float32", "shape": [0], "data": ""}
 ONE = {"dtype": "float32", "shape": [1], "data": "AAAAAA=="}
-REPLY = {"value": None, "roots": [], "changed": [], "recording": True,
-         "grads": [None], "learns": [False], "lists": []}
+REPLY = {"value": None, "roots": [], "recording": True,
+         "arguments": [[None, None, False]], "lists": []}
 MODULE = {"type": "module", "handle": 1, "name": "Net", "training": True,
           "recurrent": False, "layers": [], "parameters": []}
 FORGED_VALUES = {
@@ -292,8 +292,11 @@ FORGED_VALUES = {
     "parameters": {**MODULE, "parameters": [["w", {"type": "tensor"}]]},
 }
 FORGED_REPLIES = {
-    "changed": [[5, ONE]], "roots": [{**EMPTY, "shape": [1000]}],
-    "lists": [[0, 1]], "grads": [], "learns": 5,
+    "more": ("arguments", [[ONE, None, False]] * 2), "none": ("arguments", []),
+    "changed": ("arguments", [[5, None, False]]),
+    "grads": ("arguments", [[None, {"data": 3}, False]]),
+    "learns": ("arguments", 5), "lists": ("lists", [[0, 1]]),
+    "roots": ("roots", [{**EMPTY, "shape": [1000]}]),
 }
 
 
@@ -312,7 +315,7 @@ def test_a_value_that_is_none_ends_the_probe(value):
 
 
 @pytest.mark.parametrize(
-    ("part", "content"), FORGED_REPLIES.items(), ids=FORGED_REPLIES)
+    ("part", "content"), FORGED_REPLIES.values(), ids=FORGED_REPLIES)
 def test_a_reply_that_is_none_ends_the_probe(part, content):
     for reply in (REPLY | {part: content}, REPLY.keys() - {part}):
         whole = reply if isinstance(reply, dict) else {
@@ -339,7 +342,8 @@ def test_an_answer_that_is_none_costs_the_exercise_alone(answer):
 def test_gradients_that_are_none_end_the_probe():
     replies = [
         REPLY | {"value": {"type": "root", "place": 0}, "roots": [ONE],
-                 "handle": 1, "learns": [True]}, {"grads": [{"data": 3}]}]
+                 "handle": 1, "arguments": [[None, None, True]]},
+        {"grads": [{"data": 3}]}]
     session = Session(
         lambda data, seconds: json.dumps(replies.pop(0)).encode())
     result = call(session, torch.ones(1, requires_grad=True))

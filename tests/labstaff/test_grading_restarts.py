@@ -162,13 +162,13 @@ def test_the_course_s_own_solutions_come_first(tmp_path, monkeypatch):
         (graded(Status.FAILED), r"\(one_hot: Not right. None\)"),
         (graded(Status.PASSED, RuntimeError("OSError: libtorch")), "libtorch"),
     ):
-        proof._faults.clear()
+        proof._fault.cache_clear()
         with pytest.raises(NotReadyError, match=words):
             proof.prove(settings, None, run)
     for _ in range(2):  # what passed is kept for the next process
-        proof._faults.clear()
+        proof._fault.cache_clear()
         proof.prove(settings, None, graded(Status.PASSED))
-    proof._faults.clear()
+    proof._fault.cache_clear()
     assert len(begun) == 3
     names = {x.name for n in grading.course() for x in n.exercises
              if not x.written}
