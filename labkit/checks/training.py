@@ -6,7 +6,7 @@ The batches and the network that they have in common are small.
 import math
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from statistics import stdev
@@ -85,41 +85,26 @@ def tiny_model(device: torch.device, lstm=False, steep=False) -> Model:
     return model
 
 
-def token_losses(
-    logits: torch.Tensor, X: torch.Tensor, Y: torch.Tensor,
-    targets: str = "right", softmax: bool = False, nll: bool = False,
-) -> torch.Tensor:
-    """The loss of every token, right or with a slip."""
-    B, X, Y = len(X), X.T, Y.T
-    logits, wanted = {
-        "right": (logits, Y), "rows": (logits, Y.T), "inputs": (logits, X),
-        "turned": (logits, Y.roll(-1, 0)), "last": (logits[-B:], Y[-1:]),
-        # Shifted once more, and the last step left out; or shifted back.
-        "late": (logits[:-B], Y[1:]), "early": (logits[B:], Y[:-1]),
-        "next of X": (logits[:-B], X[1:]),
-    }[targets]
-    loss = F.nll_loss if nll else F.cross_entropy
-    scores = logits.softmax(-1) if softmax else logits
-    return loss(scores, wanted.reshape(-1), reduction="none")
-
-
-# Of both checks: the arguments of token_losses that make each slip.
+# Of both checks, as arguments of `forward`: which scores x, (T, B, V), meet
+# which targets, or the loss.
 SLIPS: Slips = {
     slips.SWAPPED + " (in the targets: Y.T, as the logits)":
-        {"targets": "rows"},
-    slips.TARGETS + " (Y holds it; this is X)": {"targets": "inputs"},
+        {"pairs": lambda x, X, Y: (x, Y.T)},
+    slips.TARGETS + " (Y holds it; this is X)":
+        {"pairs": lambda x, X, Y: (x, X)},
     slips.TARGETS + " (Y is shifted already; this shifts once more)":
-        {"targets": "late"},
+        {"pairs": lambda x, X, Y: (x[:-1], Y[1:])},
     slips.TARGETS + " (Y is shifted already; no other shift)":
-        {"targets": "turned"},
+        {"pairs": lambda x, X, Y: (x, Y.roll(-1, 0))},
     slips.TARGETS + " (Y is shifted already; this shifts it back)":
-        {"targets": "early"},
+        {"pairs": lambda x, X, Y: (x[1:], Y[:-1])},
     slips.TARGETS + " (Y holds it, also the last one; this is X, shifted)":
-        {"targets": "next of X"},
-    slips.SOFTMAX: {"softmax": True},
+        {"pairs": lambda x, X, Y: (x[:-1], X[1:])},
+    slips.SOFTMAX: {"pairs": lambda x, X, Y: (x.softmax(-1), Y)},
     "F.nll_loss wants the logarithms of probabilities; F.cross_entropy takes "
-    "the logits": {"nll": True},
-    "only the last step counts; every step has a target": {"targets": "last"},
+    "the logits": {"loss": F.nll_loss},
+    "only the last step counts; every step has a target":
+        {"pairs": lambda x, X, Y: (x[-1:], Y[-1:])},
 }
 
 
@@ -142,27 +127,32 @@ LOST: Slips = {
 
 def forward(
     model: Model, batches: Batches, *, carry: str = "", kept=(1, 1),
-    used=slice(None), again: bool = False, **changed: Any,
+    used=slice(None), again: bool = False,
+    pairs=lambda x, X, Y: (x, Y), loss=F.cross_entropy,
 ) -> Iterator[Losses]:
     """The losses of one batch after the other, right or with a slip.
 
     The slip is in the state (`carry` it, yes or no, or what is `kept` of H
-    and C), in the batches that are `used`, in `token_losses`, or each batch
-    is read `again`, for its loss alone.
+    and C), in the batches that are `used`, in the `pairs` of scores and
+    targets, in the `loss`, or each batch is read `again`, for its loss alone.
     """
     carry = carry or ("no" if batches.use_random_iter else "yes")
     device, state = model.params[0].device, None
     for X, Y in [*batches][used]:
-        X, Y = X.to(device), Y.to(device)
+        X, Y = X.T.to(device), Y.T.to(device)
+        B = X.shape[1]
         if state is None or carry == "no":
-            state = model.begin_state(len(X), device)
+            state = model.begin_state(B, device)
         if carry != "not detached":
             state = tuple(s.detach() for s in state)
         state = tuple(k * s for k, s in zip(kept, state, strict=False))
-        logits, after = model(X, state)
-        yield token_losses(logits, X, Y, **changed), len(X)
-        if again:
-            yield token_losses(model(X, state)[0], X, Y, **changed), len(X)
+        logits, after = model(X.T, state)
+        for read_again in range(1 + again):
+            if read_again:
+                logits, _ = model(X.T, state)
+            scores, targets = pairs(logits.unflatten(0, (-1, B)), X, Y)
+            yield loss(scores.flatten(0, 1), targets.flatten(),
+                       reduction="none"), B
         state = after
 
 
@@ -173,74 +163,64 @@ def perplexity(losses: list[Losses]) -> float:
 
 def perplexity_slip(got: float, losses: list[Losses]) -> str:
     """What a wrong perplexity was made of; may be empty."""
-    nats, rows = map(list, zip(*losses, strict=True))
-    sums = [float(batch.double().sum()) for batch in nats]
-    counts, number = [batch.numel() for batch in nats], len(nats)
-    means = [s / n for s, n in zip(sums, counts, strict=True)]
-    steps = [n // r for n, r in zip(counts, rows, strict=True)]
-    total, tokens = sum(sums), sum(counts)
-    mean = total / tokens
-
-    def weighted(values: list[float], weights: list[int]) -> float:
-        return sum(map(operator.mul, values, weights))
-
-    def exp(nats: float) -> float:
-        return math.exp(nats) if nats < 700 else math.inf
-
+    sums, counts, rows = torch.tensor(
+        [(float(nats.double().sum()), len(nats), B) for nats, B in losses],
+        dtype=torch.float64).T
+    means, steps = sums / counts, counts / rows
+    tokens = counts.sum()
+    mean = sums.sum() / tokens
     added = {
-        "the losses of all tokens are added up": total,
-        "the means of the batches are added up": sum(means),
-        "means are weighted by rows": weighted(means, rows),
-        "means are weighted by steps": weighted(means, steps),
-        "sums are weighted by tokens as if they were means":
-            weighted(sums, counts),
-        "every batch is weighted as a full one": sum(means) * counts[0],
+        "the losses of all tokens are added up": sums,
+        "the means of the batches are added up": means,
+        "means are weighted by rows": means * rows,
+        "means are weighted by steps": means * steps,
+        "sums are weighted by tokens as if they were means": sums * counts,
+        "every batch is weighted as a full one": means * counts[0],
     }
     divided = {
         "divided by the tokens": tokens, "not divided by anything": 1,
-        "divided by the number of batches": number,
-        "divided by the number of rows": sum(rows),
-        "divided by the number of steps": sum(steps),
-        "divided by the tokens of as many full batches": counts[0] * number,
+        "divided by the number of batches": len(losses),
+        "divided by the number of rows": rows.sum(),
+        "divided by the number of steps": steps.sum(),
+        "divided by the tokens of as many full batches":
+            counts[0] * len(losses),
         "divided by the tokens of the last batch alone": counts[-1],
         "divided by the tokens of the first batch alone": counts[0],
     }
     # What stands in the place of the mean over tokens.
     means_of = {
-        slips.OVER_BATCHES: sum(means) / number,
+        slips.OVER_BATCHES: means.mean(),
         "only the last batch is measured": means[-1],
         "only the first batch is measured (a `return` inside the loop?)":
             means[0],
-        "the last batch is left out": sum(sums[:-1]) / sum(counts[:-1] or [1]),
-        "the first batch is left out": sum(sums[1:]) / sum(counts[1:] or [1]),
-        **{f"{slips.WRONG_COUNT} (here {what}, {by})": some / count
-           for by, count in divided.items() for what, some in added.items()
-           if count != tokens or some != total},
+        "the last batch is left out": sums[:-1].sum() / counts[:-1].sum(),
+        "the first batch is left out": sums[1:].sum() / counts[1:].sum(),
+        **{f"{slips.WRONG_COUNT} (here {what}, {by})": some.sum() / count
+           for by, count in divided.items() for what, some in added.items()},
     }
-    values = {name: exp(nats) for name, nats in means_of.items()} | {
-        slips.OVER_BATCHES + " (not after each batch)":
-            sum(map(exp, means)) / number,
+    return named({
+        **{name: nats.exp() for name, nats in means_of.items()},
+        slips.OVER_BATCHES + " (not after each batch)": means.exp().mean(),
         "exp comes last: the mean is taken over the losses of the tokens, "
         "not over perplexities of batches":
-            weighted([*map(exp, means)], counts) / tokens,
+            (means.exp() * counts).sum() / tokens,
         "exp comes last: the mean is taken over the losses of the tokens, "
         "not over their perplexities":
-            float(torch.cat(nats).exp().mean()),
+            torch.cat([nats for nats, _ in losses]).exp().mean(),
         "exp comes last: divide by the number of tokens before exp":
-            exp(total) / tokens,
+            sums.sum().exp() / tokens,
         "2 to the power of nats: the loss is in nats, so take exp": 2 ** mean,
         "10 to the power of nats: the loss is in nats, so take exp":
-            10 ** min(mean, 300),
+            10 ** mean,
         "bits, not a perplexity: take exp of the nats": mean / math.log(2),
         "upside down: exp of the mean loss, not of minus the mean loss":
-            exp(-mean),
+            (-mean).exp(),
         "exp is missing: this is the loss in nats": mean,
-    } | {
-        f"exp is missing, and {name}": nats
-        for name, nats in means_of.items()} | {
-        f"2 to the power of nats in place of exp, and {name}":
-            2 ** min(nats, 1000) for name, nats in means_of.items()}
-    return named(values, partial(math.isclose, got, rel_tol=2e-5))
+        **{f"exp is missing, and {name}": nats
+           for name, nats in means_of.items()},
+        **{f"2 to the power of nats in place of exp, and {name}": 2 ** nats
+           for name, nats in means_of.items()},
+    }, partial(math.isclose, got, rel_tol=2e-5))
 
 
 @check
@@ -323,24 +303,6 @@ def _norm(tensors: Tensors) -> float:
     return float(_flat(tensors).norm())
 
 
-class _Net(nn.Module):
-    """A torch module; it has no list of its parameters."""
-
-    def __init__(self, params: Tensors) -> None:
-        super().__init__()
-        self.weights = nn.ParameterList(params)
-
-
-@dataclass
-class _Plain:
-    """The same without torch.nn, as our own networks are."""
-
-    params: Tensors
-
-    def parameters(self) -> Tensors:
-        return self.params
-
-
 @dataclass
 class _Trial:
     """What a solution has made of parameters p and their gradients g."""
@@ -348,11 +310,10 @@ class _Trial:
     p: Tensors
     g: Tensors
     size: float  # theta or lr
-    after: Tensors  # gradients, or parameters
-    tried: str
+    after: Tensors = field(default_factory=list)  # gradients, or parameters
+    tried: str = ""
     cleared: bool = False
 
-    @property
     def clipped(self) -> Tensors:
         factor = min(1.0, self.size / _norm(self.g))
         return [g * factor for g in self.g]
@@ -376,11 +337,10 @@ def grad_clipping(function) -> str:
             factor = part * theta / _norm(grads) if part else 1
             given = [(g * factor).to(device) for g in grads]
             cases.append(_clip(function, module, given, theta))
-    wrong = [c for c in cases if not all_alike(c.after, c.clipped)]
-    if wrong:
-        shown, likely = _clipping_slip(cases, wrong)
+    if wrong := [c for c in cases if not all_alike(c.after, c.clipped())]:
+        likely, shown = _clipping_slip(cases, wrong)
         raise CheckFailed(f"gradients {_first_numbers(shown.after)}",
-                          _first_numbers(shown.clipped), likely, shown.tried)
+                          _first_numbers(shown.clipped()), likely, shown.tried)
     return ("The common norm is brought down to theta, the direction stays, "
             "and smaller gradients are left alone.")
 
@@ -392,7 +352,10 @@ def _clip(function, module: bool, given: Tensors, theta: float) -> _Trial:
     params: Tensors = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
         p.grad = g.clone()
-    model = _Net(params) if module else _Plain(params)
+    # One has no list of its parameters, the other is made like our own.
+    model = nn.ParameterList(params) if module else Model(
+        V, H, given[0].device, lambda *_: params, scratch.init_rnn_state,
+        scratch.rnn)
     with trying(tried):
         call(function, model, theta)
         params = list(model.parameters())
@@ -415,46 +378,39 @@ def _first_numbers(tensors: Tensors) -> str:
 
 def _clipping_slip(
     cases: list[_Trial], wrong: list[_Trial]
-) -> tuple[_Trial, str]:
+) -> tuple[str, _Trial]:
     """A slip that explains what came of every case, and a case to show."""
-    if all(all_alike(c.after, c.g) and "Module" in c.tried for c in wrong):
-        return wrong[0], (
-            "nothing is scaled: parameters() of an nn.Module can be read "
-            "once only, so keep list(model.parameters())")
-
     if likely := named(CLIPS, partial(_explains, cases)) or named(
             combined(NORMS, SCALED, WHEN),
             lambda slips: _explains(cases, lambda c: _clipped(c, *slips))):
-        return wrong[0], likely
+        return likely, wrong[0]
     # Without a name for it, the case that tells most.
-    most = max(wrong, key=_strangeness)
-    return most, _strangeness(most)[1]
+    most = min(wrong, key=_strange)
+    return _strange(most)[1], most
 
 
 def _explains(trials: list[_Trial], make: Callable[[_Trial], Tensors]) -> bool:
     return all(all_alike(trial.after, make(trial)) for trial in trials)
 
 
-def _strangeness(case: _Trial) -> tuple[int, str]:
-    """What the factors say of a slip; the larger the number, the more."""
-    given, after = case.g, case.after
-    if not all(a.isfinite().all() for a in after):
-        return 4, ("nan or inf comes from the root of a negative number (the "
-                   "squares are missing) or from a division by zero")
-    old, new = _flat(given), _flat(after)
-    large = old.abs() > case.size
-    cut = new[large].abs()
-    if (1 < len(cut) < len(old) and torch.equal(old[~large], new[~large])
-            and float(cut.max() - cut.min()) < 1e-4):
-        return 3, slips.CLIP_VALUE
-    ratios = [a.norm() / g.norm() for a, g in zip(after, given, strict=True)]
-    if not all(torch.allclose(a, ratio * g, rtol=1e-2, atol=1e-4)
-               for ratio, a, g in zip(ratios, after, given, strict=True)):
-        return 2, ("the direction changes: one factor, from the norm over all "
-                   "gradients together, has to scale every number")
-    if max(ratios) - min(ratios) > 1e-2 * max(ratios):
-        return 1, slips.CLIP_EACH
-    return 0, "one factor for all, but another than theta / norm"
+def _strange(case: _Trial) -> tuple[int, str]:
+    """What the factors say of a slip; the smaller the number, the more."""
+    old, new = _flat(case.g), _flat(case.after)
+    most = new.abs().max()
+    ratios = [_norm([a]) / _norm([g])
+              for a, g in zip(case.after, case.g, strict=True)]
+    said = (
+        (not new.isfinite().all(), "nan or inf comes from the root of a "
+         "negative number (the squares are missing) or from a division by "
+         "zero"),
+        (1 < int((old.abs() > most).sum()) < len(old)
+         and alike(new, old.clamp(-most, most)), slips.CLIP_VALUE),
+        (not all_alike(case.after, map(operator.mul, case.g, ratios)),
+         "the direction changes: one factor, from the norm over all gradients "
+         "together, has to scale every number"),
+        (max(ratios) - min(ratios) > 1e-2 * max(ratios), slips.CLIP_EACH),
+        (True, "one factor for all, but another than theta / norm"))
+    return next((i, words) for i, (holds, words) in enumerate(said) if holds)
 
 
 _ROOT = "the norm is the root of the sum of squares "
@@ -537,9 +493,12 @@ CLIPS: Slips = {
         g * min(1.0, case.size / _norm(case.g[:i + 1]))
         for i, g in enumerate(case.g)],
     "only the first gradient is scaled":
-        lambda case: [case.clipped[0], *case.g[1:]],
+        lambda case: [case.clipped()[0], *case.g[1:]],
     "only the last gradient is scaled":
-        lambda case: [*case.g[:-1], case.clipped[-1]],
+        lambda case: [*case.g[:-1], case.clipped()[-1]],
+    "nothing is scaled: parameters() of an nn.Module can be read once only, "
+    "so keep list(model.parameters())":
+        lambda case: case.g if "Module" in case.tried else case.clipped(),
 }
 
 
@@ -552,10 +511,8 @@ def sgd(function) -> str:
         for step in steps:
             if all_alike(step.after, step.moved()):
                 continue
-            old, grad, new, right = next(row for row in zip(*(
-                _flat(tensors).tolist() for tensors in (
-                    step.p, step.g, step.after, step.moved())), strict=True)
-                if not alike(*row[2:]))
+            old, new, right, grad = _strangest(
+                step.p, step.after, step.moved(), step.g)
             raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
                               f"to {right:.3g} (its gradient is {grad:.3g})",
                               _step_slip(steps), step.tried)
@@ -565,6 +522,13 @@ def sgd(function) -> str:
                         "zero, or None", slips.NOT_ZEROED)
     return ("Each parameter moves by lr times its gradient, in place, and the "
             "gradients are zero afterwards.")
+
+
+def _strangest(old: Tensors, new: Tensors, right: Tensors, *more: Tensors):
+    """The numbers at the place where new and right ones differ most."""
+    rows = torch.stack([*map(_flat, (old, new, right, *more))])
+    far = (rows[1] - rows[2]).abs().nan_to_num(torch.inf).argmax()
+    return rows[:, far].tolist()
 
 
 def _two_steps(function, device: torch.device, lr: float) -> Iterator[_Trial]:
@@ -672,10 +636,7 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
                       "forward, loss, backward, grad_clipping (to 1), sgd"
                       if all_alike(model.params, start)
                       else "lr is not used: hand it on to sgd")
-        rows = torch.stack([*map(_flat, (start, after, weights))])
-        # The weight that differs most.
-        far = (rows[1] - rows[2]).abs().nan_to_num(torch.inf).argmax()
-        old, new, right = rows[:, far].tolist()
+        old, new, right = _strangest(start, after, weights)
         raise CheckFailed(f"a weight goes from {old:.4g} to {new:.4g}",
                           f"to {right:.4g}", likely)
     expected = perplexity(losses)
@@ -700,11 +661,12 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         attached: {"carry": "not detached"},
         **SLIPS,
         "gradients longer than 1 in the step: no clipping, or only after the "
-        "step, or to another norm": {"clip": math.inf},
-        **{f"clipping to the norm {norm}; expected to 1": {"clip": norm}
+        "step, or to another norm": {"theta": math.inf},
+        **{f"clipping to the norm {norm}; expected to 1": {"theta": norm}
            for norm in (0.01, 0.1, 0.25, 0.5, 1.5, 2, 3, 5, 10)},
-        slips.CLIP_EACH: {"clip": "each"},
-        slips.CLIP_VALUE: {"clip": "value"},
+        **{words: {"clip": rule} for words, rule in CLIPS.items()},
+        slips.CLIP_VALUE: {"clip": lambda case: [
+            g.clamp(-1, 1) for g in case.g]},
         slips.NOT_ZEROED: {"zero": False},
         large.format(""): {"factor": lambda B, T: B * T},
         large.format(", by T"): {"factor": lambda B, T: T},
@@ -712,9 +674,9 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
         slips.WRONG_COUNT + " (here the mean is divided once more)":
             {"factor": lambda B, T: 1 / (B * T)},
         "one step for the whole epoch: every batch has its own": {
-            "zero": False, "step": "end"},
+            "zero": False, "at_end": ["step"]},
         "one step for the whole epoch: every batch has its own (clipping "
-        "and step)": {"zero": False, "step": "end", "clip": "end"},
+        "and step)": {"zero": False, "at_end": ["step", "clip"]},
         "only the first batch is used (a `return` inside the loop?)":
             {"used": slice(1)},
         "only the last batch is used": {"used": slice(-1, None)},
@@ -730,8 +692,9 @@ def _epoch_slips(use_random_iter: bool) -> Slips:
 
 
 def _by_hand(
-    device, steep, batches, lr, *, used=slice(None), clip=1.0, zero=True,
-    factor=lambda B, T: 1, step="batch", scale=1, **changed: Any,
+    device, steep, batches, lr, *, used=slice(None), clip=_Trial.clipped,
+    theta=1.0, zero=True, factor=lambda B, T: 1, at_end=(), scale=1,
+    **changed: Any,
 ) -> tuple[Tensors, list[Losses]]:
     """An epoch, right or with a slip: the weights, and every batch's loss."""
     model, losses, kept = tiny_model(device, steep=steep), [], None
@@ -746,20 +709,13 @@ def _by_hand(
         if kept and not zero:
             grads = [g + k for g, k in zip(grads, kept, strict=True)]
         last = len(losses) == size
-        kept = grads = _clipped_to(
-            clip if clip != "end" else 1.0 if last else math.inf, grads)
-        if step == "batch" or last:
+        if last or "clip" not in at_end:
+            grads = clip(_Trial([], grads, theta))
+        kept = grads
+        if last or "step" not in at_end:
             for p, g in zip(params, grads, strict=True):
                 p.data -= scale * lr * g  # unseen by backward
     return _values(params), losses
-
-
-def _clipped_to(clip: float | str, grads: Tensors) -> Tensors:
-    if clip == "each":
-        return [g * min(1.0, 1 / float(g.norm())) for g in grads]
-    if clip == "value":
-        return [g.clamp(-1, 1) for g in grads]
-    return [g * min(1.0, float(clip) / _norm(grads)) for g in grads]
 
 
 def _overfits(function, device: torch.device) -> None:
