@@ -5,7 +5,7 @@ The batches and the network that they have in common are small.
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -156,13 +156,16 @@ def forward(
         state = after
 
 
-def perplexity(losses: list[Losses]) -> float:
+def perplexity(losses: Sequence[Losses]) -> float:
     """exp of the mean over all tokens."""
     return float(torch.cat([nats for nats, _ in losses]).double().mean().exp())
 
 
-def perplexity_slip(got: float, losses: list[Losses]) -> str:
+def perplexity_slip(got: float, losses: Sequence[Losses]) -> str:
     """What a wrong perplexity was made of; may be empty."""
+    if not math.isfinite(got):
+        return ("a number out of range: add up the losses of the tokens, "
+                "divide by their number, and take exp only then")
     sums, counts, rows = torch.tensor(
         [(float(nats.double().sum()), len(nats), B) for nats, B in losses],
         dtype=torch.float64).T
@@ -240,10 +243,12 @@ def evaluate_perplexity(function) -> str:
         batches = Batches(order == "random", sizes)
         with trying(f"{len(batches)} {order} batches{words}"):
             got = _measured(function, model, batches)
-            expected = perplexity(_losses(model, batches))
+            losses = [*forward(model, batches)]
+            expected = perplexity(losses)
             if not math.isclose(got, expected, rel_tol=1e-4):
                 raise CheckFailed(f"{got:.4g}", f"{expected:.4g}",
-                                  _slip(got, model, batches))
+                                  perplexity_slip(got, losses)
+                                  or _forward_slip(got, model, batches))
     return ("Agrees with labutils on batches of different sizes, sequential "
             "and random: a mean over tokens.")
 
@@ -272,26 +277,15 @@ def _measured(function: Callable, model: Model, batches: Batches) -> float:
 
 
 @torch.no_grad()
-def _losses(model: Model, batches: Batches, **slip: Any) -> list[Losses]:
-    return list(forward(model, batches, **slip))
-
-
-def _slip(got: float, model: Model, batches: Batches) -> str:
-    if not math.isfinite(got):
-        return ("a number out of range: add up the losses of the tokens, "
-                "divide by their number, and take exp only then")
-    made = {name: partial(_losses, model, batches, **change)
-            for name, change in {
-                **CARRY[batches.use_random_iter], **LOST, **SLIPS}.items()}
-    likely = perplexity_slip(got, _losses(model, batches)) or named(
-        made, lambda losses: math.isclose(
-            got, perplexity(losses()), rel_tol=2e-5))
-    if likely:
-        return likely
-    if first := named(made, lambda losses: perplexity_slip(got, losses())):
-        second = perplexity_slip(got, made[first]())
-        return f"two slips. First: {first}. Second: {second}"
-    return "" if got >= 1 else (
+def _forward_slip(got: float, model: Model, batches: Batches) -> str:
+    """A slip before the losses, alone or with one in what is made of them."""
+    made = {name: [*forward(model, batches, **change)] for name, change in {
+        **CARRY[batches.use_random_iter], **LOST, **SLIPS}.items()}
+    return named(made, lambda losses: math.isclose(
+        got, perplexity(losses), rel_tol=2e-5)) or next(
+        (f"two slips. First: {first}. Second: {second}"
+         for first, losses in made.items()
+         if (second := perplexity_slip(got, losses))), "" if got >= 1 else
         "a perplexity is never below 1: it is exp of a mean loss")
 
 
@@ -748,12 +742,16 @@ def interval(function) -> str:
             got = call(function, given)
             if hasattr(got, "tolist"):  # two numbers in an array are two
                 got = got.tolist()
-            mean, half = map(_number, pair("mean, half width", got))
+            mean, half = (
+                number(value, "a number", "two numbers, not words: f-strings "
+                       "come later, in print" if isinstance(value, str) else
+                       "each of the two is one number, whatever how many runs "
+                       "there are") for value in pair("mean, half width", got))
             center = sum(values) / len(values)
-            if not _near(mean, center, 1e-6):
-                raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}",
-                                  _mean_slip(mean, values))
             width = STUDENT_T * stdev(values) / math.sqrt(len(values))
+            if not _near(mean, center, rel_tol=1e-6):
+                raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}",
+                                  _mean_slip(mean, center, width, values))
             # Two or three digits are seen by their digits, not by the
             # distance.
             if not _near(half, width) or (
@@ -766,15 +764,7 @@ def interval(function) -> str:
             "hand for 1, 2, 3.")
 
 
-def _number(value: Any) -> float:
-    require(not isinstance(value, str), f"the string {value!r}", "a number",
-            "two numbers, not words: f-strings come later, in print")
-    return number(value, "a number", "each of the two is one number, whatever "
-                  "how many runs there are")
-
-
-def _near(a: float, b: float, tolerance: float = 1e-3) -> bool:
-    return math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-5)
+_near = partial(math.isclose, rel_tol=1e-3, abs_tol=1e-5)
 
 
 def _is_rounded(number: float, exact: float) -> bool:
@@ -782,13 +772,14 @@ def _is_rounded(number: float, exact: float) -> bool:
                       math.floor(exact), math.trunc(exact))
 
 
-def _mean_slip(mean: float, values: list[float]) -> str:
+def _mean_slip(
+    mean: float, center: float, width: float, values: list[float]
+) -> str:
     n, total = len(values), sum(values)
-    half = STUDENT_T * stdev(values) / math.sqrt(n)
     return named({
         "the two ends of the interval; expected its middle and half of its "
-        "width": total / n - half,
-        "half width and mean are swapped": half,
+        "width": center - width,
+        "half width and mean are swapped": width,
         "the median is not the mean": sorted(values)[1],
         "the sum is not divided by the number of values": total,
         "divide by the number of values, 3": total / (n - 1),
@@ -796,9 +787,9 @@ def _mean_slip(mean: float, values: list[float]) -> str:
         "absolute values: a mean, as a difference, may be negative":
             sum(map(abs, values)) / n,
         "absolute value: a mean, as a difference, may be negative":
-            abs(total / n),
-    }, lambda result: _near(mean, result, 1e-6)) or (
-        ROUNDED if _is_rounded(mean, total / n) else "")
+            abs(center),
+    }, partial(_near, mean, rel_tol=1e-6)) or (
+        ROUNDED if _is_rounded(mean, center) else "")
 
 
 def _width_slip(half: float, width: float, values: list[float]) -> str:
