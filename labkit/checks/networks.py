@@ -6,7 +6,7 @@ gradients. Shapes: B batch, T steps, V vocabulary, H hidden units, L layers.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import torch
@@ -126,18 +126,16 @@ def _shape(name: str, V: int, H: int) -> tuple[int, ...]:
 
 
 def _parameters(function, names: Sequence[str]) -> None:
-    for device in devices():
-        # The last two sizes have too few numbers for statistics.
-        for V, H in (*SIZES, SIZES[0]):
-            with trying(f"V = {V}, H = {H}, device = {device}"):
-                params = call(function, V, H, device)
-                _shapes(params, names, V, H)
-                for name, param in zip(names, params, strict=True):
-                    _trainable(name, param, device)
-        with trying(f"V = {V}, H = {H}"):
+    for device, (V, H) in product(devices(), SIZES):
+        with trying(f"V = {V}, H = {H}, device = {device}"):
+            params = call(function, V, H, device)
+            _shapes(params, names, V, H)
             for name, param in zip(names, params, strict=True):
-                _numbers(name, param.detach().double())
-            _different(params, names)
+                _trainable(name, param, device)
+            if V > 5:
+                for name, param in zip(names, params, strict=True):
+                    _numbers(name, param.detach().double())
+                _different(params, names)
     _elsewhere(lambda meta: function(3, 2, meta))
 
 
@@ -210,14 +208,14 @@ def _numbers(name: str, numbers: torch.Tensor) -> None:
 
 
 def _different(params: Sequence[torch.Tensor], names: Sequence[str]) -> None:
-    for i, first in enumerate(params):
-        for name, other in zip(names[:i], params, strict=False):
-            # Two biases are equal, both zero, but must not be one tensor.
-            same = first is other or first.data_ptr() == other.data_ptr()
-            equal = first.dim() == 2 and torch.equal(first, other)
-            require(not same and not equal, f"{name} and {names[i]} are "
-                    + ("one tensor" if same else "equal"), "a tensor each, "
-                    "drawn anew", "the same tensor stands in several places")
+    for (name, one), (other, two) in combinations(
+            zip(names, params, strict=True), 2):
+        # Two biases are equal, both zero, but must not be one tensor.
+        same = one.data_ptr() == two.data_ptr()
+        require(not same and (one.dim() == 1 or not torch.equal(one, two)),
+                f"{name} and {other} are "
+                + ("one tensor" if same else "equal"), "a tensor each, "
+                "drawn anew", "the same tensor stands in several places")
 
 
 def _state(function, number: int, form: str) -> None:
@@ -303,8 +301,9 @@ def _parity(function, layer_class: type, shape, device) -> None:
             likely = mutants.of_logits(logits, "LSTM" if long else "RNN",
                                        inputs, start, right, shape)
             same_tensor("logits", logits, expected,
-                        likely or _second_look(run, logits, given, mine))
-        after = _same_state(after, start, states)
+                        likely or _second_look(
+                            lambda: run()[0], logits, {**given, **mine}))
+        _same_state(after, start, states)
         untouched(given | mine, (inputs, *start, *right))
         same_gradients("logits", [logits, *after], mine,
                        [expected, *states], right)
@@ -342,59 +341,54 @@ def _by_torch(layer: nn.RNNBase, inputs, start, params):
     return hiddens.flatten(0, 1) @ W_hq + b_q, tuple(s[0] for s in last)
 
 
-def _same_state(after: Any, start, expected) -> list[torch.Tensor]:
+def _same_state(after: Any, start, expected) -> None:
     long = len(expected) == 2
     require(isinstance(after, (tuple, list)) and len(after) == len(expected),
             f"a state that is {kind(after)}",
             "the pair (H, C)" if long else "(H,): a tuple of one",
             slips.CELL_LOST if long else "a tuple of one is written (H,)")
-    after = [tensor("state", a) for a in after]
-    old = [alike(a, s) for a, s in zip(after, start, strict=True)]
-    swapped = long and all(map(alike, after, expected[::-1]))
-    for name, got, right, unchanged in zip(
-            "HC", after, expected, old, strict=False):
-        cell = name == "C"
-        same_tensor(
-            f"state {name}", got, right,
-            "H and C are swapped in the returned state" if swapped else
-            slips.OLD_STATE if all(old) or (unchanged and not cell) else
-            "C itself is carried on, not tanh(C)"
-            if cell and alike(got, right.tanh()) else
-            slips.CELL_LOST + " (this is H)"
-            if cell and alike(got, expected[0]) else
-            slips.CELL_LOST if cell and (unchanged or not got.any()) else
-            "expected the state after the last step")
-    return after
+    likely: dict[str, Slips] = {"H": {
+        "H and C are swapped in the returned state": lambda: expected[-1],
+        slips.OLD_STATE: lambda: start[0],
+    }, "C": {
+        "C itself is carried on, not tanh(C)": lambda: expected[1].tanh(),
+        slips.CELL_LOST + " (this is H)": lambda: expected[0],
+        slips.CELL_LOST + " (it is the old one)": lambda: start[1],
+        slips.CELL_LOST: lambda: 0 * start[1],
+    }}
+    for name, got, right in zip(likely, after, expected, strict=False):
+        same_tensor(f"state {name}", got, right, named(
+            likely[name], lambda result, got=got: alike(got, result()))
+            or "expected the state after the last step")
 
 
-def _second_look(run: Callable[[], Any], logits, given, mine) -> str:
-    """What can be said where no slip alone explains the logits.
-
-    `run` makes them of the tensors in `given`, inputs and state, and `mine`.
+def _second_look(
+    run: Callable[[], torch.Tensor], got, parts: dict[str, torch.Tensor]
+) -> str:
+    """What can be said where no slip alone explains what `run` makes of parts.
     """
-    found = [slips.SOFTMAX] if probabilities(logits) else []
-    steps = given["inputs"]
-
-    def later() -> torch.Tensor:
-        return run()[0][-steps.shape[1]:]
-
+    steps = parts.get("inputs", ())
+    likely = [slips.SOFTMAX] if len(steps) and probabilities(got) else []
     try:
-        idle = unused(lambda: run()[0], {**given, **mine})
+        idle = unused(run, parts)
         # Whether the last step's logits know nothing of the first step.
-        blind = len(steps) > 1 and unused(later, {"first": steps[0]})
+        blind = len(steps) > 1 and unused(
+            lambda: run()[-len(steps[0]):], {"first": steps[0]})
     except (CheckFailed, RuntimeError, TypeError):
-        return "; ".join(found)
+        return "; ".join(likely)
     # Without its weights as well, a bias is not what is missing.
-    biases = [
-        n for n in idle
-        if n.startswith("b") and n.replace("b_", "W_x") not in idle]
-    rest = [n for n in idle if n not in {*biases, "H", "C"}]
-    found += [words for words, holds in (
+    biases = [n for n in idle if n[0] == "b" and f"W_x{n[-1]}" not in idle]
+    states = {"H", "C"} & {*idle} if len(steps) else set()
+    gates = [k for k in "rzn" if {name + k for name in GRU} <= {*idle}]
+    rest = [n for n in idle
+            if n not in {*biases, *states} and n[-1] not in gates]
+    likely += [words for words, holds in (
         (f"{slips.MISSING_BIAS}: {', '.join(biases)}", biases),
-        (slips.CELL_LOST, "C" in idle), (slips.START_IGNORED, "H" in idle),
+        (slips.CELL_LOST, "C" in states), (slips.START_IGNORED, "H" in states),
         (slips.NOT_CARRIED, blind and "inputs" not in idle),
+        (f"not used: the blocks {' and '.join(gates)}", gates),
         (f"not used: {', '.join(rest)}", rest)) if holds]
-    return "; ".join(found[:2])
+    return "; ".join(likely[:2])
 
 
 @check
@@ -442,21 +436,10 @@ def _gru_slip(run: Callable[[], Any], got, mine: dict[str, Any]) -> str:
         X, H, *params = mine.values()
         name = named(mutants.GRU, lambda slip: alike(
             got, mutants.gru_step(X, H, params, **slip)))
-        if name or alike(got, H):
-            return name or slips.OLD_STATE
         blocks = {f"{name}{gate}": block for name in GRU for gate, block
                   in zip("rzn", mine[name].chunk(3, -1), strict=True)}
-    try:
-        idle = unused(run, {"X": mine["X"], "H": mine["H"], **blocks})
-    except (CheckFailed, RuntimeError, TypeError):
-        return ""
-    gates = [k for k in "rzn" if all(n + k in idle for n in GRU)]
-    biases = [n for n in idle if n[0] == "b" and n[-1] not in gates]
-    if biases:
-        return f"{slips.MISSING_BIAS}: {', '.join(biases)}"
-    if gates:
-        return f"not used: the blocks {' and '.join(gates)}"
-    return f"not used: {', '.join(idle)}" if idle else ""
+    return name or (slips.OLD_STATE if alike(got, H) else _second_look(
+        run, got, {"X": X, "H": H, **blocks}))
 
 
 def _gradcheck(function) -> None:
@@ -675,13 +658,10 @@ def _depth(model, V: int, H: int, L: int) -> None:
                 "another nonlinearity", "tanh",
                 "nn.RNN takes a tanh where nothing else is asked for")
         _all_learn(model, logits)
-        training = getattr(model, "training", False)
-        if training:
+        if isinstance(model, nn.Module):
             model.eval()  # dropout would change logits on its own
         with torch.no_grad():
             _behaves(model, X, state, V)
-        if training:
-            model.train()
 
 
 def _parts(state: Any) -> list[torch.Tensor]:
