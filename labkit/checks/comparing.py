@@ -107,8 +107,10 @@ def same_shape(
             else slips.get(found, ""))
 
 
-def on_device(what: str, got: torch.Tensor, device: torch.device) -> None:
-    """Fail unless a tensor is where it was asked for."""
+def floats_on(what: str, got: torch.Tensor, device: torch.device) -> None:
+    """Fail unless a tensor is of floats, and where it was asked for."""
+    require(got.is_floating_point(), f"{what} of dtype {got.dtype}",
+            "a floating dtype")
     require(got.device.type == torch.device(device).type,
             f"{what} on {got.device}", f"on {device}",
             "the argument device is not used")
@@ -123,9 +125,7 @@ def zeros(
     same_shape(f"{what} of shape", got, shape, slips, axes)
     require(not got.any(), f"{what} with numbers up to {got.abs().max():.2g}",
             "zeros", "a text begins with an empty memory")
-    require(got.is_floating_point(), f"{what} of dtype {got.dtype}",
-            "a floating dtype")
-    on_device(what, got, device)
+    floats_on(what, got, device)
 
 
 def probabilities(logits: torch.Tensor) -> bool:
@@ -203,29 +203,29 @@ def same_gradients(
                     "travels back through all the steps")
 
 
-def clash(text: str, sizes: Mapping[str, int]) -> str:
-    """The slip behind an error about shapes, or "".
+def sized(function: Callable[..., Any], *args: Any, **sizes: int) -> Any:
+    """Call the student's code; where shapes clash, say which.
 
     `sizes` are those of the arguments; two of the same size tell nothing.
     """
-    added = re.search(
-        r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", text)
-    # Rows of the first matrix and columns of the second need not agree.
-    found = added or re.search(
-        r"cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)", text)
-    if not found or len(set(sizes.values())) < len(sizes):
-        return ""
-    names = {size: name for name, size in sizes.items()}
-    axes = {names.get(int(number), "") for number in found.groups()}
-    if added and "3H" in axes:
-        return ("the blocks of a parameter are not taken apart, or along the "
-                "wrong axis: they stand side by side (dim=1), H columns each")
-    return slips.SWAPPED if "T" in axes else MIXED_UP
+    def clash(text: str) -> str:
+        added = re.search(
+            r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\)",
+            text)
+        # Rows of the first matrix and columns of the second need not agree.
+        found = added or re.search(
+            r"cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)", text)
+        names = {size: name for name, size in sizes.items()}
+        if not found or len(names) < len(sizes):
+            return ""
+        axes = {names.get(int(number), "") for number in found.groups()}
+        if added and "3H" in axes:
+            return ("the blocks of a parameter are not taken apart, or along "
+                    "the wrong axis: they stand side by side (dim=1), H "
+                    "columns each")
+        return slips.SWAPPED if "T" in axes else MIXED_UP
 
-
-def sized(function: Callable[..., Any], *args: Any, **sizes: int) -> Any:
-    """Call the student's code; where shapes clash, say which."""
-    return call(function, *args, explain=lambda error: clash(error, sizes))
+    return call(function, *args, explain=clash)
 
 
 def pair(what: str, got: Any) -> tuple[Any, Any]:
