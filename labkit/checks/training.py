@@ -13,7 +13,7 @@ from statistics import stdev
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.checks import slips
@@ -43,8 +43,8 @@ V, H = 5, 4
 EQUAL_ROWS = ((3, 4), (3, 4), (3, 2))
 FEWER_ROWS = ((3, 4), (3, 4), (1, 2))
 LONG = ((3, 150), (3, 150))
-Tensors = list[torch.Tensor]
-Losses = tuple[torch.Tensor, int]  # of a batch: of every token (nats); rows
+Tensors = list[Tensor]
+Losses = tuple[Tensor, int]  # of a batch: of every token (nats); rows
 
 
 def _values(params: Tensors) -> Tensors:
@@ -60,7 +60,7 @@ class Batches:
         draw = partial(torch.randint, V, generator=generator(3))
         self.batches = [(draw(size), draw(size)) for size in sizes]
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return iter([(X.clone(), Y.clone()) for X, Y in self.batches])
 
     def __len__(self) -> int:
@@ -111,11 +111,13 @@ SLIPS: Slips = {
 # By use_random_iter, the argument of `forward` that makes the slip in a state.
 CARRY: dict[bool, Slips] = {
     True: {"state carried between random batches: their rows start anywhere, "
-           "so each begins with an empty memory": {"carry": "yes"}},
+           "so each begins with an empty memory": {"carry": "yes"},
+           "state carried between random batches, and " + slips.NOT_DETACHED:
+               {"carry": "not detached"}},
     False: {"state not carried from batch to batch: row i goes on where it "
-            "stopped": {"carry": "no"}},
+            "stopped": {"carry": "no"},
+            slips.NOT_DETACHED: {"carry": "not detached"}},
 }
-
 
 # Of an LSTM's state; a random batch starts from none.
 LOST: Slips = {
@@ -289,7 +291,7 @@ def _forward_slip(got: float, model: Model, batches: Batches) -> str:
         "a perplexity is never below 1: it is exp of a mean loss")
 
 
-def _flat(tensors: Tensors) -> torch.Tensor:
+def _flat(tensors: Tensors) -> Tensor:
     return torch.cat([t.detach().flatten() for t in tensors])
 
 
@@ -597,9 +599,8 @@ def train_epoch(function) -> str:
         for use_random_iter, steep, lr in product(
                 (False, True), (False, True), (2.0, 0.5)):
             kind_of = "random" if use_random_iter else "sequential"
-            tried = f"three {kind_of} batches, the last one shorter, lr = {lr}"
-            with trying(tried if device.type == "cpu" else
-                        f"{tried}, device = {device}"):
+            with trying(f"three {kind_of} batches, the last one shorter, "
+                        f"lr = {lr}, device = {device}"):
                 _epoch(function, use_random_iter, device, steep, lr)
         with trying("one batch of 8 tokens, 60 times"):
             _overfits(function, device)
@@ -621,8 +622,12 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
     by_hand = partial(_by_hand, device, steep, batches, lr)
     weights, losses = by_hand()
     if not all_alike(after, weights):
-        likely = named(_epoch_slips(use_random_iter),
-                       lambda slip: all_alike(after, by_hand(**slip)[0]))
+        before_loss = combined(
+            {"": {}, **CARRY[use_random_iter]}, {"": {}, **SLIPS})
+        likely = named({
+            **{name: {**state, **targets}
+               for name, (state, targets) in before_loss.items()}, **STEPS,
+        }, lambda slip: all_alike(after, by_hand(**slip)[0]))
         if not likely:  # with lr = 0 nothing moves, unless it is not used
             model = tiny_model(device, steep=steep)
             call(function, model, batches, 0.0, device, use_random_iter)
@@ -644,45 +649,37 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
                     got, perplexity(afterwards), rel_tol=1e-4) else ""))
 
 
-def _epoch_slips(use_random_iter: bool) -> Slips:
-    (name, lost), = CARRY[use_random_iter].items()
-    attached = slips.NOT_DETACHED if not use_random_iter else (
-        f"state carried between random batches, and {slips.NOT_DETACHED}")
-    large = slips.WRONG_COUNT + " (the loss that backward starts from is " \
-        "too large{})"
-    return {
-        name: lost,
-        attached: {"carry": "not detached"},
-        **SLIPS,
-        "gradients longer than 1 in the step: no clipping, or only after the "
-        "step, or to another norm": {"theta": math.inf},
-        **{f"clipping to the norm {norm}; expected to 1": {"theta": norm}
-           for norm in (0.01, 0.1, 0.25, 0.5, 1.5, 2, 3, 5, 10)},
-        **{words: {"clip": rule} for words, rule in CLIPS.items()},
-        slips.CLIP_VALUE: {"clip": lambda case: [
-            g.clamp(-1, 1) for g in case.g]},
-        slips.NOT_ZEROED: {"zero": False},
-        large.format(""): {"factor": lambda B, T: B * T},
-        large.format(", by T"): {"factor": lambda B, T: T},
-        large.format(", by B"): {"factor": lambda B, T: B},
-        slips.WRONG_COUNT + " (here the mean is divided once more)":
-            {"factor": lambda B, T: 1 / (B * T)},
-        "one step for the whole epoch: every batch has its own": {
-            "zero": False, "at_end": ["step"]},
-        "one step for the whole epoch: every batch has its own (clipping "
-        "and step)": {"zero": False, "at_end": ["step", "clip"]},
-        "only the first batch is used (a `return` inside the loop?)":
-            {"used": slice(1)},
-        "only the last batch is used": {"used": slice(-1, None)},
-        "the last batch is left out": {"used": slice(-1)},
-        "the first batch is left out": {"used": slice(1, None)},
-        "uphill: the step goes against the gradient": {"scale": -1},
-        "the step is twice as long: one step a batch, lr times the gradient":
-            {"scale": 2},
-        # A state is often lost together with something else.
-        **{f"two slips. First: {name}. Second: {other}": {**lost, **slip}
-           for other, slip in SLIPS.items()},
-    }
+_LARGE = (slips.WRONG_COUNT + " (the loss that backward starts from is too "
+          "large{})")
+
+# What goes wrong after the loss, as arguments of `_by_hand`.
+STEPS: Slips = {
+    "gradients longer than 1 in the step: no clipping, or only after the "
+    "step, or to another norm": {"theta": math.inf},
+    **{f"clipping to the norm {norm}; expected to 1": {"theta": norm}
+       for norm in (0.01, 0.1, 0.25, 0.5, 1.5, 2, 3, 5, 10)},
+    **{words: {"clip": rule} for words, rule in CLIPS.items()},
+    slips.CLIP_VALUE: {"clip": lambda case: [
+        g.clamp(-1, 1) for g in case.g]},
+    slips.NOT_ZEROED: {"zero": False},
+    _LARGE.format(""): {"factor": lambda B, T: B * T},
+    _LARGE.format(", by T"): {"factor": lambda B, T: T},
+    _LARGE.format(", by B"): {"factor": lambda B, T: B},
+    slips.WRONG_COUNT + " (here the mean is divided once more)":
+        {"factor": lambda B, T: 1 / (B * T)},
+    "one step for the whole epoch: every batch has its own": {
+        "zero": False, "at_end": ["step"]},
+    "one step for the whole epoch: every batch has its own (clipping "
+    "and step)": {"zero": False, "at_end": ["step", "clip"]},
+    "only the first batch is used (a `return` inside the loop?)":
+        {"used": slice(1)},
+    "only the last batch is used": {"used": slice(-1, None)},
+    "the last batch is left out": {"used": slice(-1)},
+    "the first batch is left out": {"used": slice(1, None)},
+    "uphill: the step goes against the gradient": {"scale": -1},
+    "the step is twice as long: one step a batch, lr times the gradient":
+        {"scale": 2},
+}
 
 
 def _by_hand(
@@ -795,10 +792,7 @@ def _mean_slip(
 def _width_slip(half: float, width: float, values: list[float]) -> str:
     if _is_rounded(half, width):
         return ROUNDED
-    n, s = len(values), stdev(values)
-    population = s * math.sqrt((n - 1) / n)
-    bessel = "the variance divides by n - 1 (Bessel's correction)"
-    squared = "the variance in place of the standard deviation"
+    n, variance = len(values), stdev(values) ** 2
     factors = {
         "": STUDENT_T,
         "the factor 4.303 of Student's t is missing": 1.0,
@@ -811,8 +805,9 @@ def _width_slip(half: float, width: float, values: list[float]) -> str:
         "the full width; half of it is asked for": 2 * STUDENT_T,
         "the interval is halved twice": STUDENT_T / 2,
     }
-    spreads = {"": s, bessel: population, squared: s ** 2,
-               f"{squared}; {bessel}": population ** 2}
+    variances = {"": variance, "the variance divides by n - 1 (Bessel's "
+                 "correction)": variance * (n - 1) / n}
+    powers = {"": 0.5, "the variance in place of the standard deviation": 1.0}
     divisors = {
         "": math.sqrt(n),
         "the standard error of a mean is divided by the root of n": 1.0,
@@ -820,8 +815,9 @@ def _width_slip(half: float, width: float, values: list[float]) -> str:
         "n - 1 belongs into the variance; the standard error is divided by "
         "the root of n": math.sqrt(n - 1),
     }
-    return named(combined(factors, spreads, divisors, most=3), lambda c: c[1]
-                 and _near(half, c[0] * c[1] / c[2])) or (
+    return named(
+        combined(factors, variances, powers, divisors, most=3), lambda c:
+        variance and _near(half, c[0] * c[1] ** c[2] / c[3])) or (
         "half of the distance between the largest and the smallest value in "
         "place of 4.303 standard errors"
         if _near(half, (max(values) - min(values)) / 2) else "")
