@@ -676,7 +676,7 @@ def _behaves(model, X, state, V: int) -> None:
     for b in range(B):
         with trying(f"row {b} alone"):
             alone, _ = _forward(
-                model, X[b:b + 1], model.begin_state(1, X.device), V)
+                model, X[b:b + 1], call(model.begin_state, 1, X.device), V)
             require(alike(alone, logits[b::B]), "other logits than in the "
                     "batch", "the same", slips.SWAPPED)
     full = [p + 1 for p in _parts(state)]
