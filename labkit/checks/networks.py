@@ -413,7 +413,7 @@ def _gru(function, B: int, V: int, H: int, device: torch.device) -> None:
     good = True
     # Where single precision is asked for, too coarse for this, parity proves.
     with contextlib.suppress(Exception):
-        numbers = [p.detach().double().requires_grad_() for p in right]
+        numbers = [p.detach().cpu().double().requires_grad_() for p in right]
         # Fast mode compares one random direction instead of every entry.
         good = function(*numbers).dtype != torch.float64 or (
             torch.autograd.gradcheck(
