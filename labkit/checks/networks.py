@@ -85,13 +85,18 @@ def one_hot(function) -> str:
 @check
 def get_params(function) -> str:
     """The five parameters of the plain network."""
-    return _parameters(function, RNN)
+    _parameters(function, RNN)
+    return ("Five parameters of the right shapes, weights small and random, "
+            "biases zero, all of them leaves that collect gradients.")
 
 
 @check
 def get_lstm_params(function) -> str:
     """The fourteen parameters of the LSTM."""
-    return _parameters(function, LSTM)
+    _parameters(function, LSTM)
+    return ("Four blocks of three and the output layer: right shapes, weights "
+            "small and random, biases zero, all leaves that collect "
+            "gradients.")
 
 
 @check
@@ -116,7 +121,7 @@ def _shape(name: str, V: int, H: int) -> tuple[int, ...]:
     return {"W_hq": (H, V), "b_q": (V,)}.get(name, hidden)
 
 
-def _parameters(function, names: Sequence[str]) -> str:
+def _parameters(function, names: Sequence[str]) -> None:
     for device, (V, H) in product(devices(), SIZES):
         with trying(f"V = {V}, H = {H}, device = {device}"):
             params = call(function, V, H, device)
@@ -133,8 +138,6 @@ def _parameters(function, names: Sequence[str]) -> str:
                     + ("one tensor" if same else "equal"), "a tensor each, "
                     "drawn anew", "the same tensor stands in several places")
     _elsewhere(function, 3, 2)
-    return (f"{len(names)} parameters of the right shapes, weights small and "
-            "random, biases zero, all of them leaves that collect gradients.")
 
 
 def _shapes(params: Any, names: Sequence[str], V: int, H: int) -> None:
