@@ -6,8 +6,8 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-import numpy
 import torch
+from torch import Tensor
 
 from labkit.checks import slips
 from labkit.checks.harness import CheckFailed, call, generator, trying
@@ -67,16 +67,16 @@ def combined(*tables: Slips, most: int = 2) -> dict[str, tuple[Any, ...]]:
     return made
 
 
-def tensor(what: str, got: Any) -> torch.Tensor:
+def tensor(what: str, got: Any) -> Tensor:
     """Fail unless it is a tensor."""
-    require(isinstance(got, torch.Tensor), f"{what} of type {kind(got)}",
+    require(isinstance(got, Tensor), f"{what} of type {kind(got)}",
             "a tensor", slips.NOTHING if got is None else slips.NO_TENSOR
             if isinstance(got, (list, tuple)) else "")
     return got
 
 
 def same_tensor(
-    what: str, got: Any, expected: torch.Tensor, likely: Slips | str = ""
+    what: str, got: Any, expected: Tensor, likely: Slips | str = ""
 ) -> None:
     """Fail unless shape and numbers agree; slips are functions of results."""
     got, expected = tensor(what, got), expected.detach()
@@ -87,48 +87,43 @@ def same_tensor(
     if got.shape != expected.shape:
         raise CheckFailed(f"{what} of shape {tuple(got.shape)}",
                           f"{tuple(expected.shape)}", likely)
-    difference = (got.detach().cpu().double() - expected.cpu().double()).abs()
-    flat = int(difference.nan_to_num(torch.inf).argmax())
-    # torch.unravel_index would import 500 modules here.
-    place = [int(i) for i in numpy.unravel_index(flat, expected.shape)]
+    difference = (got.detach().cpu().double() - expected.cpu().double()
+                  ).abs().nan_to_num(torch.inf)
+    place = (difference == difference.max()).nonzero()[0].tolist()
+    found, right = (x[tuple(place)].item() for x in (got, expected))
     raise CheckFailed(
-        f"{what}{place or ''} = {got.flatten()[flat].item():.4g}",
-        f"{expected.flatten()[flat].item():.4g}", likely)
+        f"{what}{place or ''} = {found:.4g}", f"{right:.4g}", likely)
 
 
 def same_shape(
-    what: str, got: torch.Tensor, shape: Sequence[int],
-    slips: Mapping[tuple[int, ...], str] | str = "", axes: str = "",
+    what: str, got: Tensor, shape: Sequence[int], likely: str, axes: str = ""
 ) -> None:
-    """Fail unless a tensor has a shape; slips are for some wrong shapes."""
-    found, shape = tuple(got.shape), tuple(shape)
-    require(found == shape, f"{what} {found}", f"{axes} = {shape}" if axes
-            else f"{shape}", slips if isinstance(slips, str)
-            else slips.get(found, ""))
+    """Fail unless a tensor has a shape."""
+    require(got.shape == shape, f"{what} {tuple(got.shape)}",
+            f"{axes} = {shape}" if axes else f"{shape}", likely)
 
 
-def on_device(what: str, got: torch.Tensor, device: torch.device) -> None:
-    """Fail unless a tensor is where it was asked for."""
-    require(got.device.type == torch.device(device).type,
-            f"{what} on {got.device}", f"on {device}",
-            "the argument device is not used")
+def floats_on(what: str, got: Tensor, device: torch.device) -> None:
+    """Fail unless a tensor is of floats, and where it was asked for."""
+    require(got.is_floating_point(), f"{what} of dtype {got.dtype}",
+            "a floating dtype")
+    require(got.device.type == device.type, f"{what} on {got.device}",
+            f"on {device}", "the argument device is not used")
 
 
 def zeros(
     what: str, got: Any, shape: Sequence[int], device: torch.device,
     slips: Mapping[tuple[int, ...], str], axes: str = "",
 ) -> None:
-    """Fail unless it is an empty memory; the arguments as of same_shape."""
-    require(isinstance(got, torch.Tensor), kind(got), "a tensor")
-    same_shape(f"{what} of shape", got, shape, slips, axes)
+    """Fail unless it is an empty memory; slips are for some wrong shapes."""
+    shown = slips.get(tuple(tensor(what, got).shape), "")
+    same_shape(f"{what} of shape", got, shape, shown, axes)
     require(not got.any(), f"{what} with numbers up to {got.abs().max():.2g}",
             "zeros", "a text begins with an empty memory")
-    require(got.is_floating_point(), f"{what} of dtype {got.dtype}",
-            "a floating dtype")
-    on_device(what, got, device)
+    floats_on(what, got, device)
 
 
-def probabilities(logits: torch.Tensor) -> bool:
+def probabilities(logits: Tensor) -> bool:
     """Whether every row is a distribution, or the logarithm of one."""
     logits = logits.detach().double()
     return logits.dim() > 1 and any(
@@ -136,9 +131,7 @@ def probabilities(logits: torch.Tensor) -> bool:
         for p in (logits, logits.exp()))
 
 
-def untouched(
-    now: Mapping[str, torch.Tensor], before: Iterable[torch.Tensor]
-) -> None:
+def untouched(now: Mapping[str, Tensor], before: Iterable[Tensor]) -> None:
     """Fail where tensors that were handed in have other numbers."""
     other = [name for (name, a), b in zip(now.items(), before, strict=True)
              if not torch.equal(a.detach(), b.detach())]
@@ -149,31 +142,29 @@ def untouched(
 
 
 def unused(
-    run: Callable[[], torch.Tensor], parts: Mapping[str, torch.Tensor]
+    run: Callable[[], Tensor], parts: Mapping[str, Tensor]
 ) -> list[str]:
     """Names of the tensors that what `run` makes of them does not depend on.
 
     Each is changed a little, and back.
     """
-    def again() -> torch.Tensor:
+    def depends(part: Tensor) -> bool:
+        kept = part.clone()
+        part.add_(torch.rand_like(part) + 0.5)
         torch.manual_seed(0)  # a random start is the same one every time
-        return run()
+        after = run()
+        part.copy_(kept)
+        return not torch.equal(after, before)
 
-    found = []
     with torch.no_grad(), torch.random.fork_rng(devices=()):
-        before = again()
-        for name, part in parts.items():
-            kept = part.clone()
-            part.add_(torch.rand_like(part) + 0.5)
-            if torch.equal(again(), before):
-                found.append(name)
-            part.copy_(kept)
-    return found
+        torch.manual_seed(0)
+        before = run()
+        return [name for name, part in parts.items() if not depends(part)]
 
 
 def same_gradients(
-    what: str, got: Sequence[torch.Tensor], mine: Mapping[str, torch.Tensor],
-    expected: Sequence[torch.Tensor], right: Sequence[torch.Tensor],
+    what: str, got: Sequence[Tensor], mine: Mapping[str, Tensor],
+    expected: Sequence[Tensor], right: Sequence[Tensor],
 ) -> None:
     """Fail unless gradients travel back as in the reference.
 
@@ -187,7 +178,7 @@ def same_gradients(
     # that, so it is no mistake to do it early.
     through = all(s.requires_grad for s in got[1:])
 
-    def loss(first, *states: torch.Tensor) -> torch.Tensor:
+    def loss(first, *states: Tensor) -> Tensor:
         return (first.double() * weights.to(first.device)).sum() + through * (
             sum((s.double() ** 2).sum() for s in states))
 
@@ -203,29 +194,29 @@ def same_gradients(
                     "travels back through all the steps")
 
 
-def clash(text: str, sizes: Mapping[str, int]) -> str:
-    """The slip behind an error about shapes, or "".
+def sized(function: Callable[..., Any], *args: Any, **sizes: int) -> Any:
+    """Call the student's code; where shapes clash, say which.
 
     `sizes` are those of the arguments; two of the same size tell nothing.
     """
-    added = re.search(
-        r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", text)
-    # Rows of the first matrix and columns of the second need not agree.
-    found = added or re.search(
-        r"cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)", text)
-    if not found or len(set(sizes.values())) < len(sizes):
-        return ""
-    names = {size: name for name, size in sizes.items()}
-    axes = {names.get(int(number), "") for number in found.groups()}
-    if added and "3H" in axes:
-        return ("the blocks of a parameter are not taken apart, or along the "
-                "wrong axis: they stand side by side (dim=1), H columns each")
-    return slips.SWAPPED if "T" in axes else MIXED_UP
+    def clash(text: str) -> str:
+        added = re.search(
+            r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\)",
+            text)
+        # Rows of the first matrix and columns of the second need not agree.
+        found = added or re.search(
+            r"cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)", text)
+        names = {size: name for name, size in sizes.items()}
+        if not found or len(names) < len(sizes):
+            return ""
+        axes = {names.get(int(number), "") for number in found.groups()}
+        if added and "3H" in axes:
+            return ("the blocks of a parameter are not taken apart, or along "
+                    "the wrong axis: they stand side by side (dim=1), H "
+                    "columns each")
+        return slips.SWAPPED if "T" in axes else MIXED_UP
 
-
-def sized(function: Callable[..., Any], *args: Any, **sizes: int) -> Any:
-    """Call the student's code; where shapes clash, say which."""
-    return call(function, *args, explain=lambda error: clash(error, sizes))
+    return call(function, *args, explain=clash)
 
 
 def pair(what: str, got: Any) -> tuple[Any, Any]:
@@ -253,7 +244,7 @@ def kind(value: Any) -> str:
     """A value's type in words, with its length or shape."""
     if value is None:
         return "None"
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
     name = type(value).__name__
     if isinstance(value, (tuple, list)):

@@ -64,7 +64,8 @@ ERRORS = (
     (r"modified by an inplace operation", "a tensor that backward still needs "
      "was changed in place; or " + NOT_DETACHED),
     (r"does not require grad and does not have a grad_fn", NO_GRADIENT),
-    (r"input\.size\(-1\) must be equal to input_size", WIDTH),
+    (r"input\.size\(-1\) must be equal to input_size|"
+     r"Class values must be smaller than num_classes", WIDTH),
     (r"Expected hidden(\[\d\])? size", SWAPPED),
     (r"hx should also be|unbatched 2-D", "a layer takes one-hot inputs (T, B, "
      "V) and a state (L, B, H): three axes each"),
@@ -96,8 +97,13 @@ ERRORS = (
     (r"Expected input batch_size|Expected target size",
      "logits and targets in different shapes: both need one row for each "
      "token, in the same order. Perhaps " + SWAPPED),
-    (r"unpack non-iterable NoneType", "None where a tuple is needed: a "
-     "function without `return`, or a state before begin_state"),
+    (r"'NoneType' object has no attribute '(zero_|data)'", "there is no "
+     "gradient: param = param - ... makes a new tensor that has none (change "
+     "the old one in place, param -= ...); or backward() comes later"),
+    (r"'NoneType'.*(subscript|attribute|operand|iterable)|"
+     r"(operand type.*|non-iterable )NoneType", "something is None: a "
+     "function without `return`, a state before begin_state, or a gradient "
+     "before backward()"),
     (r"'(tuple|list)' object has no attribute 'detach",
      "a state is a tuple of tensors: detach each of them"),
     (r"unpack|iterate over a 0-d|object is not iterable",
@@ -106,9 +112,6 @@ ERRORS = (
     (r"expected scalar type|must have the same dtype|found dtype|"
      r"does not match weight dtype",
      "whole numbers where the network needs floats: .float()"),
-    (r"'NoneType' object has no attribute '(zero_|data)'", "there is no "
-     "gradient: param = param - ... makes a new tensor that has none (change "
-     "the old one in place, param -= ...); or backward() comes later"),
     (r"has no attribute 'params'", "not every model keeps a list of that "
      "name: model.parameters() gives the parameters of any"),
     (r"'float' object has no attribute 'backward'", "backward() needs the "
@@ -116,12 +119,8 @@ ERRORS = (
     (r"math range error|Numerical result out of range|int too large",
      "exp of a number far too large: a sum over tokens has to be divided "
      "by their number before exp"),
-    (r"'NoneType'.*(subscript|attribute|operand|iterable)|"
-     r"unsupported operand type.*NoneType", "something is None: a function "
-     "without `return`, or a gradient before backward()"),
     (r"empty separator",
      "list(line) gives the characters of a line; split() cuts it at spaces"),
-    (r"Class values must be smaller than num_classes", WIDTH),
     (r"positional argument|unexpected keyword",
      "the first line of the function was changed: keep its arguments"),
     (r"not defined", "a name that no cell has defined: run the cells above"),

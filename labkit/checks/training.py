@@ -5,15 +5,15 @@ The batches and the network that they have in common are small.
 
 import math
 import operator
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from statistics import stdev
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.checks import slips
@@ -43,8 +43,8 @@ V, H = 5, 4
 EQUAL_ROWS = ((3, 4), (3, 4), (3, 2))
 FEWER_ROWS = ((3, 4), (3, 4), (1, 2))
 LONG = ((3, 150), (3, 150))
-Tensors = list[torch.Tensor]
-Losses = tuple[torch.Tensor, int]  # of a batch: of every token (nats); rows
+Tensors = list[Tensor]
+Losses = tuple[Tensor, int]  # of a batch: of every token (nats); rows
 
 
 def _values(params: Tensors) -> Tensors:
@@ -60,7 +60,7 @@ class Batches:
         draw = partial(torch.randint, V, generator=generator(3))
         self.batches = [(draw(size), draw(size)) for size in sizes]
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return iter([(X.clone(), Y.clone()) for X, Y in self.batches])
 
     def __len__(self) -> int:
@@ -85,52 +85,39 @@ def tiny_model(device: torch.device, lstm=False, steep=False) -> Model:
     return model
 
 
-def token_losses(
-    logits: torch.Tensor, X: torch.Tensor, Y: torch.Tensor,
-    targets: str = "right", softmax: bool = False, nll: bool = False,
-) -> torch.Tensor:
-    """The loss of every token, right or with a slip."""
-    B, X, Y = len(X), X.T, Y.T
-    logits, wanted = {
-        "right": (logits, Y), "rows": (logits, Y.T), "inputs": (logits, X),
-        "turned": (logits, Y.roll(-1, 0)), "last": (logits[-B:], Y[-1:]),
-        # Shifted once more, and the last step left out; or shifted back.
-        "late": (logits[:-B], Y[1:]), "early": (logits[B:], Y[:-1]),
-        "next of X": (logits[:-B], X[1:]),
-    }[targets]
-    loss = F.nll_loss if nll else F.cross_entropy
-    scores = logits.softmax(-1) if softmax else logits
-    return loss(scores, wanted.reshape(-1), reduction="none")
-
-
-# Of both checks: the arguments of token_losses that make each slip.
+# Of both checks, as arguments of `forward`: which scores x, (T, B, V), meet
+# which targets, or the loss.
 SLIPS: Slips = {
     slips.SWAPPED + " (in the targets: Y.T, as the logits)":
-        {"targets": "rows"},
-    slips.TARGETS + " (Y holds it; this is X)": {"targets": "inputs"},
+        {"pairs": lambda x, X, Y: (x, Y.T)},
+    slips.TARGETS + " (Y holds it; this is X)":
+        {"pairs": lambda x, X, Y: (x, X)},
     slips.TARGETS + " (Y is shifted already; this shifts once more)":
-        {"targets": "late"},
+        {"pairs": lambda x, X, Y: (x[:-1], Y[1:])},
     slips.TARGETS + " (Y is shifted already; no other shift)":
-        {"targets": "turned"},
+        {"pairs": lambda x, X, Y: (x, Y.roll(-1, 0))},
     slips.TARGETS + " (Y is shifted already; this shifts it back)":
-        {"targets": "early"},
+        {"pairs": lambda x, X, Y: (x[1:], Y[:-1])},
     slips.TARGETS + " (Y holds it, also the last one; this is X, shifted)":
-        {"targets": "next of X"},
-    slips.SOFTMAX: {"softmax": True},
+        {"pairs": lambda x, X, Y: (x[:-1], X[1:])},
+    slips.SOFTMAX: {"pairs": lambda x, X, Y: (x.softmax(-1), Y)},
     "F.nll_loss wants the logarithms of probabilities; F.cross_entropy takes "
-    "the logits": {"nll": True},
-    "only the last step counts; every step has a target": {"targets": "last"},
+    "the logits": {"loss": F.nll_loss},
+    "only the last step counts; every step has a target":
+        {"pairs": lambda x, X, Y: (x[-1:], Y[-1:])},
 }
 
 
 # By use_random_iter, the argument of `forward` that makes the slip in a state.
 CARRY: dict[bool, Slips] = {
     True: {"state carried between random batches: their rows start anywhere, "
-           "so each begins with an empty memory": {"carry": "yes"}},
+           "so each begins with an empty memory": {"carry": "yes"},
+           "state carried between random batches, and " + slips.NOT_DETACHED:
+               {"carry": "not detached"}},
     False: {"state not carried from batch to batch: row i goes on where it "
-            "stopped": {"carry": "no"}},
+            "stopped": {"carry": "no"},
+            slips.NOT_DETACHED: {"carry": "not detached"}},
 }
-
 
 # Of an LSTM's state; a random batch starts from none.
 LOST: Slips = {
@@ -142,105 +129,103 @@ LOST: Slips = {
 
 def forward(
     model: Model, batches: Batches, *, carry: str = "", kept=(1, 1),
-    used=slice(None), again: bool = False, **changed: Any,
+    used=slice(None), again: bool = False,
+    pairs=lambda x, X, Y: (x, Y), loss=F.cross_entropy,
 ) -> Iterator[Losses]:
     """The losses of one batch after the other, right or with a slip.
 
     The slip is in the state (`carry` it, yes or no, or what is `kept` of H
-    and C), in the batches that are `used`, in `token_losses`, or each batch
-    is read `again`, for its loss alone.
+    and C), in the batches that are `used`, in the `pairs` of scores and
+    targets, in the `loss`, or each batch is read `again`, for its loss alone.
     """
     carry = carry or ("no" if batches.use_random_iter else "yes")
     device, state = model.params[0].device, None
     for X, Y in [*batches][used]:
-        X, Y = X.to(device), Y.to(device)
+        X, Y = X.T.to(device), Y.T.to(device)
+        B = X.shape[1]
         if state is None or carry == "no":
-            state = model.begin_state(len(X), device)
+            state = model.begin_state(B, device)
         if carry != "not detached":
             state = tuple(s.detach() for s in state)
         state = tuple(k * s for k, s in zip(kept, state, strict=False))
-        logits, after = model(X, state)
-        yield token_losses(logits, X, Y, **changed), len(X)
-        if again:
-            yield token_losses(model(X, state)[0], X, Y, **changed), len(X)
+        logits, after = model(X.T, state)
+        for read_again in range(1 + again):
+            if read_again:
+                logits, _ = model(X.T, state)
+            scores, targets = pairs(logits.unflatten(0, (-1, B)), X, Y)
+            yield loss(scores.flatten(0, 1), targets.flatten(),
+                       reduction="none"), B
         state = after
 
 
-def perplexity(losses: list[Losses]) -> float:
+def perplexity(losses: Sequence[Losses]) -> float:
     """exp of the mean over all tokens."""
     return float(torch.cat([nats for nats, _ in losses]).double().mean().exp())
 
 
-def perplexity_slip(got: float, losses: list[Losses]) -> str:
+def perplexity_slip(got: float, losses: Sequence[Losses]) -> str:
     """What a wrong perplexity was made of; may be empty."""
-    nats, rows = map(list, zip(*losses, strict=True))
-    sums = [float(batch.double().sum()) for batch in nats]
-    counts, number = [batch.numel() for batch in nats], len(nats)
-    means = [s / n for s, n in zip(sums, counts, strict=True)]
-    steps = [n // r for n, r in zip(counts, rows, strict=True)]
-    total, tokens = sum(sums), sum(counts)
-    mean = total / tokens
-
-    def weighted(values: list[float], weights: list[int]) -> float:
-        return sum(map(operator.mul, values, weights))
-
-    def exp(nats: float) -> float:
-        return math.exp(nats) if nats < 700 else math.inf
-
+    if not math.isfinite(got):
+        return ("a number out of range: add up the losses of the tokens, "
+                "divide by their number, and take exp only then")
+    sums, counts, rows = torch.tensor(
+        [(float(nats.double().sum()), len(nats), B) for nats, B in losses],
+        dtype=torch.float64).T
+    means, steps = sums / counts, counts / rows
+    tokens = counts.sum()
+    mean = sums.sum() / tokens
     added = {
-        "the losses of all tokens are added up": total,
-        "the means of the batches are added up": sum(means),
-        "means are weighted by rows": weighted(means, rows),
-        "means are weighted by steps": weighted(means, steps),
-        "sums are weighted by tokens as if they were means":
-            weighted(sums, counts),
-        "every batch is weighted as a full one": sum(means) * counts[0],
+        "the losses of all tokens are added up": sums,
+        "the means of the batches are added up": means,
+        "means are weighted by rows": means * rows,
+        "means are weighted by steps": means * steps,
+        "sums are weighted by tokens as if they were means": sums * counts,
+        "every batch is weighted as a full one": means * counts[0],
     }
     divided = {
         "divided by the tokens": tokens, "not divided by anything": 1,
-        "divided by the number of batches": number,
-        "divided by the number of rows": sum(rows),
-        "divided by the number of steps": sum(steps),
-        "divided by the tokens of as many full batches": counts[0] * number,
+        "divided by the number of batches": len(losses),
+        "divided by the number of rows": rows.sum(),
+        "divided by the number of steps": steps.sum(),
+        "divided by the tokens of as many full batches":
+            counts[0] * len(losses),
         "divided by the tokens of the last batch alone": counts[-1],
         "divided by the tokens of the first batch alone": counts[0],
     }
     # What stands in the place of the mean over tokens.
     means_of = {
-        slips.OVER_BATCHES: sum(means) / number,
+        slips.OVER_BATCHES: means.mean(),
         "only the last batch is measured": means[-1],
         "only the first batch is measured (a `return` inside the loop?)":
             means[0],
-        "the last batch is left out": sum(sums[:-1]) / sum(counts[:-1] or [1]),
-        "the first batch is left out": sum(sums[1:]) / sum(counts[1:] or [1]),
-        **{f"{slips.WRONG_COUNT} (here {what}, {by})": some / count
-           for by, count in divided.items() for what, some in added.items()
-           if count != tokens or some != total},
+        "the last batch is left out": sums[:-1].sum() / counts[:-1].sum(),
+        "the first batch is left out": sums[1:].sum() / counts[1:].sum(),
+        **{f"{slips.WRONG_COUNT} (here {what}, {by})": some.sum() / count
+           for by, count in divided.items() for what, some in added.items()},
     }
-    values = {name: exp(nats) for name, nats in means_of.items()} | {
-        slips.OVER_BATCHES + " (not after each batch)":
-            sum(map(exp, means)) / number,
+    return named({
+        **{name: nats.exp() for name, nats in means_of.items()},
+        slips.OVER_BATCHES + " (not after each batch)": means.exp().mean(),
         "exp comes last: the mean is taken over the losses of the tokens, "
         "not over perplexities of batches":
-            weighted([*map(exp, means)], counts) / tokens,
+            (means.exp() * counts).sum() / tokens,
         "exp comes last: the mean is taken over the losses of the tokens, "
         "not over their perplexities":
-            float(torch.cat(nats).exp().mean()),
+            torch.cat([nats for nats, _ in losses]).exp().mean(),
         "exp comes last: divide by the number of tokens before exp":
-            exp(total) / tokens,
+            sums.sum().exp() / tokens,
         "2 to the power of nats: the loss is in nats, so take exp": 2 ** mean,
         "10 to the power of nats: the loss is in nats, so take exp":
-            10 ** min(mean, 300),
+            10 ** mean,
         "bits, not a perplexity: take exp of the nats": mean / math.log(2),
         "upside down: exp of the mean loss, not of minus the mean loss":
-            exp(-mean),
+            (-mean).exp(),
         "exp is missing: this is the loss in nats": mean,
-    } | {
-        f"exp is missing, and {name}": nats
-        for name, nats in means_of.items()} | {
-        f"2 to the power of nats in place of exp, and {name}":
-            2 ** min(nats, 1000) for name, nats in means_of.items()}
-    return named(values, partial(math.isclose, got, rel_tol=2e-5))
+        **{f"exp is missing, and {name}": nats
+           for name, nats in means_of.items()},
+        **{f"2 to the power of nats in place of exp, and {name}": 2 ** nats
+           for name, nats in means_of.items()},
+    }, partial(math.isclose, got, rel_tol=2e-5))
 
 
 @check
@@ -260,10 +245,12 @@ def evaluate_perplexity(function) -> str:
         batches = Batches(order == "random", sizes)
         with trying(f"{len(batches)} {order} batches{words}"):
             got = _measured(function, model, batches)
-            expected = perplexity(_losses(model, batches))
+            losses = [*forward(model, batches)]
+            expected = perplexity(losses)
             if not math.isclose(got, expected, rel_tol=1e-4):
                 raise CheckFailed(f"{got:.4g}", f"{expected:.4g}",
-                                  _slip(got, model, batches))
+                                  perplexity_slip(got, losses)
+                                  or _forward_slip(got, model, batches))
     return ("Agrees with labutils on batches of different sizes, sequential "
             "and random: a mean over tokens.")
 
@@ -292,53 +279,24 @@ def _measured(function: Callable, model: Model, batches: Batches) -> float:
 
 
 @torch.no_grad()
-def _losses(model: Model, batches: Batches, **slip: Any) -> list[Losses]:
-    return list(forward(model, batches, **slip))
-
-
-def _slip(got: float, model: Model, batches: Batches) -> str:
-    if not math.isfinite(got):
-        return ("a number out of range: add up the losses of the tokens, "
-                "divide by their number, and take exp only then")
-    made = {name: partial(_losses, model, batches, **change)
-            for name, change in {
-                **CARRY[batches.use_random_iter], **LOST, **SLIPS}.items()}
-    likely = perplexity_slip(got, _losses(model, batches)) or named(
-        made, lambda losses: math.isclose(
-            got, perplexity(losses()), rel_tol=2e-5))
-    if likely:
-        return likely
-    if first := named(made, lambda losses: perplexity_slip(got, losses())):
-        second = perplexity_slip(got, made[first]())
-        return f"two slips. First: {first}. Second: {second}"
-    return "" if got >= 1 else (
+def _forward_slip(got: float, model: Model, batches: Batches) -> str:
+    """A slip before the losses, alone or with one in what is made of them."""
+    made = {name: [*forward(model, batches, **change)] for name, change in {
+        **CARRY[batches.use_random_iter], **LOST, **SLIPS}.items()}
+    return named(made, lambda losses: math.isclose(
+        got, perplexity(losses), rel_tol=2e-5)) or next(
+        (f"two slips. First: {first}. Second: {second}"
+         for first, losses in made.items()
+         if (second := perplexity_slip(got, losses))), "" if got >= 1 else
         "a perplexity is never below 1: it is exp of a mean loss")
 
 
-def _flat(tensors: Tensors) -> torch.Tensor:
+def _flat(tensors: Tensors) -> Tensor:
     return torch.cat([t.detach().flatten() for t in tensors])
 
 
 def _norm(tensors: Tensors) -> float:
     return float(_flat(tensors).norm())
-
-
-class _Net(nn.Module):
-    """A torch module; it has no list of its parameters."""
-
-    def __init__(self, params: Tensors) -> None:
-        super().__init__()
-        self.weights = nn.ParameterList(params)
-
-
-@dataclass
-class _Plain:
-    """The same without torch.nn, as our own networks are."""
-
-    params: Tensors
-
-    def parameters(self) -> Tensors:
-        return self.params
 
 
 @dataclass
@@ -348,11 +306,10 @@ class _Trial:
     p: Tensors
     g: Tensors
     size: float  # theta or lr
-    after: Tensors  # gradients, or parameters
-    tried: str
+    after: Tensors = field(default_factory=list)  # gradients, or parameters
+    tried: str = ""
     cleared: bool = False
 
-    @property
     def clipped(self) -> Tensors:
         factor = min(1.0, self.size / _norm(self.g))
         return [g * factor for g in self.g]
@@ -376,11 +333,10 @@ def grad_clipping(function) -> str:
             factor = part * theta / _norm(grads) if part else 1
             given = [(g * factor).to(device) for g in grads]
             cases.append(_clip(function, module, given, theta))
-    wrong = [c for c in cases if not all_alike(c.after, c.clipped)]
-    if wrong:
-        shown, likely = _clipping_slip(cases, wrong)
+    if wrong := [c for c in cases if not all_alike(c.after, c.clipped())]:
+        likely, shown = _clipping_slip(cases, wrong)
         raise CheckFailed(f"gradients {_first_numbers(shown.after)}",
-                          _first_numbers(shown.clipped), likely, shown.tried)
+                          _first_numbers(shown.clipped()), likely, shown.tried)
     return ("The common norm is brought down to theta, the direction stays, "
             "and smaller gradients are left alone.")
 
@@ -392,7 +348,10 @@ def _clip(function, module: bool, given: Tensors, theta: float) -> _Trial:
     params: Tensors = [nn.Parameter(w.clone()) for w in weights]
     for p, g in zip(params, given, strict=True):
         p.grad = g.clone()
-    model = _Net(params) if module else _Plain(params)
+    # One has no list of its parameters, the other is made like our own.
+    model = nn.ParameterList(params) if module else Model(
+        V, H, given[0].device, lambda *_: params, scratch.init_rnn_state,
+        scratch.rnn)
     with trying(tried):
         call(function, model, theta)
         params = list(model.parameters())
@@ -415,46 +374,39 @@ def _first_numbers(tensors: Tensors) -> str:
 
 def _clipping_slip(
     cases: list[_Trial], wrong: list[_Trial]
-) -> tuple[_Trial, str]:
+) -> tuple[str, _Trial]:
     """A slip that explains what came of every case, and a case to show."""
-    if all(all_alike(c.after, c.g) and "Module" in c.tried for c in wrong):
-        return wrong[0], (
-            "nothing is scaled: parameters() of an nn.Module can be read "
-            "once only, so keep list(model.parameters())")
-
     if likely := named(CLIPS, partial(_explains, cases)) or named(
             combined(NORMS, SCALED, WHEN),
             lambda slips: _explains(cases, lambda c: _clipped(c, *slips))):
-        return wrong[0], likely
+        return likely, wrong[0]
     # Without a name for it, the case that tells most.
-    most = max(wrong, key=_strangeness)
-    return most, _strangeness(most)[1]
+    most = min(wrong, key=_strange)
+    return _strange(most)[1], most
 
 
 def _explains(trials: list[_Trial], make: Callable[[_Trial], Tensors]) -> bool:
     return all(all_alike(trial.after, make(trial)) for trial in trials)
 
 
-def _strangeness(case: _Trial) -> tuple[int, str]:
-    """What the factors say of a slip; the larger the number, the more."""
-    given, after = case.g, case.after
-    if not all(a.isfinite().all() for a in after):
-        return 4, ("nan or inf comes from the root of a negative number (the "
-                   "squares are missing) or from a division by zero")
-    old, new = _flat(given), _flat(after)
-    large = old.abs() > case.size
-    cut = new[large].abs()
-    if (1 < len(cut) < len(old) and torch.equal(old[~large], new[~large])
-            and float(cut.max() - cut.min()) < 1e-4):
-        return 3, slips.CLIP_VALUE
-    ratios = [a.norm() / g.norm() for a, g in zip(after, given, strict=True)]
-    if not all(torch.allclose(a, ratio * g, rtol=1e-2, atol=1e-4)
-               for ratio, a, g in zip(ratios, after, given, strict=True)):
-        return 2, ("the direction changes: one factor, from the norm over all "
-                   "gradients together, has to scale every number")
-    if max(ratios) - min(ratios) > 1e-2 * max(ratios):
-        return 1, slips.CLIP_EACH
-    return 0, "one factor for all, but another than theta / norm"
+def _strange(case: _Trial) -> tuple[int, str]:
+    """What the factors say of a slip; the smaller the number, the more."""
+    old, new = _flat(case.g), _flat(case.after)
+    most = new.abs().max()
+    ratios = [_norm([a]) / _norm([g])
+              for a, g in zip(case.after, case.g, strict=True)]
+    said = (
+        (not new.isfinite().all(), "nan or inf comes from the root of a "
+         "negative number (the squares are missing) or from a division by "
+         "zero"),
+        (1 < int((old.abs() > most).sum()) < len(old)
+         and alike(new, old.clamp(-most, most)), slips.CLIP_VALUE),
+        (not all_alike(case.after, map(operator.mul, case.g, ratios)),
+         "the direction changes: one factor, from the norm over all gradients "
+         "together, has to scale every number"),
+        (max(ratios) - min(ratios) > 1e-2 * max(ratios), slips.CLIP_EACH),
+        (True, "one factor for all, but another than theta / norm"))
+    return next((i, words) for i, (holds, words) in enumerate(said) if holds)
 
 
 _ROOT = "the norm is the root of the sum of squares "
@@ -537,9 +489,12 @@ CLIPS: Slips = {
         g * min(1.0, case.size / _norm(case.g[:i + 1]))
         for i, g in enumerate(case.g)],
     "only the first gradient is scaled":
-        lambda case: [case.clipped[0], *case.g[1:]],
+        lambda case: [case.clipped()[0], *case.g[1:]],
     "only the last gradient is scaled":
-        lambda case: [*case.g[:-1], case.clipped[-1]],
+        lambda case: [*case.g[:-1], case.clipped()[-1]],
+    "nothing is scaled: parameters() of an nn.Module can be read once only, "
+    "so keep list(model.parameters())":
+        lambda case: case.g if "Module" in case.tried else case.clipped(),
 }
 
 
@@ -552,10 +507,8 @@ def sgd(function) -> str:
         for step in steps:
             if all_alike(step.after, step.moved()):
                 continue
-            old, grad, new, right = next(row for row in zip(*(
-                _flat(tensors).tolist() for tensors in (
-                    step.p, step.g, step.after, step.moved())), strict=True)
-                if not alike(*row[2:]))
+            old, new, right, grad = _strangest(
+                step.p, step.after, step.moved(), step.g)
             raise CheckFailed(f"a number goes from {old:.3g} to {new:.3g}",
                               f"to {right:.3g} (its gradient is {grad:.3g})",
                               _step_slip(steps), step.tried)
@@ -565,6 +518,13 @@ def sgd(function) -> str:
                         "zero, or None", slips.NOT_ZEROED)
     return ("Each parameter moves by lr times its gradient, in place, and the "
             "gradients are zero afterwards.")
+
+
+def _strangest(old: Tensors, new: Tensors, right: Tensors, *more: Tensors):
+    """The numbers at the place where new and right ones differ most."""
+    rows = torch.stack([*map(_flat, (old, new, right, *more))])
+    far = (rows[1] - rows[2]).abs().nan_to_num(torch.inf).argmax()
+    return rows[:, far].tolist()
 
 
 def _two_steps(function, device: torch.device, lr: float) -> Iterator[_Trial]:
@@ -639,9 +599,8 @@ def train_epoch(function) -> str:
         for use_random_iter, steep, lr in product(
                 (False, True), (False, True), (2.0, 0.5)):
             kind_of = "random" if use_random_iter else "sequential"
-            tried = f"three {kind_of} batches, the last one shorter, lr = {lr}"
-            with trying(tried if device.type == "cpu" else
-                        f"{tried}, device = {device}"):
+            with trying(f"three {kind_of} batches, the last one shorter, "
+                        f"lr = {lr}, device = {device}"):
                 _epoch(function, use_random_iter, device, steep, lr)
         with trying("one batch of 8 tokens, 60 times"):
             _overfits(function, device)
@@ -663,8 +622,12 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
     by_hand = partial(_by_hand, device, steep, batches, lr)
     weights, losses = by_hand()
     if not all_alike(after, weights):
-        likely = named(_epoch_slips(use_random_iter),
-                       lambda slip: all_alike(after, by_hand(**slip)[0]))
+        before_loss = combined(
+            {"": {}, **CARRY[use_random_iter]}, {"": {}, **SLIPS})
+        likely = named({
+            **{name: {**state, **targets}
+               for name, (state, targets) in before_loss.items()}, **STEPS,
+        }, lambda slip: all_alike(after, by_hand(**slip)[0]))
         if not likely:  # with lr = 0 nothing moves, unless it is not used
             model = tiny_model(device, steep=steep)
             call(function, model, batches, 0.0, device, use_random_iter)
@@ -672,10 +635,7 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
                       "forward, loss, backward, grad_clipping (to 1), sgd"
                       if all_alike(model.params, start)
                       else "lr is not used: hand it on to sgd")
-        rows = torch.stack([*map(_flat, (start, after, weights))])
-        # The weight that differs most.
-        far = (rows[1] - rows[2]).abs().nan_to_num(torch.inf).argmax()
-        old, new, right = rows[:, far].tolist()
+        old, new, right = _strangest(start, after, weights)
         raise CheckFailed(f"a weight goes from {old:.4g} to {new:.4g}",
                           f"to {right:.4g}", likely)
     expected = perplexity(losses)
@@ -689,49 +649,43 @@ def _epoch(function, use_random_iter, device, steep, lr) -> None:
                     got, perplexity(afterwards), rel_tol=1e-4) else ""))
 
 
-def _epoch_slips(use_random_iter: bool) -> Slips:
-    (name, lost), = CARRY[use_random_iter].items()
-    attached = slips.NOT_DETACHED if not use_random_iter else (
-        f"state carried between random batches, and {slips.NOT_DETACHED}")
-    large = slips.WRONG_COUNT + " (the loss that backward starts from is " \
-        "too large{})"
-    return {
-        name: lost,
-        attached: {"carry": "not detached"},
-        **SLIPS,
-        "gradients longer than 1 in the step: no clipping, or only after the "
-        "step, or to another norm": {"clip": math.inf},
-        **{f"clipping to the norm {norm}; expected to 1": {"clip": norm}
-           for norm in (0.01, 0.1, 0.25, 0.5, 1.5, 2, 3, 5, 10)},
-        slips.CLIP_EACH: {"clip": "each"},
-        slips.CLIP_VALUE: {"clip": "value"},
-        slips.NOT_ZEROED: {"zero": False},
-        large.format(""): {"factor": lambda B, T: B * T},
-        large.format(", by T"): {"factor": lambda B, T: T},
-        large.format(", by B"): {"factor": lambda B, T: B},
-        slips.WRONG_COUNT + " (here the mean is divided once more)":
-            {"factor": lambda B, T: 1 / (B * T)},
-        "one step for the whole epoch: every batch has its own": {
-            "zero": False, "step": "end"},
-        "one step for the whole epoch: every batch has its own (clipping "
-        "and step)": {"zero": False, "step": "end", "clip": "end"},
-        "only the first batch is used (a `return` inside the loop?)":
-            {"used": slice(1)},
-        "only the last batch is used": {"used": slice(-1, None)},
-        "the last batch is left out": {"used": slice(-1)},
-        "the first batch is left out": {"used": slice(1, None)},
-        "uphill: the step goes against the gradient": {"scale": -1},
-        "the step is twice as long: one step a batch, lr times the gradient":
-            {"scale": 2},
-        # A state is often lost together with something else.
-        **{f"two slips. First: {name}. Second: {other}": {**lost, **slip}
-           for other, slip in SLIPS.items()},
-    }
+_LARGE = (slips.WRONG_COUNT + " (the loss that backward starts from is too "
+          "large{})")
+
+# What goes wrong after the loss, as arguments of `_by_hand`.
+STEPS: Slips = {
+    "gradients longer than 1 in the step: no clipping, or only after the "
+    "step, or to another norm": {"theta": math.inf},
+    **{f"clipping to the norm {norm}; expected to 1": {"theta": norm}
+       for norm in (0.01, 0.1, 0.25, 0.5, 1.5, 2, 3, 5, 10)},
+    **{words: {"clip": rule} for words, rule in CLIPS.items()},
+    slips.CLIP_VALUE: {"clip": lambda case: [
+        g.clamp(-1, 1) for g in case.g]},
+    slips.NOT_ZEROED: {"zero": False},
+    _LARGE.format(""): {"factor": lambda B, T: B * T},
+    _LARGE.format(", by T"): {"factor": lambda B, T: T},
+    _LARGE.format(", by B"): {"factor": lambda B, T: B},
+    slips.WRONG_COUNT + " (here the mean is divided once more)":
+        {"factor": lambda B, T: 1 / (B * T)},
+    "one step for the whole epoch: every batch has its own": {
+        "zero": False, "at_end": ["step"]},
+    "one step for the whole epoch: every batch has its own (clipping "
+    "and step)": {"zero": False, "at_end": ["step", "clip"]},
+    "only the first batch is used (a `return` inside the loop?)":
+        {"used": slice(1)},
+    "only the last batch is used": {"used": slice(-1, None)},
+    "the last batch is left out": {"used": slice(-1)},
+    "the first batch is left out": {"used": slice(1, None)},
+    "uphill: the step goes against the gradient": {"scale": -1},
+    "the step is twice as long: one step a batch, lr times the gradient":
+        {"scale": 2},
+}
 
 
 def _by_hand(
-    device, steep, batches, lr, *, used=slice(None), clip=1.0, zero=True,
-    factor=lambda B, T: 1, step="batch", scale=1, **changed: Any,
+    device, steep, batches, lr, *, used=slice(None), clip=_Trial.clipped,
+    theta=1.0, zero=True, factor=lambda B, T: 1, at_end=(), scale=1,
+    **changed: Any,
 ) -> tuple[Tensors, list[Losses]]:
     """An epoch, right or with a slip: the weights, and every batch's loss."""
     model, losses, kept = tiny_model(device, steep=steep), [], None
@@ -746,20 +700,13 @@ def _by_hand(
         if kept and not zero:
             grads = [g + k for g, k in zip(grads, kept, strict=True)]
         last = len(losses) == size
-        kept = grads = _clipped_to(
-            clip if clip != "end" else 1.0 if last else math.inf, grads)
-        if step == "batch" or last:
+        if last or "clip" not in at_end:
+            grads = clip(_Trial([], grads, theta))
+        kept = grads
+        if last or "step" not in at_end:
             for p, g in zip(params, grads, strict=True):
                 p.data -= scale * lr * g  # unseen by backward
     return _values(params), losses
-
-
-def _clipped_to(clip: float | str, grads: Tensors) -> Tensors:
-    if clip == "each":
-        return [g * min(1.0, 1 / float(g.norm())) for g in grads]
-    if clip == "value":
-        return [g.clamp(-1, 1) for g in grads]
-    return [g * min(1.0, float(clip) / _norm(grads)) for g in grads]
 
 
 def _overfits(function, device: torch.device) -> None:
@@ -792,12 +739,16 @@ def interval(function) -> str:
             got = call(function, given)
             if hasattr(got, "tolist"):  # two numbers in an array are two
                 got = got.tolist()
-            mean, half = map(_number, pair("mean, half width", got))
+            mean, half = (
+                number(value, "a number", "two numbers, not words: f-strings "
+                       "come later, in print" if isinstance(value, str) else
+                       "each of the two is one number, whatever how many runs "
+                       "there are") for value in pair("mean, half width", got))
             center = sum(values) / len(values)
-            if not _near(mean, center, 1e-6):
-                raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}",
-                                  _mean_slip(mean, values))
             width = STUDENT_T * stdev(values) / math.sqrt(len(values))
+            if not _near(mean, center, rel_tol=1e-6):
+                raise CheckFailed(f"mean {mean:.6g}", f"{center:.6g}",
+                                  _mean_slip(mean, center, width, values))
             # Two or three digits are seen by their digits, not by the
             # distance.
             if not _near(half, width) or (
@@ -810,15 +761,7 @@ def interval(function) -> str:
             "hand for 1, 2, 3.")
 
 
-def _number(value: Any) -> float:
-    require(not isinstance(value, str), f"the string {value!r}", "a number",
-            "two numbers, not words: f-strings come later, in print")
-    return number(value, "a number", "each of the two is one number, whatever "
-                  "how many runs there are")
-
-
-def _near(a: float, b: float, tolerance: float = 1e-3) -> bool:
-    return math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-5)
+_near = partial(math.isclose, rel_tol=1e-3, abs_tol=1e-5)
 
 
 def _is_rounded(number: float, exact: float) -> bool:
@@ -826,13 +769,14 @@ def _is_rounded(number: float, exact: float) -> bool:
                       math.floor(exact), math.trunc(exact))
 
 
-def _mean_slip(mean: float, values: list[float]) -> str:
+def _mean_slip(
+    mean: float, center: float, width: float, values: list[float]
+) -> str:
     n, total = len(values), sum(values)
-    half = STUDENT_T * stdev(values) / math.sqrt(n)
     return named({
         "the two ends of the interval; expected its middle and half of its "
-        "width": total / n - half,
-        "half width and mean are swapped": half,
+        "width": center - width,
+        "half width and mean are swapped": width,
         "the median is not the mean": sorted(values)[1],
         "the sum is not divided by the number of values": total,
         "divide by the number of values, 3": total / (n - 1),
@@ -840,18 +784,15 @@ def _mean_slip(mean: float, values: list[float]) -> str:
         "absolute values: a mean, as a difference, may be negative":
             sum(map(abs, values)) / n,
         "absolute value: a mean, as a difference, may be negative":
-            abs(total / n),
-    }, lambda result: _near(mean, result, 1e-6)) or (
-        ROUNDED if _is_rounded(mean, total / n) else "")
+            abs(center),
+    }, partial(_near, mean, rel_tol=1e-6)) or (
+        ROUNDED if _is_rounded(mean, center) else "")
 
 
 def _width_slip(half: float, width: float, values: list[float]) -> str:
     if _is_rounded(half, width):
         return ROUNDED
-    n, s = len(values), stdev(values)
-    population = s * math.sqrt((n - 1) / n)
-    bessel = "the variance divides by n - 1 (Bessel's correction)"
-    squared = "the variance in place of the standard deviation"
+    n, variance = len(values), stdev(values) ** 2
     factors = {
         "": STUDENT_T,
         "the factor 4.303 of Student's t is missing": 1.0,
@@ -864,8 +805,9 @@ def _width_slip(half: float, width: float, values: list[float]) -> str:
         "the full width; half of it is asked for": 2 * STUDENT_T,
         "the interval is halved twice": STUDENT_T / 2,
     }
-    spreads = {"": s, bessel: population, squared: s ** 2,
-               f"{squared}; {bessel}": population ** 2}
+    variances = {"": variance, "the variance divides by n - 1 (Bessel's "
+                 "correction)": variance * (n - 1) / n}
+    powers = {"": 0.5, "the variance in place of the standard deviation": 1.0}
     divisors = {
         "": math.sqrt(n),
         "the standard error of a mean is divided by the root of n": 1.0,
@@ -873,8 +815,9 @@ def _width_slip(half: float, width: float, values: list[float]) -> str:
         "n - 1 belongs into the variance; the standard error is divided by "
         "the root of n": math.sqrt(n - 1),
     }
-    return named(combined(factors, spreads, divisors, most=3), lambda c: c[1]
-                 and _near(half, c[0] * c[1] / c[2])) or (
+    return named(
+        combined(factors, variances, powers, divisors, most=3), lambda c:
+        variance and _near(half, c[0] * c[1] ** c[2] / c[3])) or (
         "half of the distance between the largest and the smallest value in "
         "place of 4.303 standard errors"
         if _near(half, (max(values) - min(values)) / 2) else "")
