@@ -17,7 +17,7 @@ PARTS = {  # with their titles
     "python": "Python and packages", "imports": "Imports",
     "notebooks": "Notebooks", "text": "Text and settings",
     "machine": "Machine", "folders": "Folders",
-    "extras": "Reports, tests, grading",
+    "extras": "Pictures and reports",
 }
 # All is well; good to know; works, but not as it should; does not work.
 OK, NOTE, WARN, BAD = "ok", "note", "WARN", "BAD"
@@ -57,10 +57,9 @@ def page(sections: Sections) -> str:
     width = max(40, min(WIDEST, shutil.get_terminal_size().columns))
     lines = []
     for title, findings in sections.items():
-        if findings:
-            lines.append(_(title))
-            lines += [line for f in findings for line in _lines(f, width)]
-            lines.append("")
+        lines.append(_(title))
+        lines += [line for f in findings for line in _lines(f, width)]
+        lines.append("")
     verdict = [
         _(f"{words}: {', '.join(map(_, names))}.")
         for words, state in (

@@ -7,7 +7,6 @@ import shlex
 import sys
 import tomllib
 from importlib import import_module, metadata
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ def _packaging(module: str) -> Any:
         return import_module(f"pip._vendor.packaging.{module}")
 
 
-# ---- lines of a shell: sh or PowerShell, in which mv, cp and rm work, too
+# ---- lines of a shell: sh or PowerShell, in which rm works, too
 
 
 def shown(path: Path | str) -> str:
@@ -110,10 +109,8 @@ def then(*lines: str) -> str:
     return ("; " if WINDOWS else " && ").join(lines)
 
 
-def unset(*names: str) -> str:
-    if WINDOWS:
-        return f"rm {', '.join(f'Env:{name}' for name in names)}"
-    return f"unset {' '.join(names)}"
+def unset(name: str) -> str:
+    return f"rm Env:{name}" if WINDOWS else f"unset {name}"
 
 
 def put(name: str, value: Path | str) -> str:
@@ -152,7 +149,8 @@ def install(extra: str = "lab") -> str:
     course = [*_constraints(), "-e", f'"{place}[{extra}]"']
     # Where no harm is done to others.
     if sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ:
-        return pip(*[] if installed("torch") else _cpu_index(), *course)
+        index = [] if installed("torch") else _cpu_index()
+        return python("-m pip install", *index, *course)
     return then(  # into an environment of the course's own
         python("-m venv", shown(own.parents[1])),
         start(own, "-m pip install", *_cpu_index(), *course))
@@ -166,22 +164,8 @@ def system(package: str) -> str:
 def reinstall(package: str) -> str:
     """A line that installs one package anew, as tested."""
     index = _cpu_index() if package == "torch" else []
-    return pip(
-        "--force-reinstall --no-deps", *index, *_constraints(), package)
-
-
-def pip(*arguments: str) -> str:
-    """A line that installs into this environment."""
-    line = python("-m pip install", *arguments)
-    # Not importlib.util.find_spec: setuptools acts on a question for pip.
-    if PathFinder.find_spec("pip"):
-        return line
-    return then(python("-m ensurepip"), line)
-
-
-def full_course() -> bool:
-    """Whether this is the instructors' edition."""
-    return (settings.home() / "labstaff").is_dir()
+    return python("-m pip install", "--force-reinstall", "--no-deps", *index,
+                  *_constraints(), package)
 
 
 def has_nvidia_gpu() -> bool:

@@ -6,7 +6,6 @@ it printed before it died or was ended counts.
 """
 
 import ast
-import contextlib
 import importlib.util
 import json
 import os
@@ -15,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +28,7 @@ FACTS = """{
        for find in [__import__("importlib.util").util.find_spec]
        for name in ("labutils", "torch")},
 }"""
-MODULES = ("numpy", "torch", "matplotlib", "PIL", "labutils", "ipywidgets")
+MODULES = ("numpy", "torch", "matplotlib", "labutils", "ipywidgets")
 # As in the notebooks.
 BATCH_SIZE, NUM_STEPS, VOCAB_SIZE, NUM_HIDDENS = 32, 35, 28, 256
 ROUNDS = 7  # at the most; the quickest counts, others were disturbed
@@ -48,15 +46,11 @@ def ask_kernel(until):
     """The current folder is the notebooks'."""
     from jupyter_client import kernelspec
     from jupyter_client.manager import run_kernel
-    from jupyter_core import paths
 
-    manager = kernelspec.KernelSpecManager()
-    say(runtime=paths.jupyter_runtime_dir(), kernel_dirs=manager.kernel_dirs)
+    say(spec=kernelspec.find_kernel_specs().get(NAME, ""))
     client: Any
     with tempfile.TemporaryFile() as errors:
         try:
-            spec = manager.get_kernel_spec(NAME)
-            say(spec=spec.resource_dir, argv=spec.argv, env=spec.env)
             with run_kernel(  # as a server would
                 kernel_name=NAME, startup_timeout=until - time.monotonic(),
                 stdout=subprocess.DEVNULL, stderr=errors,
@@ -72,23 +66,19 @@ def ask_kernel(until):
             said = [x for x in lines if x.strip() and "WARNING" not in x]
             words = f"{type(error).__name__}: {error}".strip()
             say(kernel_error=said[-1] if said else words,
-                late=time.monotonic() > until - 0.2,
-                spec=manager.find_kernel_specs().get(NAME, ""))
-    attempt("front_end", front_end)
+                late=time.monotonic() > until - 0.2)
+    say(front_end=front_end())
 
 
 def front_end():
-    """The version and the folder of the widgets' extension of JupyterLab, and
-    whether it is disabled; nothing where there is none."""
+    """The version and the folder of the widgets' extension of JupyterLab;
+    nothing where there is none."""
     from jupyter_core.paths import jupyter_path
     from jupyterlab_server import config
 
     places = jupyter_path("labextensions")
     found = config.get_federated_extensions(places).get(EXTENSION)
-    off = config.get_page_config(places)["disabledExtensions"]
-    return {} if found is None else {
-        "version": found["version"], "path": found["ext_path"],
-        "disabled": EXTENSION in [name.partition(":")[0] for name in off]}
+    return found and {"version": found["version"], "path": found["ext_path"]}
 
 
 # ---- do the libraries import, on what would a model train, and how fast?
@@ -97,78 +87,47 @@ def front_end():
 
 def ask_libraries(until):
     """The end of the standard input starts the timing."""
+    import psutil  # ipykernel brings it
+
+    # What a new program can have.
+    say(memory=psutil.virtual_memory().available)
     # At the end: what a notebook would import goes first.
     sys.path.append(sys.argv[2])
-    attempt("memory", available_memory)
     import_all()
+    device = find_device()
     try:
-        device = find_device()
-        model = new_model(device)
-        step(model, device)  # the first one loads much
         sys.stdin.read()
         # A step that has begun is not broken off, and fonts come after it.
-        time_steps(model, device, until - 0.5)
+        time_steps(new_model(device), device, until - 0.5)
     finally:
-        attempt("font", chinese_font)
+        chinese_font()
     # Threads of a library must not keep the page waiting.
     sys.stdout.flush()
     os._exit(0)
 
 
-def attempt(name, look):
-    """Say what there is of something, or why that is not known."""
-    try:
-        say(**{name: look()})
-    except Exception as error:
-        say(**{f"no_{name}": str(error)})
-
-
-def available_memory():
-    """Bytes that a new program can have, within a container's limit."""
-    import psutil  # ipykernel brings it
-
-    free = psutil.virtual_memory().available
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):  # no limit is "max"
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-        free = min(free, max(limit - used, 0))
-    return free
-
-
 def import_all():
-    """Say of each module its file and version, or the error."""
+    """Say of each module which file it is; the first error is the last."""
     found = {}
     for name in MODULES:
-        say(importing=name)  # should it take the process down
-        try:
-            spec = importlib.util.find_spec(name)
-            found[name] = {"file": spec.origin or "" if spec else ""}
-            module = importlib.import_module(name)
-            found[name]["version"] = str(getattr(module, "__version__", ""))
-        except BaseException as error:  # SystemExit as well
-            words = f"{type(error).__name__}: {error}"
-            found.setdefault(name, {})["error"] = words
-        say(imports=found)
+        if spec := importlib.util.find_spec(name):
+            found[name] = spec.origin or ""
+            # Should it take the process down.
+            say(importing=name, found=found)
+            importlib.import_module(name)
     say(importing="")
 
 
 def find_device():
-    """The device of the settings, and what there is."""
+    """The device of the settings."""
     import torch
 
     from labutils import settings
 
-    say(threads=torch.get_num_threads(), cuda=torch.version.cuda,
-        gpu=torch.cuda.is_available())
-    try:
-        device = settings.device()
-    except settings.SettingsError as error:
-        say(bad_device=error.fault)
-        device = torch.device("cpu")
+    device = settings.device()
     gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if gpu else ""
-    say(device=str(device), device_name=name)
+    say(device=str(device), device_name=name, threads=torch.get_num_threads())
     return device
 
 
@@ -182,8 +141,10 @@ def new_model(device):
     return labutils.RNNModel(lstm, VOCAB_SIZE).to(device)
 
 
-def step(model, device):
-    """A training step that changes nothing, once the device has taken it."""
+def time_steps(model, device, until):
+    """Time a few training steps that change nothing, the last begun before a
+    time, and estimate the notebooks after each: on a busy machine the next may
+    come too late."""
     import torch
 
     from labutils import training
@@ -192,25 +153,19 @@ def step(model, device):
     # The first import of torch.optim.SGD would take a second.
     optimizer: Any = SimpleNamespace(
         zero_grad=model.zero_grad, step=lambda: None)
-    float(training.train_step(
-        model, X, X.T.reshape(-1), model.begin_state(BATCH_SIZE, device),
-        optimizer, 1.0)[0])
-
-
-def time_steps(model, device, until):
-    """Time a few steps, the last begun before a time, and estimate the
-    notebooks after each: on a busy machine the next may come too late."""
     found: list[float] = []
     while time.monotonic() < until and len(found) < ROUNDS:
         start = time.monotonic()
-        step(model, device)
+        loss, _ = training.train_step(
+            model, X, X.T.reshape(-1), model.begin_state(BATCH_SIZE, device),
+            optimizer, 1.0)
+        loss.item()  # waits for the device
         found.append(1000 * (time.monotonic() - start))
-        say(step=min(found), **estimates(min(found)))
+        say(step=min(found), estimates=estimates(min(found)))
 
 
 def estimates(ms):
-    """Seconds of each notebook's trainings, from milliseconds of a step here;
-    and how many times longer that is than the recorded runs took."""
+    """Seconds of each notebook's trainings, from milliseconds of a step."""
     from labkit.course import LESSONS
     from labutils import recorded, settings
 
@@ -222,17 +177,16 @@ def estimates(ms):
         for run in map(recorded.load, lesson.runs):
             share = min(1, (cap or run.num_epochs) / run.num_epochs)
             found[lesson.number] += ratio * share * run.seconds
-    return {"ratio": ratio, "estimates": found}
+    return found
 
 
 def chinese_font():
-    """The family that pictures take their Chinese letters from, if any."""
+    """Say from which family pictures take Chinese letters, if any."""
     import matplotlib
 
     from labutils import plots
 
-    say(font_cache=matplotlib.get_cachedir())
-    return plots.set_style()
+    say(font_cache=matplotlib.get_cachedir(), font=plots.set_style())
 
 
 if __name__ == "__main__":

@@ -30,8 +30,6 @@ from labkit.doctor import (
     WARN,
     Finding,
     examine,
-    installation,
-    machine,
     mends,
     probes,
 )
@@ -79,17 +77,16 @@ def test_all_is_well_without_a_network_and_nothing_is_changed(course):
     before = files(course.folder)
     visit = course.doctor(around=network, LABUTILS_TEXT="practice")
     states = visit.states()
-    # What these find depends on the machine.
+    # What these find depends on the examine.
     for name in ("packages", "device", "trainings", "memory", "fonts",
                  "browser"):
         assert states.pop(name) in (OK, NOTE, WARN)
     assert states == {
-        "course": OK, "Python": OK, "imports": OK, "kernel": OK,
-        "widgets": OK, "text": WARN, "settings": OK, "a step": OK,
-        "results": OK, "data": OK,
+        "Python": OK, "imports": OK, "kernel": OK, "widgets": OK,
+        "text": WARN, "settings": OK, "results": OK, "data": OK,
     }
     assert visit.code == 1
-    assert "student edition" in visit["course"]["found"]
+    assert f"for the course in {course.folder}" in visit["Python"]["found"]
     assert str(course.python) in visit["kernel"]["found"]
     for notebook in "3456":
         assert f"notebook {notebook}: " in visit["trainings"]["found"]
@@ -199,16 +196,16 @@ def lists(home, monkeypatch):
 
 
 def test_versions_are_compared_with_both_lists(lists):
-    [found] = installation.packages()
+    [found] = examine.packages()
     assert found.state == OK and "in the versions tested" in found.found
     lists["one"] = "2.14.0.dev1+git"
-    [found] = installation.packages()
+    [found] = examine.packages()
     assert (found.state, found.found) == (
         WARN, "one is 2.14.0.dev1+git, tested was 2.13.0"
     )
     lists["one"] = "3.0"
     del lists["Two_2"]
-    [found] = installation.packages()
+    [found] = examine.packages()
     assert (found.state, found.found) == (
         BAD, "missing: Two_2; one is 3.0, needed is <3,>=2"
     )
@@ -225,7 +222,7 @@ def test_a_package_belongs_to_an_extra(lists):
 def test_pip_has_a_copy_of_packaging(lists, monkeypatch):
     for name in ("packaging.requirements", "packaging.utils"):
         monkeypatch.setitem(sys.modules, name, None)
-    [found] = installation.packages()
+    [found] = examine.packages()
     assert found.state == OK
 
 
@@ -258,7 +255,7 @@ def test_another_torch_is_named_and_its_line_mends_it(course, tmp_path):
     visit = course.doctor("imports", PYTHONPATH=stub.parent)
     assert visit["imports"]["state"] == BAD
     assert visit["imports"]["found"] == (
-        f"import torch finds 1.4.0 in {stub}, not the installed package"
+        f"import torch finds {stub / '__init__.py'}, not the installed package"
     )
     visit = course.doctor(
         "imports", before=visit["imports"]["mend"], PYTHONPATH=stub.parent
@@ -267,27 +264,29 @@ def test_another_torch_is_named_and_its_line_mends_it(course, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("facts", "words", "mend"),
-    [
-        ({"file": "/other/numpy/__init__.py", "error": "E: broken"},
-         "finds /other/numpy, not the installed", "--no-deps"),
-        ({"file": "", "error": "ImportError: broken"},
-         "does not import: ImportError: broken", "--no-deps"),
-        ({"file": "", "error": "E: No module named 'packaging'"},
-         "No module named 'packaging'", '[lab]"'),
-    ],
+    ("trouble", "mend"),
+    [("ImportError: broken", "--no-deps"),
+     ("E: No module named 'packaging'", '[lab]"')],
 )
-def test_a_module_that_is_not_as_installed(monkeypatch, facts, words, mend):
+def test_a_module_that_does_not_import(monkeypatch, trouble, mend):
     monkeypatch.setattr(mends, "is_elsewhere", lambda: False)
     monkeypatch.setenv("CONDA_PREFIX", "/conda")
-    [found] = installation.imports(answer(imports={
-        "numpy": facts, "labutils": {"error": "follows from it"}
+    [found] = examine.imports(answer(trouble, importing="numpy"))
+    assert found.state == BAD and mend in found.mend
+    assert found.found == f"numpy does not import: {trouble}"
+
+
+def test_a_module_that_is_not_the_installed_one():
+    [found] = examine.imports(answer(importing="", found={
+        "numpy": "/other/numpy/__init__.py", "torch": torch.__file__,
+        "labutils": str(ROOT / "labutils" / "__init__.py"),
     }))
-    assert found.state == BAD and words in found.found and mend in found.mend
+    assert found.state == BAD and "--no-deps" in found.mend
+    assert "finds /other/numpy/__init__.py, not the inst" in found.found
 
 
 def test_an_import_that_takes_too_long_is_no_error():
-    [found] = installation.imports(
+    [found] = examine.imports(
         answer("took too long, and was ended", importing="torch")
     )
     assert found.state == WARN and found.mend.endswith("--seconds 60")
@@ -306,32 +305,19 @@ def test_a_page_is_given_where_almost_everything_is_broken(course):
     )
     visit = course.doctor()
     assert visit.code == 2
-    for name in ("packages", "imports", "kernel", "device"):
+    shadow, crash = [x for x in visit.checks if x["name"] == "imports"]
+    for name in ("packages", "kernel", "device"):
         assert visit[name]["state"] == BAD and visit[name]["mend"]
     assert "missing: matplotlib, torch, ipywidgets" in (
         visit["packages"]["found"]
     )
-    assert visit["imports"]["found"] == (
-        "importing numpy: ended by signal 11"
-    )
+    assert f"finds {broken / '__init__.py'}, not" in shadow["found"]
+    assert crash["found"] == "numpy does not import: ended by signal 11"
     assert "--force-reinstall --no-deps -c constraints.txt numpy" in (
-        visit["imports"]["mend"]
+        crash["mend"]
     )
     assert "No module named 'jupyter_core'" in visit["kernel"]["found"]
     assert visit["text"] and visit["results"] and visit["memory"]
-
-
-def test_a_file_that_hides_a_module_is_named_and_its_line_mends_it(home):
-    file = home / "notebooks" / "random.py"
-    file.parent.mkdir()
-    file.write_text("print('my random numbers')\n")
-    (home / "notebooks" / "mine.py").write_text("")
-    [found] = installation.hidden()
-    assert found.state == BAD
-    assert "random.py hides the module random" in found.found
-    subprocess.run(["sh", "-c", found.mend], check=True)
-    assert not [*installation.hidden()]
-    assert file.with_name("my_random.py").exists()
 
 
 # ---- the kernel
@@ -356,24 +342,6 @@ def test_a_kernel_of_another_environment_is_named_and_mended(course, tmp_path):
     assert visit["kernel"]["state"] == OK
 
 
-@pytest.mark.slow
-def test_a_kernel_that_imports_from_elsewhere_is_named_and_mended(
-    course, tmp_path
-):
-    (tmp_path / "torch.py").write_text("")
-    write_spec(
-        course.folder / ".venv/share/jupyter/kernels/python3", course.python,
-        env={"PYTHONPATH": str(tmp_path)},
-    )
-    visit = course.doctor("notebooks")
-    assert visit["kernel"]["state"] == BAD
-    assert f"; its torch is {tmp_path}/torch.py, not in " in (
-        visit["kernel"]["found"]
-    )
-    visit = course.doctor("notebooks", before=visit["kernel"]["mend"])
-    assert visit["kernel"]["state"] == OK
-
-
 def write_spec(folder, program, **more):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "kernel.json").write_text(json.dumps({
@@ -390,39 +358,29 @@ def test_a_kernel_that_cannot_start_is_named_and_mended(course):
     write_spec(spec, "/an/environment/that/is/gone/bin/python")
     visit = course.doctor("notebooks")
     assert visit["kernel"]["state"] == BAD
-    assert "(/an/environment/that/is/gone/bin/python) does not start" in (
+    assert "does not start" in visit["kernel"]["found"]
+    assert "/an/environment/that/is/gone/bin/python" in (
         visit["kernel"]["found"]
     )
     visit = course.doctor("notebooks", before=visit["kernel"]["mend"])
     assert visit["kernel"]["state"] == OK
 
 
-def test_a_kernel_found_through_jupyter_path_is_mended_there(monkeypatch):
-    monkeypatch.setenv("JUPYTER_PATH", "/there:/elsewhere")
-    found = next(installation.kernels(answer(
-        kernel_dirs=[], spec="/there/kernels/python3",
-        kernel={"executable": "/other/bin/python", "prefix": "/other",
-                "version": "3.11.1", "torch": "/t", "labutils": "/l"},
-    )))
-    assert found.state == WARN and "another environment" in found.found
-    assert found.mend == "unset JUPYTER_PATH"
-
-
 def test_a_kernel_with_another_labutils_is_named():
-    found = next(installation.kernels(answer(
-        kernel_dirs=[], spec="/s", env={},
+    found = next(examine.kernels(answer(
+        spec="/s",
         kernel={"executable": sys.executable, "prefix": sys.prefix,
                 "version": "3.11.1", "torch": torch.__file__,
                 "labutils": "/old/course/labutils/__init__.py"},
     )))
-    assert found.state == WARN
+    assert found.state == BAD
     assert "its labutils is /old/course/labutils" in found.found
     assert "its torch" not in found.found
 
 
 def test_a_kernel_without_torch_is_named():
-    found = next(installation.kernels(answer(
-        kernel_dirs=[], spec="/s", env={},
+    found = next(examine.kernels(answer(
+        spec="/s",
         kernel={"executable": sys.executable, "prefix": sys.prefix,
                 "version": "3.11.1", "torch": None,
                 "labutils": str(ROOT / "labutils" / "__init__.py")},
@@ -432,31 +390,19 @@ def test_a_kernel_without_torch_is_named():
 
 
 def test_where_no_kernel_is_one_is_installed():
-    found = next(installation.kernels(answer(
-        kernel_dirs=[], spec="", kernel_error="NoSuchKernel: no python3",
+    found = next(examine.kernels(answer(
+        spec="", kernel_error="NoSuchKernel: no python3",
     )))
     assert found.state == BAD and "NoSuchKernel" in found.found
     assert found.mend.endswith("-m ipykernel install --sys-prefix")
 
 
 def test_a_kernel_that_is_slow_is_none_that_is_broken():
-    found = next(installation.kernels(answer(
-        kernel_dirs=[], spec="/s", argv=["python"], late=True,
+    found = next(examine.kernels(answer(
+        spec="/s", late=True,
     )))
     assert found.state == WARN and "in time" in found.found
     assert found.mend.endswith("--seconds 60")
-
-
-@pytest.mark.slow
-def test_a_home_that_jupyter_cannot_write_is_named_and_mended(course):
-    around = confined("--ro-bind", str(course.home), str(course.home))
-    visit = course.doctor("notebooks", around=around)
-    assert visit["jupyter"]["state"] == BAD
-    assert str(course.home) in visit["jupyter"]["found"]
-    visit = course.doctor(
-        "notebooks", around=around, before=visit["jupyter"]["mend"]
-    )
-    assert "jupyter" not in visit.states()
 
 
 # ---- widgets
@@ -494,20 +440,6 @@ def wheel_of(name, folder):
             wheel.write(path.locate(), inside)
 
 
-@pytest.mark.slow
-def test_a_disabled_front_end_is_named_and_its_line_mends_it(course):
-    config = course.folder / ".venv/etc/jupyter/labconfig/page_config.json"
-    config.parent.mkdir(parents=True)
-    config.write_text(json.dumps({
-        "disabledExtensions": {"@jupyter-widgets/jupyterlab-manager": True}
-    }))
-    visit = course.doctor("notebooks")
-    assert visit["widgets"]["state"] == BAD
-    assert "the extension is disabled" in visit["widgets"]["found"]
-    visit = course.doctor("notebooks", before=visit["widgets"]["mend"])
-    assert visit["widgets"]["state"] == OK, visit.err
-
-
 def test_a_front_end_of_another_generation_is_named(tmp_path, monkeypatch):
     for place, version in (("mine", "3.1.0"), ("its", "5.0.15")):
         folder = tmp_path / place / probes.EXTENSION
@@ -518,14 +450,12 @@ def test_a_front_end_of_another_generation_is_named(tmp_path, monkeypatch):
     def look(*places):
         monkeypatch.setattr(jupyter_core.paths, "jupyter_path", lambda _: [
             str(tmp_path / place) for place in places])
-        [found] = installation.widgets(answer(front_end=probes.front_end()))
+        [found] = examine.widgets(answer(front_end=probes.front_end()))
         return found
 
     found = look("mine", "its")
     assert found.state == BAD and "front end 3.1.0" in found.found
     assert found.mend == f"rm -r {tmp_path / 'mine' / probes.EXTENSION}"
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "mine"))
-    assert look("mine", "its").mend.endswith("jupyterlab_widgets")
     assert look("its").state == OK
     assert "no front end" in look().found
 
@@ -534,21 +464,20 @@ def test_a_front_end_of_another_generation_is_named(tmp_path, monkeypatch):
 
 
 def test_the_text_is_the_one_that_a_notebook_would_take(home, monkeypatch):
-    [found] = machine.text()
+    [found] = examine.text()
     assert found.state == WARN and "until there is a copy" in found.found
     assert found.mend.endswith("-m labkit data fetch")
     copy = home / "data" / "timemachine.txt"
     copy.parent.mkdir()
     copy.write_text("The Time Machine, by H. G. Wells [1898]\n\n")
-    [found] = machine.text()
+    [found] = examine.text()
     assert found.state == WARN and "it was cut short" in found.found
-    assert "add --from FILE" in found.found
-    assert corpus.WAYS_TO_GET_IT not in found.found
+    assert corpus.WAYS_TO_GET_IT in found.found
     monkeypatch.setenv("LABUTILS_TEXT", str(copy))
-    [found] = machine.text()
+    [found] = examine.text()
     assert (found.state, found.mend) == (BAD, "unset LABUTILS_TEXT")
     monkeypatch.setenv("LABUTILS_TEXT", "practice")
-    [found] = machine.text()
+    [found] = examine.text()
     assert (found.state, found.mend) == (WARN, "unset LABUTILS_TEXT")
 
 
@@ -567,31 +496,22 @@ def test_a_damaged_text_is_kept_and_its_line_mends_it(course):
     assert "verified (SHA-256 8424dbd9532a" in visit["text"]["found"]
 
 
-def test_bad_settings_are_named_with_their_lines(home, monkeypatch):
-    bad = {"LABUTILS_EPOCHS": "many", "LABUTILS_SECONDS": "all",
-           "LABUTILS_SEED": "-1", "LABUTILS_SEEDS": "1"}
-    for name, value in bad.items():
-        monkeypatch.setenv(name, value)
-    found = [*machine.variables()]
-    assert [one.state for one in found] == [BAD, BAD, BAD, WARN]
-    for one, name in zip(found, bad, strict=True):
-        assert one.found.startswith(name) and one.mend == f"unset {name}"
-    assert "perhaps LABUTILS_SEED is meant" in found[-1].found
+@pytest.mark.parametrize("name", [
+    "LABUTILS_EPOCHS", "LABUTILS_SECONDS", "LABUTILS_SEED",
+])
+def test_a_bad_setting_is_named_with_its_line(home, monkeypatch, name):
+    monkeypatch.setenv(name, "many")
+    [found] = examine.careful("settings", examine.variables)
+    assert (found.state, found.mend) == (BAD, f"unset {name}")
+    assert found.found.startswith(f"{name}='many' cannot be used")
 
 
-def test_what_caps_a_training_is_noted(home, monkeypatch):
-    [found] = machine.variables()
+def test_the_settings_are_listed(home, monkeypatch):
+    [found] = examine.variables()
     assert found.state == OK and "no LABUTILS_* variable" in found.found
     monkeypatch.setenv("LABUTILS_SEED", "3")
-    [found] = machine.variables()
+    [found] = examine.variables()
     assert (found.state, found.found) == (OK, "LABUTILS_SEED=3")
-    monkeypatch.setenv("LABUTILS_SECONDS", "60")
-    [found] = machine.variables()
-    assert found.state == NOTE and "trainings are capped" in found.found
-    assert found.mend == "unset LABUTILS_SECONDS"
-    monkeypatch.setenv("LABUTILS_EPOCHS", "2")
-    [found] = machine.variables()
-    assert found.mend == "unset LABUTILS_EPOCHS LABUTILS_SECONDS"
 
 
 # ---- folders
@@ -622,73 +542,34 @@ def test_a_full_disk_is_named(course):
     around = confined("--size", "500000", "--tmpfs", str(results))
     visit = course.doctor("folders", around=around)
     assert visit["results"]["state"] == BAD and visit["results"]["mend"]
-    assert "no room for a file (No space left" in visit["results"]["found"]
+    assert "cannot be written (No space left" in visit["results"]["found"]
 
 
-@pytest.mark.parametrize(("free", "state"), [(100, WARN), (10, BAD)])
-def test_room_gets_scarce(home, monkeypatch, free, state):
-    room = shutil._ntuple_diskusage(10**9, 0, free * 10**6)
+def test_room_gets_scarce(home, monkeypatch):
+    room = shutil._ntuple_diskusage(10**9, 0, 10**8)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: room)
-    results, data = machine.check()
-    assert results.state == state and f"only {free} MB" in results.found
-    assert data.state == WARN  # without a text one can train
+    results, data = examine.folders()
+    assert results.state == data.state == WARN
+    assert "only 0.1 GB" in results.found
     assert results.mend.startswith("export LABUTILS_RESULTS_DIR=")
 
 
-@pytest.mark.slow
-def test_ones_own_folder_is_made_writable():
-    """By another user than root, whom no permission stops."""
-    if os.geteuid():
-        pytest.skip("needs root, to become somebody else")
-    script = """
-import os, subprocess, sys
-from pathlib import Path
-from labkit.doctor import machine
-os.chdir("/")
-os.setuid(65534)
-folder = Path(sys.argv[1])
-folder.mkdir()
-folder.chmod(0o500)
-found = machine.folder("results", "LABUTILS_RESULTS_DIR", folder, "BAD")
-print(found.state, found.found)
-subprocess.run(["sh", "-c", found.mend], check=True)
-print(machine.folder("results", "LABUTILS_RESULTS_DIR", folder, "BAD").state)
-"""
-    # pytest's own folders are closed to others.
-    place = Path("/tmp") / f"doctor-{os.getpid()}"
-    place.mkdir()
-    try:
-        place.chmod(0o777)
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(place / "results")],
-            capture_output=True, text=True, check=True, cwd=ROOT,
-        )
-    finally:
-        shutil.rmtree(place)
-    assert done.stdout.splitlines() == [
-        f"BAD {place / 'results'}: cannot be written (Permission denied)", OK,
-    ]
-
-
 def test_what_is_made_to_try_is_gone_afterwards(tmp_path):
-    assert machine.try_to_write(tmp_path / "a" / "b") == ""
+    assert examine.try_to_write(tmp_path / "a" / "b") == ""
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in machine.try_to_write(tmp_path / "file" / "a")
+    assert "cannot be written" in examine.try_to_write(tmp_path / "file" / "a")
 
 
 # ---- the machine
 
 
 @pytest.mark.slow
-def test_a_bad_device_is_named_and_a_cap_is_heeded(course):
-    visit = course.doctor(
-        "machine", LABUTILS_DEVICE="tpu", LABUTILS_EPOCHS="1"
-    )
+def test_a_bad_device_is_named(course):
+    visit = course.doctor("machine", LABUTILS_DEVICE="tpu")
     assert visit["device"]["state"] == BAD
     assert "LABUTILS_DEVICE='tpu' cannot be used" in visit["device"]["found"]
     assert visit["device"]["mend"] == "unset LABUTILS_DEVICE"
-    assert "with LABUTILS_EPOCHS=1" in visit["trainings"]["found"]
 
 
 def test_the_timed_model_is_that_of_the_recorded_run(capsys, monkeypatch):
@@ -702,7 +583,7 @@ def test_the_timed_model_is_that_of_the_recorded_run(capsys, monkeypatch):
     monkeypatch.setattr(probes, "ROUNDS", 1)
     probes.time_steps(model, torch.device("cpu"), time.monotonic() + 60)
     facts = json.loads(capsys.readouterr().out)
-    assert facts["step"] > 0 and facts["ratio"] > 0
+    assert facts["step"] > 0 and facts["estimates"]["3"] > 0
 
 
 def test_estimates_follow_the_step_that_was_timed(monkeypatch):
@@ -712,51 +593,31 @@ def test_estimates_follow_the_step_that_was_timed(monkeypatch):
     timed = runs[probes.TIMED]
     same = 1000 * timed.seconds * steps / timed.tokens
     at_home = probes.estimates(same)
-    assert at_home["ratio"] == pytest.approx(1)
-    assert sum(at_home["estimates"].values()) == pytest.approx(
+    assert sum(at_home.values()) == pytest.approx(
         sum(run.seconds for name, run in runs.items()
             if not name.startswith(("seeds", "whole_book")))
     )
-    slow = probes.estimates(3 * same)
-    assert slow["ratio"] == pytest.approx(3)
-    assert slow["estimates"] == pytest.approx(
-        {name: 3 * value for name, value in at_home["estimates"].items()}
+    assert probes.estimates(3 * same) == pytest.approx(
+        {name: 3 * value for name, value in at_home.items()}
     )
     monkeypatch.setenv("LABUTILS_EPOCHS", "50")
-    assert probes.estimates(same)["estimates"]["5"] == pytest.approx(
-        at_home["estimates"]["5"] / 10
-    )
+    assert probes.estimates(same)["5"] == pytest.approx(at_home["5"] / 10)
 
 
-def test_a_machine_that_is_slow_gets_a_line(home, monkeypatch):
-    monkeypatch.setattr(os, "getloadavg", lambda: (0, 0, 0))
-    slow = answer(device="cpu", step=400.0, ratio=10.0,
-                  estimates={"5": 3000.0, "6": 60.0})
-    [step, found] = machine.trainings(slow)
-    assert step.state == OK and found.state == WARN
+def test_a_machine_that_is_slow_gets_a_line():
+    slow = answer(step=400.0, estimates={"5": 3000.0, "6": 60.0})
+    [found] = examine.trainings(slow)
+    assert found.state == WARN and "takes 400 milliseconds" in found.found
     assert "notebook 5: 50 min, notebook 6: 60 s; 51 min in all" in found.found
     assert found.mend == "export LABUTILS_EPOCHS=100"
-    monkeypatch.setattr(os, "getloadavg", lambda: (99, 0, 0))
-    [step, found] = machine.trainings(slow)
-    assert found.state == OK and "load 99.0" in found.found
 
 
 @pytest.mark.parametrize(
-    ("free", "state"), [(8e9, OK), (1e9, WARN), (1e8, BAD)]
+    ("free", "state"), [(8e9, OK), (1e9, WARN)]
 )
 def test_memory(free, state):
-    [found] = machine.memory(answer(memory=free))
+    [found] = examine.memory(answer(memory=free))
     assert found.state == state and f"{free / 1e9:.1f} GB" in found.found
-
-
-def test_fonts_are_missed_more_where_the_language_is_chinese(monkeypatch):
-    none = answer(font=None, font_cache="/cache")
-    monkeypatch.setenv("LABUTILS_LANG", "en")
-    monkeypatch.setenv("LANG", "en_GB.UTF-8")
-    [found] = machine.fonts(none)
-    assert found.state == NOTE and found.mend
-    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
-    assert next(machine.fonts(none)).state == WARN
 
 
 # ---- all together
@@ -782,13 +643,11 @@ def test_an_error_within_a_check_becomes_a_line():
     ("device", answer(TOO_LONG), WARN, "took too long", "--seconds 60"),
     ("training", answer(), WARN, "no time was left", "--seconds 60"),
     ("device", answer("E: broken"), BAD, "E: broken", "pip install"),
-    ("fonts", answer(TOO_LONG), NOTE, "took too long", "--seconds 60"),
-    ("memory", answer(no_fact="broken"), NOTE, "broken", "pip install"),
 ])
 def test_what_a_probe_did_not_say_becomes_a_line(
     name, facts, state, words, mend
 ):
-    [found] = examine.careful(name, machine.device, facts, "fact")
+    [found] = examine.careful(name, examine.device, facts, "fact")
     assert found.state == state and f"({words}" in found.found
     assert mend in found.mend
 
