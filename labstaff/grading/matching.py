@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nbformat import NotebookNode, v4
 
@@ -73,16 +74,14 @@ def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
     code = [c.source for c in released.cells if c.cell_type == "code"]
     named = {meta["grade_id"]: (cell, meta) for cell in released.cells
              if (meta := grader(cell))}
-    found, checks = [], {}
-    for name, (cell, meta) in named.items():
-        if meta["solution"]:
-            written = meta["grade"]
-            graded = meta if written else named[f"check_{name}"][1]
-            found.append(Exercise(
-                name, float(graded["points"]), written, cell.source,
-                "" if written else borrowed(name, solutions[cell.id], code)))
-        elif meta["grade"]:
-            checks[name] = cell.source
+    found = tuple(
+        Exercise(name, float(meta["points"]), True, cell.source)
+        if meta["grade"] else
+        Exercise(name, float(named[f"check_{name}"][1]["points"]), False,
+                 cell.source, borrowed(name, solutions[cell.id], code))
+        for name, (cell, meta) in named.items() if meta["solution"])
+    checks = {name: cell.source for name, (cell, meta) in named.items()
+              if meta["grade"] and not meta["solution"]}
     cells = {cell.id: grader(cell).get("grade_id", cell.id)
              for cell in released.cells}
     texts = dict.fromkeys((_plain(cell.source), cell.id) for cell in (
@@ -92,7 +91,7 @@ def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
     times = Counter(text for text, _ in texts)
     titles = {name: notebooks.title(book) for name, book in sources.items()}
     return CourseNotebook(
-        stem, titles, tuple(found), checks, cells,
+        stem, titles, found, checks, cells,
         {text: cells[identity] for text, identity in texts
          if times[text] == 1
          and text not in ("", *notebooks.NO_ANSWER.values())},
@@ -330,16 +329,20 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
 def borrowed(name: str, source: str, others: Iterable[str]) -> str:
     """The part of the package that a solution is made of, or empty; it may be
     imported in `others`, the sources of the student's cells."""
-    taken: set[str] = set()  # names of packages, and of what is in them
-    for text in (*others, source):
-        with contextlib.suppress(*NO_PYTHON):
-            taken |= {
-                (alias.asname or alias.name).split(".")[0]
-                for node in ast.walk(tree(text))
-                if isinstance(node, ast.Import | ast.ImportFrom)
-                for alias in node.names if PACKAGES & {
-                    (getattr(node, "module", None) or alias.name
-                     ).split(".")[0]}}
+    taken = {n for text in (*others, source) for n in _imported(text)}
     return max((used for used in names_in(source)[0]
                 if used.split(".")[0] in taken
                 and ("." in used or name.lower() in used.lower())), default="")
+
+
+@lru_cache(1000)
+def _imported(source: str) -> set[str]:
+    """Names of the course's packages, and of what is in them."""
+    with contextlib.suppress(*NO_PYTHON):
+        return {(alias.asname or alias.name).split(".")[0]
+                for node in ast.walk(tree(source))
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names if PACKAGES.intersection(
+                    (getattr(node, "module", None) or alias.name
+                     ).split(".")[:1])}
+    return set()
