@@ -342,7 +342,7 @@ def _imported(source: str) -> set[str]:
         return {(alias.asname or alias.name).split(".")[0]
                 for node in ast.walk(tree(source))
                 if isinstance(node, ast.Import | ast.ImportFrom)
-                for alias in node.names if PACKAGES.intersection(
-                    (getattr(node, "module", None) or alias.name
-                     ).split(".")[:1])}
+                for alias in node.names
+                if (getattr(node, "module", None) or alias.name
+                    ).split(".")[0] in PACKAGES}
     return set()
