@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import json
 import re
+import symtable
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 # IPython's magics above a whole cell that run what stands below as Python.
 MAGIC = re.compile(r"%%(\w+)[^\n]*(?:\n|$)")
 PYTHON_BELOW = ("time", "timeit", "capture", "prun", "python", "python3")
-# IPython goes through the whole source once for each of them.
 LONGEST_SOURCE, MOST_MARKS = 20_000, 100
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+# Whoever names one of these can reach any value without naming it.
+ANY = {"exec", "eval", "globals", "locals", "vars", "get_ipython"}
 
 
 class NotebookError(RuntimeError):
@@ -318,30 +322,6 @@ def _part(holder: dict[str, Any], name: str, kind: type) -> Any:
     return found if isinstance(found, kind) else kind()
 
 
-def python(source: str) -> str:
-    """A code cell as Python, with IPython's % and ! turned into calls.
-
-    A magic above a whole cell, such as %%time, is taken off: what stands
-    below it is run all the same.
-    """
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError,
-                             MemoryError):
-        ast.parse(source)
-        return source
-    marks = sum(source.count(mark) for mark in "!%?")
-    if len(source) > LONGEST_SOURCE or marks > MOST_MARKS:
-        return source
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    code = source.lstrip()
-    while (found := MAGIC.match(code)) and found[1] in PYTHON_BELOW:
-        code = code[found.end():].lstrip("\n")
-    try:
-        return TransformerManager().transform_cell(code)
-    except Exception:  # it fails in many ways
-        return source
-
-
 def title(notebook: NotebookNode) -> str:
     """The first heading of the first level; empty where there is none."""
     headings = (
@@ -356,3 +336,73 @@ def grader(cell: NotebookNode) -> dict[str, Any]:
     """The cell's nbgrader metadata; empty for an ordinary cell."""
     found = cell.metadata.get("nbgrader", {})
     return found if isinstance(found, dict) else {}
+
+
+# ---- the code in a cell
+
+
+def tree(source: str) -> ast.Module:
+    """A code cell as Python, with IPython's % and ! turned into calls.
+
+    A magic above a whole cell, such as %%time, is taken off: what stands
+    below it is run all the same. What is no Python raises one of NO_PYTHON.
+    """
+    try:
+        return ast.parse(source)
+    except NO_PYTHON:
+        # IPython goes through the whole source once for each mark.
+        marks = sum(source.count(mark) for mark in "!%?")
+        if len(source) > LONGEST_SOURCE or marks > MOST_MARKS:
+            raise
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    code = source.lstrip()
+    while (found := MAGIC.match(code)) and found[1] in PYTHON_BELOW:
+        code = code[found.end():].lstrip("\n")
+    try:
+        return ast.parse(TransformerManager().transform_cell(code))
+    except Exception as error:  # it fails in many ways
+        raise SyntaxError("neither Python's nor IPython's") from error
+
+
+@functools.lru_cache(1000)
+def names_in(source: str) -> tuple[set[str], dict[str, str]]:
+    """How the code of a cell is tied to other cells.
+
+    Returns:
+        The global names that it uses before it binds them itself, and what it
+        takes of them ("labutils.train"); and those that it binds, each to a
+        "function" (or class), an "import" or another "value". What is no
+        Python binds none and may use ANY.
+    """
+    used: set[str] = set()
+    bound: dict[str, str] = {}
+    try:
+        whole = tree(source)
+        paths = [ast.unparse(node) for node in ast.walk(whole)
+                 if isinstance(node, ast.Attribute)]
+        used.update(path for path in paths
+                    if path.replace(".", "").isidentifier())
+        statements = [symtable.symtable(ast.unparse(node), "cell", "exec")
+                      for node in whole.body]
+    except NO_PYTHON:
+        return ANY, bound
+    for tables in ([statement] for statement in statements):
+        before = {*bound}
+        for table in tables:
+            tables += table.get_children()
+            top = table.get_type() == "module"
+            for symbol in table.get_symbols():
+                name = symbol.get_name()
+                if not top and not symbol.is_global():
+                    continue
+                if symbol.is_namespace():
+                    bound[name] = "function"
+                elif symbol.is_imported():
+                    bound[name] = "import"
+                elif symbol.is_assigned():
+                    bound.setdefault(name, "value")
+                # A function looks when it is called, which may be later.
+                if symbol.is_referenced() and not (top and name in before):
+                    used.add(name)
+    return used, bound

@@ -1,18 +1,15 @@
 """What the cells of a notebook are, and which belong into the report."""
 
-import ast
-import symtable
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nbformat import NotebookNode
 
-from labkit.course import NO_ANSWER, grader, python
+from labkit.course import NO_ANSWER, grader, names_in
 from labkit.pages import Shown, is_png, shown
 
 STUB = "raise NotImplementedError()"
 EMPTY_ANSWERS = {"", *NO_ANSWER.values()}
-TAG = "discussion"
 EDGES = ("### BEGIN SOLUTION", "### END SOLUTION")
 
 
@@ -34,9 +31,8 @@ class Cell:
     outputs: tuple[Shown, ...]  # what it has shown, made harmless
     errors: tuple[str, ...]  # names of the exceptions that it ended with
     images: dict[str, str]  # PNGs pasted into it, by the address in its text
-    defines: set[str]  # names that it gives a value; inside its functions not
-    functions: set[str]  # those of them that are functions and classes
     uses: set[str]  # names from cells above, and also "labutils.train"
+    defines: dict[str, str]  # names, and what they are: see `names_in`
 
     @property
     def is_code(self) -> bool:
@@ -63,16 +59,25 @@ def read(
     define, and their checks by what they call.
     """
     found, heading, prompt = [], "", ""
+    marked = {str(grader(cell).get("grade_id")) for cell in notebook.cells
+              if cell.cell_type == "code"}
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type == "code" and not cell.source.strip():
             continue
+        kind = _kind(cell)
         name = str(grader(cell).get("grade_id", "")).removeprefix("check_")
         # Without the marks of the instructors' edition around solutions.
         source = "\n".join(line for line in cell.source.split("\n")
                            if line.strip() not in EDGES)
+        uses, defines = names_in(source if cell.cell_type == "code" else "")
+        for own in exercises if kind == "code" else ():
+            if own not in marked and defines.get(own) == "function":
+                kind, name = "exercise", own
+            if f"check_{own}" not in marked and f"checks.{own}" in uses:
+                kind, name = "check", own
         outputs = cell.get("outputs", [])
         found.append(Cell(
-            number, _kind(cell), name, source,
+            number, kind, name, source,
             cell.get("execution_count") or 0, heading, prompt,
             tuple(one for x in outputs if (one := shown(x))),
             tuple(str(x.get("ename", "")) for x in outputs
@@ -80,19 +85,12 @@ def read(
             {f"attachment:{file}": str(kinds["image/png"])
              for file, kinds in cell.get("attachments", {}).items()
              if is_png(str(kinds.get("image/png", "")))},
-            *_names(source if cell.cell_type == "code" else "")))
+            uses, defines))
         if cell.cell_type == "markdown":
             prompt = cell.source
             for line in prompt.splitlines():
                 if line.startswith("## "):
                     heading = line.lstrip("# ")
-    marked = {(cell.kind, cell.name) for cell in found}
-    for place, cell in enumerate(found):
-        for name in exercises if cell.kind == "code" else ():
-            for kind, has in (("exercise", name in cell.functions),
-                              ("check", f"checks.{name}(" in cell.source)):
-                if has and (kind, name) not in marked:
-                    found[place] = replace(cell, kind=kind, name=name)
     return tuple(found)
 
 
@@ -106,53 +104,24 @@ def chosen(cells: Sequence[Cell]) -> list[Cell]:
     names: set[str] = set()  # that stand open below
     for cell in reversed([cell for cell in cells if cell.is_code]):
         if (cell.kind == "exercise" or trains(cell, cells)
-                or cell.defines & names):
+                or cell.defines.keys() & names):
             wanted.insert(0, cell)
-            names = names - cell.defines | cell.uses
+            names = (names | cell.uses) - cell.defines.keys()
     return wanted
 
 
 def trains(cell: Cell, cells: Sequence[Cell]) -> bool:
     """Whether it trains a model, by itself or with a function that does."""
     return "labutils.train" in cell.uses or any(
-        cell.uses & other.functions for other in cells
+        other.defines.get(name) == "function" for other in cells
         if other.is_code and other.number < cell.number
-        and "labutils.train" in other.uses)
-
-
-def _names(source: str) -> tuple[set[str], set[str], set[str]]:
-    """What code defines, its functions, and what it uses; nothing where it is
-    no Python, even without IPython's % and !."""
-    source = python(source)
-    try:
-        tree, table = ast.parse(source), symtable.symtable(source, "", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set(), set(), set()
-    defines = {symbol.get_name() for symbol in table.get_symbols()
-               if symbol.is_assigned() or symbol.is_imported()}
-    functions = {inner.get_name() for inner in table.get_children()}
-    attributes = {f"{part.value.id}.{part.attr}" for part in ast.walk(tree)
-                  if isinstance(part, ast.Attribute)
-                  and isinstance(part.value, ast.Name)}
-    return (defines, defines & functions,
-            set(_globals(table)) - defines | attributes)
-
-
-def _globals(table: symtable.SymbolTable) -> Iterator[str]:
-    """Names that a piece of code looks up in the notebook, functions too."""
-    for symbol in table.get_symbols():
-        if symbol.is_global() and symbol.is_referenced():
-            yield symbol.get_name()
-    for child in table.get_children():
-        yield from _globals(child)
+        and "labutils.train" in other.uses for name in cell.uses)
 
 
 def _kind(cell: NotebookNode) -> str:
     solution, graded = (grader(cell).get(x) for x in ("solution", "grade"))
     if cell.cell_type == "code":
         return "exercise" if solution else "check" if graded else "code"
-    if cell.cell_type != "markdown":
-        return "text"
-    if TAG in cell.metadata.get("tags", []):
+    if "discussion" in cell.metadata.get("tags", []):
         return "discussion"
     return "answer" if solution else "text"

@@ -1,6 +1,7 @@
 """The report as one HTML document that needs nothing else, and its files."""
 
 import base64
+import functools
 import io
 import math
 import unicodedata
@@ -117,7 +118,6 @@ def render(
     missing: Sequence[Problem], language: str,
 ) -> str:
     """The whole document, with the problems on its first page."""
-    by_lesson = {one.lesson: one for one in gathered}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True,
@@ -125,9 +125,7 @@ def render(
     environment.filters |= {
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
         "code": lambda code: highlight(code, PythonLexer(), FORMATTER),
-        "markdown": lambda text: markdown_to_html(text, headings=3),
-        "passage": lambda cell: markdown_to_html(
-            cell.source, cell.images, headings=3),
+        "markdown": functools.partial(markdown_to_html, headings=3),
         "perplexity": lambda x: f"{x:.2f}" if math.isfinite(x) else "-",
         "short": lambda text: short(text, LINES), "wide": _is_wide}
     return environment.get_template("report.html").render(
@@ -135,7 +133,7 @@ def render(
         styles=STYLE + "\n" + FORMATTER.get_style_defs(".code"),
         problems=[problem.in_words(language) for problem in missing],
         gathered=gathered, parts={
-            key: [by_lesson[lesson] for lesson in lessons]
+            key: [one for one in gathered if one.lesson in lessons]
             for key, lessons in PARTS.items()},
         chosen=chosen, trains=trains, state=state)
 

@@ -3,7 +3,6 @@
 import ast
 import contextlib
 import copy
-import symtable
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +11,12 @@ from functools import lru_cache
 from nbformat import NotebookNode, v4
 
 from labkit import course as notebooks
-from labkit.course import grader, python
+from labkit.course import ANY, NO_PYTHON, grader, names_in, tree
 from labstaff.exercises import exercises
 from labstaff.publish.release import student_notebook
 
 PACKAGES = {"labutils", "labkit", "labstaff"}
 STUB = "# (the stub, not run: it is solved above or below)"
-# Whoever names one of these can reach any value without naming it.
-ANY = {"exec", "eval", "globals", "locals", "vars", "get_ipython"}
 
 # ---- the course
 
@@ -77,16 +74,14 @@ def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
     code = [c.source for c in released.cells if c.cell_type == "code"]
     named = {meta["grade_id"]: (cell, meta) for cell in released.cells
              if (meta := grader(cell))}
-    found, checks = [], {}
-    for name, (cell, meta) in named.items():
-        if meta["solution"]:
-            written = meta["grade"]
-            graded = meta if written else named[f"check_{name}"][1]
-            found.append(Exercise(
-                name, float(graded["points"]), written, cell.source,
-                "" if written else borrowed(name, solutions[cell.id], code)))
-        elif meta["grade"]:
-            checks[name] = cell.source
+    found = tuple(
+        Exercise(name, float(meta["points"]), True, cell.source)
+        if meta["grade"] else
+        Exercise(name, float(named[f"check_{name}"][1]["points"]), False,
+                 cell.source, borrowed(name, solutions[cell.id], code))
+        for name, (cell, meta) in named.items() if meta["solution"])
+    checks = {name: cell.source for name, (cell, meta) in named.items()
+              if meta["grade"] and not meta["solution"]}
     cells = {cell.id: grader(cell).get("grade_id", cell.id)
              for cell in released.cells}
     texts = dict.fromkeys((_plain(cell.source), cell.id) for cell in (
@@ -96,13 +91,13 @@ def _asked(stem: str, sources: dict[str, NotebookNode]) -> CourseNotebook:
     times = Counter(text for text, _ in texts)
     titles = {name: notebooks.title(book) for name, book in sources.items()}
     return CourseNotebook(
-        stem, titles, tuple(found), checks, cells,
+        stem, titles, found, checks, cells,
         {text: cells[identity] for text, identity in texts
          if times[text] == 1
          and text not in ("", *notebooks.NO_ANSWER.values())},
         {cells[c.id]: c.source for c in released.cells if c.cell_type == "code"
          and cells[c.id] not in checks  # nor anything an exercise binds
-         and not names_in(c.source)[1] & {x.name for x in found}})
+         and not names_in(c.source)[1].keys() & {x.name for x in found}})
 
 
 # ---- a submission
@@ -191,10 +186,10 @@ def _find_code(
     where it is judged."""
     cells, name = found.notebook.cells, exercise.name
     code = [i for i in marked if cells[i].cell_type == "code"]
-    own = {i: made[name] for i, cell in enumerate(cells)
+    own = {i: made[name] == "function" for i, cell in enumerate(cells)
            if cell.cell_type == "code" and names[i] not in course.checks
            and course.texts.get(_plain(cell.source)) in (None, name)
-           and name in (made := defined(cell.source))}
+           and name in (made := names_in(cell.source)[1])}
     # A value of that name may be an experiment.
     solved = any(is_function and _is_written(cells[i], exercise)
                  for i, is_function in own.items())
@@ -260,9 +255,8 @@ def _is_written(cell: NotebookNode, exercise: Exercise) -> bool:
     if _plain(cell.source) in ("", _plain(exercise.stub),
                                *notebooks.NO_ANSWER.values()):
         return False
-    one, other = _tree(cell.source), _tree(exercise.stub)
-    with contextlib.suppress(RecursionError):  # of very long expressions
-        return not one.body or ast.dump(one) != ast.dump(other)
+    with contextlib.suppress(*NO_PYTHON):
+        return ast.dump(tree(cell.source)) != ast.dump(tree(exercise.stub))
     return True
 
 
@@ -279,21 +273,6 @@ def _plain(source: str) -> str:
     return " ".join(source.split())
 
 
-@lru_cache(1000)
-def _tree(source: str) -> ast.Module:
-    """What is in a cell, to be read alone; nothing where it is no Python."""
-    try:
-        return ast.parse(python(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])
-
-
-def defined(source: str) -> dict[str, bool]:
-    """Names that a cell binds; whether to a function or class."""
-    _, bound, fixed = names_in(source)
-    return {name: fixed.get(name, False) for name in bound}
-
-
 def to_run(found: Matched, course: CourseNotebook, end: int) -> set[int]:
     """Which code cells before some place can change a verdict: the student's
     own, those that were changed, and what they need of the course's."""
@@ -305,16 +284,16 @@ def to_run(found: Matched, course: CourseNotebook, end: int) -> set[int]:
     return {i for i in needed([*cells, *lent], own) if i < end}
 
 
-def to_lend(found: Matched, end: int, wanted: set[str],
-            known: set[str]) -> list[str]:
-    """What of the course's has to be run before a cell: it binds names that
-    are `wanted`, to which its own are added, and not `known`."""
+def to_lend(found: Matched, end: int, wanted: set[str], known: set[str]
+            ) -> list[tuple[str, set[str]]]:
+    """What of the course's has to be run before a cell, and why: it binds
+    names that are `wanted`, to which its own are added, and not `known`."""
     chosen = []
     for source, (place, _) in reversed(found.lent.items()):
-        used, bound, _ = names_in(source)
-        if place <= end and bound & wanted - known:
-            wanted |= used - bound
-            chosen.append(source)
+        used, bound = names_in(source)
+        if place <= end and (names := bound.keys() & wanted - known):
+            wanted |= used - bound.keys()
+            chosen.append((source, names))
     return chosen[::-1]
 
 
@@ -324,7 +303,7 @@ def continues(cells: Sequence[NotebookNode], index: int) -> bool:
     code = [c.source for c in cells[index:] if c.cell_type == "code"][:2]
     first = next((line for source in code[1:] for line in source.splitlines()
                   if line.partition("#")[0].strip()), "")
-    return first[:1].isspace() and bool(_tree("\n".join(code)).body)
+    return first[:1].isspace() and bool(names_in("\n".join(code))[1])
 
 
 def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
@@ -338,61 +317,32 @@ def needed(cells: Sequence[NotebookNode], own: set[int]) -> set[int]:
     if wanted & ANY:
         return {*names}
     # What is a module, a function or a class alone is not changed by its use.
-    changing = {n for _, bound, fixed in names.values()
-                for n in bound - fixed.keys()}
-    while more := {i for i, (used, bound, _) in names.items() if i not in found
-                   and (bound | used & changing) & wanted}:
+    changing = {name for _, bound in names.values()
+                for name, kind in bound.items() if kind == "value"}
+    while more := {i for i, (used, bound) in names.items() if i not in found
+                   and (bound.keys() | used & changing) & wanted}:
         found |= more
         wanted |= {n for i in more for n in names[i][0]}
     return found
 
 
-@lru_cache(1000)
-def names_in(source: str) -> tuple[set[str], set[str], dict[str, bool]]:
-    """The global names that a cell uses before it binds them itself, those
-    that it binds, and of these what is imported (False) or a function or class
-    (True). What is no Python may use any."""
-    used: set[str] = set()
-    bound: set[str] = set()
-    fixed: dict[str, bool] = {}
-    try:
-        statements = [symtable.symtable(ast.unparse(node), "cell", "exec")
-                      for node in ast.parse(python(source)).body]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ANY, bound, fixed
-    for tables in ([statement] for statement in statements):
-        before = {*bound}
-        for table in tables:
-            tables += table.get_children()
-            top = table.get_type() == "module"
-            for symbol in table.get_symbols():
-                name = symbol.get_name()
-                if not top and not symbol.is_global():
-                    continue
-                if symbol.is_assigned() or symbol.is_imported():
-                    bound.add(name)
-                    if symbol.is_imported() or symbol.is_namespace():
-                        fixed[name] = symbol.is_namespace()
-                # A function looks when it is called, which may be later.
-                if symbol.is_referenced() and not (top and name in before):
-                    used.add(name)
-    return used, bound, fixed
-
-
 def borrowed(name: str, source: str, others: Iterable[str]) -> str:
     """The part of the package that a solution is made of, or empty; it may be
     imported in `others`, the sources of the student's cells."""
-    taken = {  # names of packages, and of what is in them
-        (alias.asname or alias.name).split(".")[0]
-        for text in (*others, source) for node in ast.walk(_tree(text))
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names if PACKAGES.intersection(
-            (getattr(node, "module", None) or alias.name).split(".")[:1])}
-    for node in ast.walk(_tree(source)):
-        root = node
-        while isinstance(root, ast.Attribute):
-            root = root.value
-        if isinstance(root, ast.Name) and root.id in taken and (
-                root is not node or name.lower() in root.id.lower()):
-            return ast.unparse(node)
-    return ""
+    taken = {n for text in (*others, source) for n in _imported(text)}
+    return max((used for used in names_in(source)[0]
+                if used.split(".")[0] in taken
+                and ("." in used or name.lower() in used.lower())), default="")
+
+
+@lru_cache(1000)
+def _imported(source: str) -> set[str]:
+    """Names of the course's packages, and of what is in them."""
+    with contextlib.suppress(*NO_PYTHON):
+        return {(alias.asname or alias.name).split(".")[0]
+                for node in ast.walk(tree(source))
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names
+                if (getattr(node, "module", None) or alias.name
+                    ).split(".")[0] in PACKAGES}
+    return set()

@@ -10,7 +10,7 @@ from socket import socket
 import nbformat
 from nbformat import NotebookNode, v4
 
-from labkit.course import language_of
+from labkit.course import language_of, names_in
 from labstaff.grading import matching, sandbox
 from labstaff.grading.kernel import KernelLostError, StudentKernel
 from labstaff.grading.matching import Exercise, Matched
@@ -98,7 +98,7 @@ def _run(job: Job, found: Matched,
             notes.append(f"Cell {at + 1}: {error}, within {', '.join(inside)}."
                          if inside else f"Cell {at + 1}: {error}.")
         if at not in late and not _errors(cells[at]):
-            known.update(matching.names_in(cells[at].source)[1])
+            known.update(names_in(cells[at].source)[1])
 
     kernel = StudentKernel(found.notebook, job, forks)
     try:
@@ -106,14 +106,14 @@ def _run(job: Job, found: Matched,
             needed = matching.to_run(found, job.course, last)
             for index in range(last + 1):
                 if index in needed:
-                    wanted |= matching.names_in(cells[index].source)[0]
-                for source in matching.to_lend(found, index, wanted, known):
-                    place, own = found.lent.pop(source)
-                    if names := matching.names_in(source)[1] & wanted - known:
-                        notes.append(_why_lent(cells, place, own, names))
-                        # Below the student's, which keep their numbers.
-                        cells.append(v4.new_code_cell(source))
-                        run(len(cells) - 1)
+                    wanted |= names_in(cells[index].source)[0]
+                for source, names in matching.to_lend(
+                        found, index, wanted, known):
+                    notes.append(_why_lent(
+                        cells, *found.lent.pop(source), names))
+                    # Below the student's, which keep their numbers.
+                    cells.append(v4.new_code_cell(source))
+                    run(len(cells) - 1)
                 for exercise, places in due.items():
                     before = verdicts.get(exercise.name)
                     if index in places and not (before and before.points):

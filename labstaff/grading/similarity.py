@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 
-from labkit.course import python
+from labkit.course import NO_PYTHON, tree
 from labstaff.grading.results import Graded
 
 RUN = 6  # tokens
@@ -75,7 +75,7 @@ def fingerprints(source: str) -> set[str]:
     What is no Python has none.
     """
     try:
-        nodes = list(ast.walk(ast.parse(python(source[:MOST]))))
+        nodes = list(ast.walk(tree(source[:MOST])))
         own = {n.arg for n in nodes if isinstance(n, ast.arg)} | {
             n.id for n in nodes
             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -88,7 +88,7 @@ def fingerprints(source: str) -> set[str]:
                     node.value, ast.Constant):  # a docstring
                 node.value = ast.Constant(None)
         words = TOKEN.findall(ast.unparse(nodes[0]))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except NO_PYTHON:
         return set()
     runs = [" ".join(words[i:i + RUN]).encode("utf-8", "replace")
             for i in range(len(words) - RUN + 1)]

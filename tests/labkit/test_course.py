@@ -1,19 +1,22 @@
 """What is known of the course: its notebooks, and how one is read."""
 
+import ast
 import json
 
 import pytest
 from nbformat import v4, validate, writes
 
 from labkit.course import (
+    ANY,
     LESSONS,
     NotebookError,
     grader,
+    names_in,
     notebook_paths,
     parse_notebook,
-    python,
     read_notebook,
     title,
+    tree,
     without_copies,
 )
 from labutils import recorded, settings
@@ -169,11 +172,28 @@ def test_what_an_editor_has_saved_in_its_own_way(encoding):
 
 
 @pytest.mark.parametrize(("source", "code"), [
-    ("x = 1", "x = 1"), ("def f(", "def f(\n"),
-    ("%%time\nx = 1", "x = 1\n"), ("\n%%capture out\n%%time\nx", "x\n"),
+    ("x = 1", "x = 1"), ("%%time\nx = 1", "x = 1"),
+    ("\n%%capture out\n%%time\nx", "x"),
     ("%matplotlib inline",
-     "get_ipython().run_line_magic('matplotlib', 'inline')\n"),
-    ("!ls\n" * 200, "!ls\n" * 200),  # it would take seconds
+     "get_ipython().run_line_magic('matplotlib', 'inline')"),
 ])
 def test_ipythons_own_words_become_python(source, code):
-    assert python(source) == code
+    assert ast.unparse(tree(source)) == code
+
+
+@pytest.mark.parametrize("source", [
+    "def f(", "(" * 100_000, "\0", "!ls\n" * 200])  # it would take seconds
+def test_what_is_no_python_binds_nothing_and_may_use_any_name(source):
+    assert names_in(source) == (ANY, {})
+
+
+def test_what_a_cell_defines():
+    _, bound = names_in("def rnn(x):\n    def inner(): pass\nclass V: pass")
+    assert bound == {"rnn": "function", "V": "function"}
+    _, bound = names_in("%%time\n!pip list\nf = g = 1\nfrom a import b as c")
+    assert bound == {"f": "value", "g": "value", "c": "import"}
+
+
+def test_what_a_cell_takes_of_others():
+    assert names_in("x = a.b.c(y).d\n'e'.f(x)")[0] == {
+        "a", "a.b", "a.b.c", "y"}

@@ -11,13 +11,18 @@ from classroom import COURSE
 from nbformat import v4
 
 from labkit import checks
-from labkit.course import FOLDERS, notebook_paths, python, read_notebook
+from labkit.course import (
+    FOLDERS,
+    names_in,
+    notebook_paths,
+    read_notebook,
+    tree,
+)
 from labstaff.grading import notebook as grading
 from labstaff.grading.agent import Agent
 from labstaff.grading.matching import (
     borrowed,
     continues,
-    defined,
     match,
     needed,
     to_run,
@@ -114,14 +119,6 @@ def test_hostile_metadata_is_met_calmly(work):
     assert match(work, BOOK).notebook.cells
 
 
-def test_what_a_cell_defines():
-    assert defined("def rnn(x):\n    def inner(): pass\nclass V: pass") == {
-        "rnn": True, "V": True}
-    assert defined("%%time\n!pip list\nf = g = 1\nfrom a import b as c") == {
-        "f": False, "g": False, "c": False}
-    assert defined("def rnn(") == defined("(" * 100_000) == {}
-
-
 # ---- which cell counts
 
 
@@ -156,7 +153,7 @@ def test_an_untouched_copy_of_the_stub_is_not_run(work, below):
     at, _, found = counted(work)
     assert at == [0] and "untouched copy" in " ".join(found.notes)
     copied = found.notebook.cells[place(work, "tokenize") + below]
-    assert defined(copied.source) == {}
+    assert names_in(copied.source)[1] == {}
 
 
 def test_a_solution_in_a_new_cell_below_the_stub(work):
@@ -307,7 +304,8 @@ class Here:
 
     def run(self, cell, _):
         try:
-            exec(python(cell.source), self.agent.namespace)
+            exec(compile(tree(cell.source), "cell", "exec"),
+                 self.agent.namespace)
         except Exception as error:
             trace = ["Cell In[3], line 1", "in \x1b[36mpredict\x1b[39m(x)",
                      "Cell In[2], line 6, in \x1b[36mpredict\x1b[39m(x)",
@@ -388,7 +386,7 @@ def test_no_course_cell_is_lent_over_an_exercise(third):
     found = match(work, RNN)
     assert RNN.given[given] not in found.lent
     assert not {x.name for x in RNN.exercises} & {
-        name for source in RNN.given.values() for name in defined(source)}
+        name for source in RNN.given.values() for name in names_in(source)[1]}
 
 
 SPLIT = ("def one_hot(X, size):\n    made = X.T",
