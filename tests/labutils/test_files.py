@@ -154,7 +154,7 @@ def test_the_language_is_asked_for_or_the_notebooks_or_the_systems(
     ("no error\na gradient", "正常运行，不报错\n有梯度"),
     ("ValueError: it is {0}\nand of no use", "ValueError: it is {0}\nand of "
      "no use"),
-    ("the string '{1} of 中文 {}'", "字符串 '{1} of 中文 {}'"),
+    ("the tokens '{1} of 中文 {}'", "词元 '{1} of 中文 {}'"),
     ("aro can stale of that is shas on il", "aro can stale of that is shas "
      "on il"),
 ])
