@@ -100,6 +100,8 @@ def test_a_second_run_does_nothing_again(out):
     said = []
     grade_class(out.parent / "submissions", out, SETTINGS, say=said.append)
     count = len(CLASS)
-    assert said == [f"{count} of {count} notebooks are graded already."]
+    # Above it stands that the text is missing, where it is.
+    assert [line for line in said if not line.startswith("LOOK")] == [
+        f"{count} of {count} notebooks are graded already."]
     assert before == {p: p.stat().st_mtime_ns for p in before}
     assert (out / "grades.csv").read_bytes() == table

@@ -282,7 +282,7 @@ def test_killed_it_leaves_nothing_behind_and_ends_with_the_same_table(
     assert wait_for_end(family, NOTEBOOK_SECONDS)
     said = []
     grade_class(submissions, out, LASTING, say=said.append)
-    assert said[0] == "2 of 3 notebooks are graded already."
+    assert "2 of 3 notebooks are graded already." in said
     assert (out / "grades.csv").read_bytes() == table
 
 
@@ -304,8 +304,8 @@ def test_one_student_again(small, tmp_path, monkeypatch):
     grade_class(submissions, out, LASTING, again=["20230005"],
                 say=said.append)
     assert workers.begun == ["20230005"]
-    assert said[0] == "2 of 3 notebooks are graded already."
-    assert said[1].startswith("3/3  20230005")
+    done = said.index("2 of 3 notebooks are graded already.")
+    assert said[done + 1].startswith("3/3  20230005")
     assert (out / "grades.csv").read_bytes() == table
     assert (out / "grades.json").read_bytes() == before
 
