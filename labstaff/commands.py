@@ -15,9 +15,8 @@ from typing import Any
 from labkit.__main__ import count
 from labutils.files import say
 
-# Keys of publish.wheels.SYSTEMS and publish.bundle.EXTRAS.
+# Keys of publish.wheels.SYSTEMS.
 SYSTEMS = ("linux", "linux-arm", "macos", "windows")
-EDITIONS = ("student", "full")
 
 
 # ---- what runs
@@ -226,8 +225,6 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "bundle --out bundle --for linux --for windows --python 3.11 "
         "--python 3.12",
         _folder("folder of the bundle", required=True),
-        _option("--edition", choices=EDITIONS, default="student",
-                help="default: student"),
         LANGUAGES,
         _option("--for", dest="systems", choices=SYSTEMS, action="append",
                 default=[], help="system of the room's computers; can be "

@@ -18,16 +18,6 @@ from labutils import corpus
 STICK = Path(__file__).parent / "stick"
 ABOUT = "bundle.json"
 COMPILED = 1.3  # size of an environment with the compiled files, to without
-# Which of the package's extras an edition is installed with.
-EXTRAS = {"student": "lab", "full": "test"}
-# What the full edition has at its root. Named, because an instructor's folder
-# may hold other things, submissions for one.
-FULL = (
-    ".ci", ".devcontainer", ".dockerignore", ".gitattributes", ".github",
-    ".gitignore", "LICENSE", "Makefile", "README.md", "README.zh.md",
-    "benchmarks", "conftest.py", "constraints.txt", "docs", "environment.yml",
-    "labkit", "labstaff", "labutils", "notebooks", "pyproject.toml", "tests",
-)
 NO_BOOK = (
     "NO COPY OF THE TIME MACHINE IS IN THE BUNDLE: the room will work on the "
     f"practice text. {corpus.WAYS_TO_GET_IT} Then make the bundle again."
@@ -35,14 +25,12 @@ NO_BOOK = (
 
 
 def bundle(
-    out: Path, edition: str = "student", systems: Sequence[str] = (),
-    pythons: Sequence[str] = (), torch_index: str | None = None,
-    languages: Sequence[str] = (),
+    out: Path, systems: Sequence[str] = (), pythons: Sequence[str] = (),
+    torch_index: str | None = None, languages: Sequence[str] = (),
 ) -> str:
     """Write a bundle into a folder, whole or not at all.
 
     Args:
-        edition: a key of EXTRAS.
         systems: keys of SYSTEMS; none means this computer's.
         pythons: versions such as "3.11"; none means the running one's.
         torch_index: where torch for Linux is taken from, if not where all the
@@ -70,17 +58,14 @@ def bundle(
         print(NO_BOOK, file=sys.stderr, flush=True)
 
     def fill(new: Path) -> None:
-        print(f"The course ({edition} edition) ...", flush=True)
+        print("The course ...", flush=True)
         course = new / "course"
-        files = (release.edition(languages)[0] if edition == "student"
-                 else release.files_of(*FULL))
+        files, _ = release.edition(languages)
         if text.path:
             files[f"data/{corpus.FILE_NAME}"] = text.text.encode("utf-8")
         folder.write(course, files)
-        found = [_add_wheels(new, target, EXTRAS[edition], torch_index)
-                 for target in targets]
-        about = {"edition": edition, "extra": EXTRAS[edition],
-                 "text": text.name, "targets": found}
+        found = [_add_wheels(new, target, torch_index) for target in targets]
+        about = {"text": text.name, "targets": found}
         folder.write(new, {
             ABOUT: (json.dumps(about, indent=1) + "\n").encode("utf-8"),
             **_papers(about),
@@ -115,7 +100,7 @@ def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
 
 
 def _add_wheels(
-    new: Path, target: Target, extra: str, torch_index: str | None
+    new: Path, target: Target, torch_index: str | None
 ) -> dict[str, Any]:
     """Collect a target's wheels; returns what bundle.json says of it."""
     print(f"Wheels for {target} ...", flush=True)
@@ -124,7 +109,7 @@ def _add_wheels(
     with tempfile.TemporaryDirectory(dir=new) as name:
         place = Path(name)
         wheels.collect(
-            wheels.course_requirements(course / "pyproject.toml", extra),
+            wheels.course_requirements(course / "pyproject.toml", "lab"),
             target, course / "constraints.txt", place, torch_index)
         about: dict[str, Any] = {
             "system": target.system, "python": target.python,
@@ -145,7 +130,6 @@ def _papers(about: dict[str, Any]) -> dict[str, bytes]:
     targets = about["targets"]
     values = {
         "{versions}": " ".join(dict.fromkeys(x["python"] for x in targets)),
-        "{edition}": about["edition"],
         "{text}": about["text"],
         "{space}": f"{max(x['unpacked'] for x in targets) / 1e9:.1f}",
         "{targets}": "\n".join(f"* {x['title']}" for x in targets),

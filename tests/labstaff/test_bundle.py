@@ -14,12 +14,12 @@ from pathlib import Path
 import lesson
 import pytest
 from support import STAND_IN, names, take_stand_in
-from test_layout import committed, pinned
+from test_layout import pinned
 from test_release import content
 
 from labkit import __main__ as cli
 from labstaff import commands
-from labstaff.publish import bundle, release, wheels
+from labstaff.publish import bundle, wheels
 from labstaff.publish.folder import FolderError
 from labstaff.publish.stick import install
 from labstaff.publish.wheels import SYSTEMS, Requirement, Target, WheelError
@@ -599,14 +599,13 @@ def test_what_an_extra_of_the_course_needs():
 
 def test_the_command_knows_what_there_is():
     assert set(commands.SYSTEMS) == set(SYSTEMS)
-    assert set(commands.EDITIONS) == set(bundle.EXTRAS)
     assert install.system() in {*SYSTEMS, install.sysconfig.get_platform()}
 
 
 def test_the_command_passes_on_what_it_is_told(course, out, capsys):
     assert cli.main([
         "bundle", "--out", str(out), "--for", "windows", "--for", "macos",
-        "--python", "3.11", "--python", "3.13", "--edition", "student",
+        "--python", "3.11", "--python", "3.13",
     ]) == 0
     about = json.loads((out / "bundle.json").read_text(encoding="utf-8"))
     assert [(x["system"], x["python"]) for x in about["targets"]] == [
@@ -626,15 +625,3 @@ def test_a_python_that_cannot_be_is_refused(version, capsys):
         cli.main(["bundle", "--out", "x", "--python", version])
     assert caught.value.code == 2
     assert "such as 3.11" in capsys.readouterr().err
-
-
-def test_the_full_edition_is_all_that_is_committed():
-    top = {
-        path.relative_to(settings.home()).parts[0] for path in committed()
-    }
-    assert set(bundle.FULL) == top
-    copied = release.files_of(*bundle.FULL)
-    for path in committed():
-        name = path.relative_to(settings.home()).as_posix()
-        assert copied[name] == path.read_bytes(), name
-    assert not [n for n in copied if "__pycache__" in n]

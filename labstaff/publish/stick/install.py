@@ -50,8 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             about = json.loads((HERE / "bundle.json").read_text("utf-8"))
             target = fitting(about["targets"])
             verify(HERE, "1 of 3: ")
-            install(options.folder.expanduser().absolute(), target,
-                    about["extra"])
+            install(options.folder.expanduser().absolute(), target)
     except (InstallError, OSError) as error:
         print(f"install: {error}", file=sys.stderr)
         return 1
@@ -108,13 +107,13 @@ def verify(folder: Path, step: str = "") -> None:
             f"{more}. Nothing was installed. Copy the bundle again.")
 
 
-def install(out: Path, target: dict[str, Any], extra: str) -> None:
+def install(out: Path, target: dict[str, Any]) -> None:
     """Copy the course into a folder and give it a Python environment.
 
     Run again it repairs: the environment is made anew, files of the course
-    are brought back, notebooks that are there stay. `extra` is that of the
-    course's package. An InstallError says that the folder holds something
-    else, that the disk is too full, or which step fails.
+    are brought back, notebooks that are there stay. An InstallError says that
+    the folder holds something else, that the disk is too full, or which step
+    fails.
     """
     _check_folder(out, target["unpacked"])
     kept = copy_course(HERE / "course", out)
@@ -137,7 +136,7 @@ def install(out: Path, target: dict[str, Any], extra: str) -> None:
         [sys.executable, "-m", "venv", "--clear", "--without-pip", ".venv"],
         [python, str(pip / "pip"), *offline, "pip"],
         [python, "-m", "pip", *offline, "--constraint=constraints.txt",
-         "--editable", f".[{extra}]"],
+         "--editable", ".[lab]"],
         [python, "-m", "labkit", "data"],
     ):
         done = subprocess.run(command, cwd=out, env=environment)
@@ -145,8 +144,7 @@ def install(out: Path, target: dict[str, Any], extra: str) -> None:
             raise InstallError("this step failed, and its message stands "
                                f"above: {shlex.join(command)}")
     # For make in that folder: nothing is left to install.
-    more = ["ready-teach", "ready-test"] if extra == "test" else []
-    for name in ("made", "ready-lab", *more):
+    for name in ("made", "ready-lab"):
         (out / ".venv" / name).touch()
     if os.name == "nt":
         start = f'    cd "{out}"\n    .venv\\Scripts\\jupyter lab {START}'
