@@ -392,7 +392,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
     monkeypatch.setattr(install.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(install.InstallError, match=r"1\.5 GB .* 0\.1 GB"):
         install.install(
-            tmp_path / "a" / "b", {"unpacked": 15 * 10**8}, "lab")
+            tmp_path / "a" / "b", {"unpacked": 15 * 10**8})
     assert names(tmp_path) == []
 
 
