@@ -196,6 +196,10 @@ def test_what_was_saved_is_read_in_another_session(lab, screenshots):
     with lab.open("playground.ipynb") as page:
         assert (text(page), picture(page)) == left
         check_is_drawn(page)
+        # JupyterLab looks two seconds for the sliders of the kernel that was.
+        [error] = wait_for(lambda: page.cells() and page.errors, "error")
+        assert "widget model not found" in error
+        page.errors.clear()
 
 
 def test_a_training_is_watched_stopped_saved_and_read(lab, screenshots):
