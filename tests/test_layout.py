@@ -108,7 +108,7 @@ def test_what_a_lesson_imports_can_be_read_in_an_afternoon():
 
 def test_what_stands_around_a_lesson_stays_readable_too():
     # 13,000, and what an untidy class and a second device ask for.
-    assert lines_of("labkit", "labstaff") <= 13_100
+    assert lines_of("labkit", "labstaff") <= 13_125
 
 
 @pytest.mark.parametrize("modules", [

@@ -313,7 +313,8 @@ def outputs(path: Path) -> list[tuple[int | None, str]]:
 
 LOOK_AROUND = """
 import os
-names = "LABUTILS_EPOCHS", "LABUTILS_RESULTS_DIR", "LABUTILS_TEXT"
+names = ("LABUTILS_EPOCHS", "LABUTILS_RESULTS_DIR", "LABUTILS_TEXT",
+         "OMP_NUM_THREADS")
 print(*[os.environ[name] for name in names], os.getcwd(), sep="\\n")
 """
 
@@ -346,25 +347,31 @@ def test_a_failure_makes_the_exit_code_1(batch):
 @pytest.mark.slow
 def test_each_notebook_says_in_a_line_how_it_went(batch):
     folder, _, out, _ = batch
-    lines = [re.sub(r" \(?\d+ s\)?$", "", line) for line in out.splitlines()]
-    assert lines.pop(4).startswith(
-        "broken ... broken.ipynb cannot be read as a notebook (it is no "
-        "JSON: ")
-    assert lines == [
-        str(corpus.find_corpus()),
-        f"Results: {folder / 'out'}",
-        "wrong ... ZeroDivisionError: division by zero",
-        "dead ... Kernel died",
-        "good ... ok",
-        "total",
+    first, second, *lines, last = out.splitlines()
+    assert (first, second) == (
+        str(corpus.find_corpus()), f"Results: {folder / 'out'}")
+    lines = [re.sub(r" \(\d+ s\)$", "", line) for line in lines]
+    names = ["broken", "dead", "good", "wrong"]
+    assert sorted(x for x in lines if x.endswith(" ...")) == [
+        f"{name} ..." for name in names]
+    broken, *others = sorted(x for x in lines if not x.endswith(" ..."))
+    assert broken.startswith(
+        "broken: broken.ipynb cannot be read as a notebook (it is no JSON: ")
+    assert others == [
+        "dead: Kernel died", "good: ok",
+        "wrong: ZeroDivisionError: division by zero",
     ]
+    assert re.fullmatch(r"total \d+ s", last)
 
 
 @pytest.mark.slow
 def test_the_rest_runs_after_a_failure(batch):
     folder = batch[0]
     text = str(corpus.find_corpus().path or "practice")
-    seen = "\n".join(["3", str(folder / "out"), text, str(folder)])
+    half = max(1, settings.processors() // 2)
+    threads = os.environ.get("OMP_NUM_THREADS", half)
+    seen = "\n".join(
+        ["3", str(folder / "out"), text, str(threads), str(folder)])
     assert outputs(folder / "out" / "good.ipynb") == [
         (1, f"{seen}\n"), (2, "42\n")
     ]
@@ -436,7 +443,7 @@ def test_in_place_replaces_what_ran_to_its_end(full, tmp_path, cached):
     )
     code, out, err = finish(process)
     assert (code, err) == (1, "")
-    assert "wrong ... ZeroDivisionError" in out
+    assert "wrong: ZeroDivisionError" in out
     assert wrong.read_bytes() == before
     # What was found for the run is what each notebook is told to use.
     assert outputs(right) == [(1, "new\n"), (2, f"{cached}\n")]
@@ -504,6 +511,32 @@ def test_ctrl_c_ends_the_run_and_the_kernel(full, tmp_path, ctrl_c):
     wait_until(lambda: gone(kernel))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_two_run_at_a_time_and_ctrl_c_ends_both(tmp_path, ctrl_c):
+    if settings.processors() < 2:
+        pytest.skip("there is one processor")
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for folder in folders:
+        folder.mkdir()
+    paths = [notebook(folder / f"{folder.name}.ipynb", SLEEP)
+             for folder in folders]
+    process = support.python(
+        "-m", "labkit", "run", *paths, "--out", tmp_path / "out")
+    pids = [folder / "pid" for folder in folders]
+    try:
+        wait_until(lambda: (pids[1].exists() and pids[2].exists())
+                   or process.poll() is not None)
+        kernels = [int(pid.read_text()) for pid in pids[1:]]
+        process.send_signal(signal.SIGINT)
+        code, out, err = finish(process)
+    finally:
+        process.kill()
+    assert (code, err) == (130, "labutils: interrupted\n")
+    assert not pids[0].exists() and "ok" not in out
+    wait_until(lambda: all(map(gone, kernels)))
+
+
 # A terminal that does not know every character.
 
 
@@ -566,7 +599,7 @@ def test_so_do_the_other_commands(tmp_path):
         (work / "02_long_sequence_sampling.ipynb").write_text("{")
         commands.append(["grade", work.parent, "--out", place / "分"])
     out = printed_as(encoding, *commands)
-    assert f"{shown_as(encoding, path.stem)} ... ok" in out
+    assert f"{shown_as(encoding, path.stem)}: ok" in out
     assert outputs(place / "out" / path.name) == [(1, f"{NAME}\n")]
     for name in ("学生", *(path for path in (place / "report").iterdir()),
                  *(["分"] if len(commands) > 3 else [])):
