@@ -51,6 +51,9 @@ site: $(VENV)/ready-site
 slides: $(VENV)/ready-teach
 	$(BIN)/python -m labkit slides
 
+# Several share the processors, where threads wait for one another.
+test test-all test-device: export OMP_NUM_THREADS = 1
+
 test: $(VENV)/ready-test
 	$(PYTEST) -n 2 -m "not slow"
 

@@ -123,10 +123,10 @@ FIRST = (
     "test_grading_restarts.py", "test_browser_slides.py",
     "test_grading_kernel.py", "test_browser_site.py", "test_benchmarks.py",
     "test_nbgrader.py", "test_browser_course.py", "test_doctor.py",
-    "test_bundle.py", "test_checks.py", "test_browser_release.py",
-    "test_interrupts.py", "test_cli.py", "test_checkpoint.py", "test_view.py",
-    "test_report.py", "test_training.py", "test_steps.py", "test_widgets.py",
-    "test_grading_probes.py", "test_grading_remote.py", "test_release.py",
+    "test_bundle.py", "test_checks.py", "test_interrupts.py", "test_cli.py",
+    "test_checkpoint.py", "test_view.py", "test_report.py", "test_training.py",
+    "test_steps.py", "test_widgets.py", "test_grading_probes.py",
+    "test_grading_remote.py", "test_release.py",
 )
 
 
