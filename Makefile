@@ -57,10 +57,10 @@ test test-all test-device: export OMP_NUM_THREADS = 1
 test: $(VENV)/ready-test
 	$(PYTEST) -n 2 -m "not slow"
 
-# Then what `make test` leaves out. Four at a time, since many wait: for limits
-# of time, for browsers, for kernels.
-test-all: $(VENV)/ready-dev test
-	$(PYTEST) -n 4 -m slow --durations=25
+# These, and what `make test` leaves out. Four at a time, since many wait: for
+# limits of time, for browsers, for kernels.
+test-all: $(VENV)/ready-dev
+	$(PYTEST) -n 4 --durations=25
 
 # With a GPU, run this first. The header says which device it is.
 test-device: $(VENV)/ready-test

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from nbformat import NotebookNode
-from nbgrader.nbgraderformat import MetadataValidator
 
 from labkit.course import grader
 
@@ -56,6 +55,9 @@ def exercises(notebook: NotebookNode, name: str) -> Exercises:
 
 def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
     """What is wrong, and with which cell, counted from 1."""
+    # It takes a second, which who grades with the exercises can do without.
+    from nbgrader.nbgraderformat import MetadataValidator
+
     places: dict[str, int] = {}  # of each grade_id
     for number, cell in enumerate(cells, start=1):
         try:
