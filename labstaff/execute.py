@@ -20,8 +20,6 @@ from labutils.corpus import Corpus, find_corpus
 from labutils.files import write_atomically
 from labutils.view import quantize
 
-AT_ONCE = 2  # notebooks
-
 
 def run(
     names: Sequence[str] = (), epochs: int | None = None,
@@ -64,7 +62,7 @@ def run(
         print(corpus, f"Results: {out}", sep="\n")
         start = time.monotonic()
         processors = settings.processors()
-        at_once = 1 if in_place else min(AT_ONCE, processors, len(paths))
+        at_once = 1 if in_place else min(2, processors, len(paths))
         os.environ.setdefault("OMP_NUM_THREADS", str(processors // at_once))
         # With zmq, Windows' usual loop would warn.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:

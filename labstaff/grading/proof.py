@@ -74,7 +74,9 @@ def _worked(settings: Settings, text: Path | None) -> Job:
         solved = {i: name for i, cell in enumerate(every)
                   if cell.cell_type == "code" and grader(cell).get("solution")
                   and (name := grader(cell)["grade_id"])}
-        cells += [every[i] for i in sorted(needed(every, {*solved}))]
+        # None of them needs what is trained and drawn below the last one.
+        above = every[:max(solved, default=0) + 1]
+        cells += [every[i] for i in sorted(needed(above, {*solved}))]
         asked += [Exercise(name, 1, False, "") for name in solved.values()]
     course = CourseNotebook("course", {"en": "The course's own"}, tuple(asked),
                             {}, {x.name: x.name for x in asked})
