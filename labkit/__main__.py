@@ -10,7 +10,7 @@ import argparse
 import datetime
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,12 +26,8 @@ INSTRUCTORS = ("run", "slides", "site", "release", "grade", "record", "bundle")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Returns:
-        0 for success, 1 for a failure that the last line explains. (A
-        command that cannot be parsed ends with 2.)
-    """
+    """Run one command: 0 for success, 1 for a failure that the last line
+    explains. (A command that cannot be parsed ends with 2.)"""
     # Names may be Chinese, and an old terminal may know no Chinese.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not a stand-in of pytest's
@@ -61,10 +57,9 @@ class _Help(argparse.HelpFormatter):
         return super()._format_text(_(text))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        return wrapped(" ".join(text.split()), width)
+        return wrapped(text, width)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        text = " ".join(text.split())
         return "\n".join(wrapped(text, width, indent, indent))
 
 
@@ -96,8 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         required=True, metavar="COMMAND", dest="name",
         parser_class=new_parser)
-    for add in (_add_data, _add_doctor, _add_report, _add_reset):
-        add(commands)
+    describe(commands, COMMANDS)
     for point in entry_points(group="labutils.commands"):
         try:
             point.load()(commands)
@@ -121,17 +115,19 @@ def _not_here(options: argparse.Namespace) -> int:
     raise RuntimeError(words)
 
 
-def _add_data(commands: Any) -> None:
-    data = commands.add_parser(
-        "data",
-        help="show which text is used, or get The Time Machine",
-        description="Show which text the notebooks use, or get the book's.",
-        epilog="example: labutils data fetch --from ~/timemachine.txt")
-    data.add_argument("action", nargs="?", choices=("show", "fetch"),
-                      default="show")
-    data.add_argument("--from", dest="source", type=Path, metavar="FILE",
-                      help="with fetch: take this copy, do not download")
-    data.set_defaults(command=_data)
+def describe(commands: Any, table: Mapping[str, tuple[Any, ...]]) -> None:
+    """Describe the commands of a table, such as COMMANDS, to argparse."""
+    for name, (run, title, words, example, *options) in table.items():
+        command = commands.add_parser(
+            name, help=title, description=words, epilog=example)
+        command.set_defaults(command=run)
+        for names, settings in options:
+            command.add_argument(*names, **settings)
+
+
+def option(*names: str, **settings: Any) -> tuple[Any, ...]:
+    """An argument, as argparse takes it."""
+    return names, settings
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -155,48 +151,12 @@ def _data(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_doctor(commands: Any) -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        help="check this machine, and say what mends it",
-        description="Check Python, packages, kernel, text, machine and "
-        "folders. Needs no network, changes nothing and takes less than ten "
-        "seconds. Where something is bad, the line below it mends it. Exit "
-        "code: 0 all is well, 1 works, with warnings, 2 something does not "
-        "work.",
-        epilog="example: labutils doctor --only notebooks")
-    doctor.add_argument("--json", action="store_true",
-                        help="print the same for a program")
-    doctor.add_argument("--seconds", type=count, metavar="N", default=10,
-                        help="how long it may take; default: 10, which a "
-                        "slow or busy machine may exceed")
-    doctor.add_argument("--only", metavar="PART", action="append",
-                        choices=PARTS, help="look at this alone, such as "
-                        "once more after mending it; can be repeated: "
-                        f"{', '.join(PARTS)}")
-    doctor.set_defaults(command=_doctor)
-
-
 def _doctor(options: argparse.Namespace) -> int:
     from labkit.doctor.examine import examine
 
     sections = examine(options.seconds, options.only or PARTS)
     print(as_json(sections) if options.json else page(sections))
     return exit_code(sections)
-
-
-def _add_reset(commands: Any) -> None:
-    reset = commands.add_parser(
-        "reset",
-        help="bring notebooks back to their committed state",
-        description="Take notebooks from git's last commit. What was there "
-        "is kept beside them, with the time in its name; no other file is "
-        "touched.",
-        epilog="example: labutils reset 03 04")
-    reset.add_argument("notebooks", nargs="*", metavar="NOTEBOOK",
-                       help="the beginning of a name in notebooks/")
-    reset.add_argument("--all", action="store_true", help="all the notebooks")
-    reset.set_defaults(command=_reset)
 
 
 def _reset(options: argparse.Namespace) -> int:
@@ -213,43 +173,6 @@ def _reset(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_report(commands: Any) -> None:
-    report = commands.add_parser(
-        "report",
-        help="write the lab report from the executed notebooks",
-        description="Write one document from the executed notebooks and "
-        "their results: <id>-<name>-Lab-<n>.html. What is missing is listed "
-        "first; then nothing is written, unless it is allowed.",
-        epilog='example: labutils report --id 20231234 --name "Name" --lab 4 '
-        "--pdf --zip")
-    report.add_argument("--id", required=True, metavar="NUMBER",
-                        help="your student number")
-    report.add_argument("--name", required=True, help="your name")
-    report.add_argument("--lab", required=True, type=count, metavar="N",
-                        help="the report's number")
-    report.add_argument("--major", default="", help="your major")
-    report.add_argument("--date", help="of the experiment; default: today",
-                        default=datetime.date.today().isoformat())
-    report.add_argument("--lang", choices=("zh", "en"), default="zh",
-                        help="language of titles and labels; default: zh")
-    report.add_argument("--pdf", action="store_true",
-                        help="also as PDF, through Chromium, Chrome or Edge")
-    report.add_argument("--zip", action="store_true",
-                        help="also a zip file of report and notebooks, to "
-                        "hand in")
-    report.add_argument("--out", type=Path, metavar="DIR",
-                        help="where to write; default: report/ in the "
-                        "results folder")
-    report.add_argument("--notebooks", type=Path, metavar="DIR",
-                        help="take the notebooks from here alone; default: "
-                        "notebooks/ or the results folder, whichever was "
-                        "executed last")
-    report.add_argument("--allow-incomplete", action="store_true",
-                        help="write it although something is missing, with "
-                        "a list of it on the first page")
-    report.set_defaults(command=_report)
-
-
 def _report(options: argparse.Namespace) -> int:
     from labkit.report.write import Student, write_report
 
@@ -262,6 +185,76 @@ def _report(options: argparse.Namespace) -> int:
     ):
         say(f"wrote {path}")
     return 0
+
+
+# Of each command: what runs it, its line in the list, its description, an
+# example, its options.
+COMMANDS: dict[str, tuple[Any, ...]] = {
+    "data": (
+        _data, "show which text is used, or get The Time Machine",
+        "Show which text the notebooks use, or get the book's.",
+        "example: labutils data fetch --from ~/timemachine.txt",
+        option("action", nargs="?", choices=("show", "fetch"),
+               default="show"),
+        option("--from", dest="source", type=Path, metavar="FILE",
+               help="with fetch: take this copy, do not download"),
+    ),
+    "doctor": (
+        _doctor, "check this machine, and say what mends it",
+        "Check Python, packages, kernel, text, machine and folders. Needs no "
+        "network, changes nothing and takes less than ten seconds. Where "
+        "something is bad, the line below it mends it. Exit code: 0 all is "
+        "well, 1 works, with warnings, 2 something does not work.",
+        "example: labutils doctor --only notebooks",
+        option("--json", action="store_true",
+               help="print the same for a program"),
+        option("--seconds", type=count, metavar="N", default=10,
+               help="how long it may take; default: 10, which a slow or busy "
+               "machine may exceed"),
+        option("--only", metavar="PART", action="append", choices=PARTS,
+               help="look at this alone, such as once more after mending it; "
+               f"can be repeated: {', '.join(PARTS)}"),
+    ),
+    "report": (
+        _report, "write the lab report from the executed notebooks",
+        "Write one document from the executed notebooks and their results: "
+        "<id>-<name>-Lab-<n>.html. What is missing is listed first; then "
+        "nothing is written, unless it is allowed.",
+        'example: labutils report --id 20231234 --name "Name" --lab 4 --pdf '
+        "--zip",
+        option("--id", required=True, metavar="NUMBER",
+               help="your student number"),
+        option("--name", required=True, help="your name"),
+        option("--lab", required=True, type=count, metavar="N",
+               help="the report's number"),
+        option("--major", default="", help="your major"),
+        option("--date", help="of the experiment; default: today",
+               default=datetime.date.today().isoformat()),
+        option("--lang", choices=("zh", "en"), default="zh",
+               help="language of titles and labels; default: zh"),
+        option("--pdf", action="store_true",
+               help="also as PDF, through Chromium, Chrome or Edge"),
+        option("--zip", action="store_true",
+               help="also a zip file of report and notebooks, to hand in"),
+        option("--out", type=Path, metavar="DIR", help="where to write; "
+               "default: report/ in the results folder"),
+        option("--notebooks", type=Path, metavar="DIR",
+               help="take the notebooks from here alone; default: notebooks/ "
+               "or the results folder, whichever was executed last"),
+        option("--allow-incomplete", action="store_true",
+               help="write it although something is missing, with a list of "
+               "it on the first page"),
+    ),
+    "reset": (
+        _reset, "bring notebooks back to their committed state",
+        "Take notebooks from git's last commit. What was there is kept beside "
+        "them, with the time in its name; no other file is touched.",
+        "example: labutils reset 03 04",
+        option("notebooks", nargs="*", metavar="NOTEBOOK",
+               help="the beginning of a name in notebooks/"),
+        option("--all", action="store_true", help="all the notebooks"),
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from labkit.__main__ import count
+from labkit.__main__ import count, describe
+from labkit.__main__ import option as _option
 from labutils.files import say
 
 # Keys of publish.wheels.SYSTEMS.
@@ -95,11 +96,6 @@ def _version(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a version such as 3.11, from 3.11 up")
     return text
-
-
-def _option(*names: str, **settings: Any) -> tuple[Any, ...]:
-    """An argument, as argparse takes it."""
-    return names, settings
 
 
 def _folder(help: str, required: bool = False) -> tuple[Any, ...]:
@@ -247,10 +243,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
 
 def add(commands: Any) -> None:
     """Describe them all to argparse; the entry point in pyproject.toml."""
-    for name, (run, title, words, example, *options) in COMMANDS.items():
-        command = commands.add_parser(name, help=title, description=words,
-                                      epilog=f"example: labutils {example}")
-        command.set_defaults(
-            command=partial(_call, run) if isinstance(run, str) else run)
-        for names, settings in options:
-            command.add_argument(*names, **settings)
+    describe(commands, {
+        name: (partial(_call, run) if isinstance(run, str) else run, title,
+               words, f"example: labutils {example}", *options)
+        for name, (run, title, words, example, *options) in COMMANDS.items()})
