@@ -31,9 +31,6 @@ class NotebookError(RuntimeError):
     """A notebook is not found or not readable; the message says what to do."""
 
 
-# ---- the lessons, and what a full run of each leaves under results/
-
-
 @dataclass(frozen=True)
 class Lesson:
     """A notebook and what its full run leaves under results/."""
@@ -46,11 +43,6 @@ class Lesson:
     optional: tuple[str, ...] = ()  # histories of those who trained more
     exercises: tuple[str, ...] = ()  # in code, each with a check
     answers: tuple[str, ...] = ()  # in words
-
-    @property
-    def number(self) -> str:
-        """The notebook's number, as people say it: "3"."""
-        return self.stem.partition("_")[0].lstrip("0")
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -164,12 +156,10 @@ def without_copies(names: Iterable[str]) -> list[str]:
 
     JupyterLab names a copy 03_rnn-Copy1.ipynb, and `reset` does it alike.
     """
-    found: list[str] = []
-    for name in sorted(names, key=lambda name: (len(name), name)):
-        stem = Path(name).stem
-        if not any(stem.startswith(f"{Path(o).stem}-") for o in found):
-            found.append(name)
-    return sorted(found)
+    names = sorted(names)
+    originals = tuple(f"{Path(name).stem}-" for name in names)
+    return [name for name in names
+            if not Path(name).stem.startswith(originals)]
 
 
 # ---- what is in them

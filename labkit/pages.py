@@ -67,9 +67,6 @@ mtd[columnalign="left"] { text-align: -moz-left; text-align: -webkit-left;
 """.strip()
 
 
-# ---- outputs
-
-
 @dataclass(frozen=True)
 class Shown:
     """One output: a PNG image in base64, or else a text."""
@@ -103,9 +100,6 @@ def short(text: str, lines: int = LINES) -> str:
     """A text, cut where it is too long for a page."""
     cut = "\n".join(text.split("\n")[:lines])[:LONGEST_OUTPUT]
     return cut if cut == text else f"{cut}\n(cut here)"
-
-
-# ---- Markdown and formulas
 
 
 def markdown_to_html(

@@ -12,7 +12,8 @@ from labutils.files import write_atomically
 
 
 def reset(names: Sequence[str] = ()) -> list[str]:
-    """Bring notebooks back to their state in git's last commit.
+    """Bring notebooks back to their state in git's last commit, and return
+    what was done, a line for each.
 
     One that differs is first copied beside itself, with the time in the
     copy's name. No other file is touched.
@@ -21,9 +22,6 @@ def reset(names: Sequence[str] = ()) -> list[str]:
         names: the beginnings of file names in notebooks/ ("03"), which mean
             all languages, or paths, which mean one; none means all that are
             committed.
-
-    Returns:
-        What was done, a line for each notebook.
 
     Raises:
         NotebookError: there is no git, no commit, or no such notebook in it;

@@ -82,7 +82,6 @@ def front_end():
 
 
 # ---- do the libraries import, on what would a model train, and how fast?
-# which font has the Chinese letters of pictures?
 
 
 def ask_libraries(until):
@@ -94,13 +93,25 @@ def ask_libraries(until):
     # At the end: what a notebook would import goes first.
     sys.path.append(sys.argv[2])
     import_all()
-    device = find_device()
+    import torch
+
+    from labutils import settings
+
+    device = settings.device()
+    gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if gpu else ""
+    say(device=str(device), device_name=name, threads=torch.get_num_threads())
     try:
         sys.stdin.read()
         # A step that has begun is not broken off, and fonts come after it.
         time_steps(new_model(device), device, until - 0.5)
     finally:
-        chinese_font()
+        import matplotlib
+
+        from labutils import plots
+
+        # The family from which pictures take Chinese letters, if any.
+        say(font_cache=matplotlib.get_cachedir(), font=plots.set_style())
     # Threads of a library must not keep the page waiting.
     sys.stdout.flush()
     os._exit(0)
@@ -116,19 +127,6 @@ def import_all():
             say(importing=name, found=found)
             importlib.import_module(name)
     say(importing="")
-
-
-def find_device():
-    """The device of the settings."""
-    import torch
-
-    from labutils import settings
-
-    device = settings.device()
-    gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if gpu else ""
-    say(device=str(device), device_name=name, threads=torch.get_num_threads())
-    return device
 
 
 def new_model(device):
@@ -174,19 +172,11 @@ def estimates(ms):
     ratio = ms / (1000 * timed.seconds / steps)
     found = defaultdict[str, float](float)
     for lesson in LESSONS:
+        number = lesson.stem.partition("_")[0].lstrip("0")
         for run in map(recorded.load, lesson.runs):
             share = min(1, (cap or run.num_epochs) / run.num_epochs)
-            found[lesson.number] += ratio * share * run.seconds
+            found[number] += ratio * share * run.seconds
     return found
-
-
-def chinese_font():
-    """Say from which family pictures take Chinese letters, if any."""
-    import matplotlib
-
-    from labutils import plots
-
-    say(font_cache=matplotlib.get_cachedir(), font=plots.set_style())
 
 
 if __name__ == "__main__":

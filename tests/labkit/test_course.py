@@ -105,7 +105,6 @@ def test_the_title_is_the_first_heading_of_the_first_level(tmp_path):
 def test_the_lessons_are_the_notebooks_and_their_runs_are_recorded():
     assert [lesson.stem for lesson in LESSONS] == [
         path.stem for path in notebook_paths()]
-    assert [lesson.number for lesson in LESSONS] == list("123456")
     runs = {run for lesson in LESSONS for run in lesson.runs}
     optional = {name for lesson in LESSONS for name in lesson.optional}
     assert runs == set(recorded.names()) - optional
