@@ -144,10 +144,7 @@ def untouched(now: Mapping[str, Tensor], before: Iterable[Tensor]) -> None:
 def unused(
     run: Callable[[], Tensor], parts: Mapping[str, Tensor]
 ) -> list[str]:
-    """Names of the tensors that what `run` makes of them does not depend on.
-
-    Each is changed a little, and back.
-    """
+    """Names of the tensors on which the result of `run` does not depend."""
     def depends(part: Tensor) -> bool:
         kept = part.clone()
         part.add_(torch.rand_like(part) + 0.5)

@@ -144,10 +144,8 @@ def call(
     function: Callable[..., Any], *args: Any,
     explain: Callable[[str], str] = lambda error: "",
 ) -> Any:
-    """Call the student's code; an error in it becomes an explanation.
-
-    It is what `explain` makes of its words, or else what it often means.
-    """
+    """Call the student's code; an error in it becomes an explanation: what
+    `explain` makes of its words, or else what it often means."""
     try:
         return function(*args)
     except CheckFailed:
@@ -165,8 +163,7 @@ def call(
 
 def devices() -> list[torch.device]:
     """The CPU and, where there is one, the device of the settings."""
-    chosen, cpu = settings.device(), torch.device("cpu")
-    return [cpu] if chosen.type == "cpu" else [cpu, chosen]
+    return [*dict.fromkeys((torch.device("cpu"), settings.device()))]
 
 
 def where(error: BaseException) -> tuple[str, str]:

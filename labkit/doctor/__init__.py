@@ -8,7 +8,6 @@ processes of their own.
 import json
 import shutil
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from labkit.terminal import columns, wrapped
 from labutils.files import translated as _
@@ -25,11 +24,6 @@ OK, NOTE, WARN, BAD = "ok", "note", "WARN", "BAD"
 STATE, NAME = 6, 12  # characters of the first two columns
 WIDEST = 100  # a line that is longer reads badly
 
-# What a probe said, by name, until it ended; "trouble" is why it did not come
-# to its end, "" where it did.
-Facts = dict[str, Any]
-TOO_LONG = "took too long, and was ended"
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -42,9 +36,6 @@ class Finding:
 
 
 Sections = dict[str, list[Finding]]  # by the titles of the parts
-
-
-# ---- the page, for people and for programs
 
 
 def exit_code(sections: Sections) -> int:

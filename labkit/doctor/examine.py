@@ -1,9 +1,4 @@
-"""All the checks and the processes they ask, within the time that there is.
-
-What is installed, and is it what an import finds? Which kernel does a notebook
-get, and would it show a widget? What does this machine have, what is read and
-written on it (by writing really), and how long will the trainings take?
-"""
+"""All the checks and the processes they ask, within the time that there is."""
 
 import contextlib
 import json
@@ -18,19 +13,9 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from labkit.doctor import (
-    BAD,
-    NOTE,
-    OK,
-    PARTS,
-    TOO_LONG,
-    WARN,
-    Facts,
-    Finding,
-    Sections,
-    mends,
-)
+from labkit.doctor import BAD, NOTE, OK, PARTS, WARN, Finding, Sections, mends
 from labkit.doctor.probes import EXTENSION, NAME
 from labkit.report.browser import BrowserError, find
 from labutils import corpus, settings
@@ -40,6 +25,10 @@ from labutils.files import translated as _
 # are timed when the kernel has ended, as on two cores they would be in each
 # other's way.
 UNTIL = {"kernel": 0.66, "libraries": 0.89}
+# What a probe said, by name, until it ended; "trouble" is why it did not come
+# to its end, "" where it did.
+Facts = dict[str, Any]
+TOO_LONG = "took too long, and was ended"
 NO_TIME = "no time was left"  # to time a step
 GENERATION = "5."  # of the widgets' front end, which goes with ipywidgets 8
 # All of a full run's results take some 30 MB.
@@ -230,9 +219,6 @@ def variables() -> Iterator[Finding]:
                   or _("no LABUTILS_* variable is set"))
 
 
-# ---- the folders
-
-
 def folders() -> Iterator[Finding]:
     """Can results and the text be written, and is there room for them?"""
     for name, variable, path, state in (
@@ -240,17 +226,16 @@ def folders() -> Iterator[Finding]:
         ("data", "LABUTILS_DATA_DIR", settings.data_dir(), WARN),
     ):
         problem, free = try_to_write(path), free_space(path)
-        mend = ""
-        if problem or free < SCARCE:
-            mend = mends.put(variable, another(f"labutils-{name}"))
         if problem:
             words = f"{path}: {problem}"
-        elif mend:
+        elif free < SCARCE:
             state, words = WARN, _(
                 f"{path}: only {free:.1f} GB are free there, which may not do")
         else:
             state, words = OK, _(
                 f"{path}: can be written, {free:,.0f} GB free")
+        mend = "" if state == OK else mends.put(
+            variable, another(f"labutils-{name}"))
         yield Finding(name, state, words, mend)
 
 
@@ -334,11 +319,10 @@ def fonts(facts: Facts) -> Iterator[Finding]:
     if font := facts["font"]:
         yield Finding("fonts", OK, _(f"with Chinese letters: {font}"))
         return
-    # Matplotlib looks for new fonts only when its list is gone.
-    mend = f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json"
-    # Windows and macOS come with such fonts.
-    if get := mends.system("fonts-noto-cjk"):
-        mend = mends.then(get, mend)
+    mend = mends.then(
+        mends.system("fonts-noto-cjk"),  # Windows and macOS come with such
+        # Matplotlib looks for new fonts only when its list is gone.
+        f"rm {mends.shown(facts['font_cache'])}/fontlist-*.json")
     yield Finding("fonts", NOTE, _(
         "none with Chinese letters: in pictures they are empty boxes"), mend)
 
@@ -350,9 +334,6 @@ def browser() -> Iterator[Finding]:
         yield Finding("browser", NOTE, _(
             "no Chromium, Chrome or Edge: needed for PDF files and browser "
             "tests alone"), mends.system("chromium"))
-
-
-# ---- all of them
 
 
 # The part, the name and the function of each check; the probe whose answer it

@@ -85,7 +85,7 @@ def _packaging(module: str) -> Any:
 def shown(path: Path | str) -> str:
     """A path, quoted where it has to be; short where one stands above it."""
     path = Path(path)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+    if path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
     if not WINDOWS:
         return shlex.quote(str(path))
@@ -105,8 +105,8 @@ def python(*arguments: str) -> str:
 
 
 def then(*lines: str) -> str:
-    """A line for lines of which each needs the one before."""
-    return ("; " if WINDOWS else " && ").join(lines)
+    """A line for lines, but empty ones, each of which needs the one before."""
+    return ("; " if WINDOWS else " && ").join(filter(None, lines))
 
 
 def unset(name: str) -> str:

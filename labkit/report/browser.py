@@ -7,12 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = (
+PLACES = (  # on the PATH, and where Windows and macOS keep them
     "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
     "chrome", "msedge", "microsoft-edge",
-)
-# Where Windows and macOS keep them, off the PATH.
-PLACES = (
     r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
     r"%ProgramFiles(x86)%\Google\Chrome\Application\chrome.exe",
     r"%LocalAppData%\Google\Chrome\Application\chrome.exe",
@@ -38,7 +35,7 @@ class BrowserError(RuntimeError):
 
 def find() -> str:
     """The path of a browser of the Chromium family, or a BrowserError."""
-    for place in (*NAMES, *PLACES):
+    for place in PLACES:
         if found := shutil.which(os.path.expandvars(place)):
             return found
     raise BrowserError(

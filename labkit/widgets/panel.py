@@ -168,9 +168,6 @@ def _widgets(controls: Sequence[Control]) -> dict[str, Any]:
     return made
 
 
-# ---- what the widgets are given
-
-
 def check_models(models: Models, vocab: Vocab, least: int = 1) -> None:
     """Refuse what is no dictionary of models over the vocabulary."""
     example = "such as {'RNN': rnn, 'LSTM': lstm}"

@@ -26,13 +26,13 @@ from labkit.doctor import (
     NOTE,
     OK,
     PARTS,
-    TOO_LONG,
     WARN,
     Finding,
     examine,
     mends,
     probes,
 )
+from labkit.doctor.examine import TOO_LONG
 from labutils import corpus, recorded, settings
 
 pytestmark = pytest.mark.skipif(
