@@ -72,10 +72,9 @@ def plot_frequencies(
 ) -> Axes:
     """Token counts, of each curve the largest first, against their rank."""
     ax = new_axes() if ax is None else ax
-    for i, (label, values) in enumerate(counts.items()):
-        ax.loglog(
-            range(1, len(values) + 1), values, STYLES[i % len(STYLES)],
-            color=COLOURS[i % len(COLOURS)], label=label)
+    ax.set_prop_cycle(color=COLOURS * 2, linestyle=STYLES * 3)
+    for label, values in counts.items():
+        ax.loglog(range(1, len(values) + 1), values, label=label)
     ax.set(xlabel="rank of the token", ylabel="occurrences", title=title)
     ax.grid(alpha=0.3)
     ax.legend()
