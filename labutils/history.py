@@ -67,7 +67,6 @@ class History:
         return replace(self, test_perplexity=perplexity)
 
     def with_sample(self, text: str) -> "History":
-        """With a text generated after the last epoch."""
         return replace(self, samples=(*self.samples, (self.num_epochs, text)))
 
     def until(self, epoch: int) -> "History":
@@ -122,7 +121,6 @@ class History:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens trained on in a second."""
         return self.tokens / self.seconds if self.seconds else math.nan
 
     @property
@@ -158,7 +156,6 @@ class History:
 
     @property
     def sample(self) -> str:
-        """The latest sample; empty where there is none yet."""
         return self.samples[-1][1] if self.samples else ""
 
     def line(self) -> str:
@@ -219,7 +216,6 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> "History":
-        """The history that `to_json` wrote."""
         record = json.loads(text)
         for name, value in record.items():
             if isinstance(value, list):
