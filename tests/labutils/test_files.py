@@ -164,7 +164,7 @@ def test_a_message_is_known_by_the_template_it_was_made_from(text, chinese):
 
 
 def test_nothing_that_was_filled_in_is_lost():
-    for literals, translation in files._catalogue("zh")[1]:
+    for literals, translation in files._catalogue()[1]:
         values = [f"<{n}.{{x}}>值" for n in range(len(literals) - 1)]
         text = literals[0] + "".join(
             value + after
