@@ -40,15 +40,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def say(*words: object, as_it_is: bool = False) -> None:
+def say(line: object, as_it_is: bool = False) -> None:
     """Print a line: a message, to be translated, or a text `as_it_is`.
 
     What the terminal cannot show (it is not UTF-8 on an older Windows, or in
     a file) is shown as its escape; one that was closed shows nothing, and
     ends no training.
     """
-    text = " ".join(map(str, words))
-    text = text if as_it_is else translated(text)
+    text = str(line) if as_it_is else translated(line)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     with contextlib.suppress(OSError, ValueError):

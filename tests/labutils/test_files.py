@@ -108,7 +108,7 @@ class Terminal(io.StringIO):
 def test_a_line_can_be_shown_on_any_terminal(monkeypatch, encoding, shown):
     terminal = Terminal(encoding)
     monkeypatch.setattr(sys, "stdout", terminal)
-    say("perplexity", "é 中文 ∞")
+    say("perplexity é 中文 ∞")
     assert terminal.getvalue() == shown + "\n"
 
 
