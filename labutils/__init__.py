@@ -9,7 +9,6 @@ import sys
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -74,7 +73,7 @@ class _Forward(MetaPathFinder, Loader):
     def find_spec(self, fullname, path=None, target=None):
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module):
         old, now = module.__name__, MOVED[module.__name__]
         import_module("labutils.files").say(f"{old} is {now} now.")
         # What stands here in the end is what the import gives back.

@@ -46,8 +46,7 @@ def seq_data_iter_random(
     # One row a subsequence, with the token after it: a view, nothing copied.
     windows = corpus.unfold(0, num_steps + 1, num_steps)
     order = torch.randperm(len(windows), generator=generator, device="cpu")
-    num_batches = len(windows) // batch_size
-    chosen = order[: num_batches * batch_size].split(batch_size)
+    chosen = order.unfold(0, batch_size, batch_size)
     # Gathered batch by batch: so small a gather starts no threads, and inputs
     # and targets are two views of its result.
     batches = (windows[rows] for rows in chosen)
@@ -164,9 +163,9 @@ def load_data_time_machine(
         others: as for `SeqDataLoader`.
     """
     corpus = read_corpus()
-    lines = [clean_line(line) for line in corpus.text.splitlines()]
+    cleaned = "".join(map(clean_line, corpus.text.splitlines()))
     return _load(
-        lines, corpus.record(), max_tokens, held_out_tokens, test_tokens,
+        cleaned, corpus.record(), max_tokens, held_out_tokens, test_tokens,
         (batch_size, num_steps, use_random_iter, seed))
 
 
@@ -198,8 +197,7 @@ def load_data_text(
         raise ValueError(_(
             f"{path} is not UTF-8: byte 0x{rest[error.start]:02x} in line "
             f"{line}. Save the text as UTF-8 and load it again.")) from error
-    lines = [clean(line) for line in text.splitlines()]
-    cleaned = "".join(lines)
+    cleaned = "".join(map(clean, text.splitlines()))
     words = _(
         f"{path.name}, {len(text):,} characters, {len(cleaned):,} of them "
         "left after cleaning.")
@@ -212,7 +210,7 @@ def load_data_text(
               "sha256": hashlib.sha256(data).hexdigest()}
     try:
         loader, vocab = _load(
-            lines, record, max_tokens, held_out_tokens, test_tokens,
+            cleaned, record, max_tokens, held_out_tokens, test_tokens,
             (batch_size, num_steps, use_random_iter, seed))
     except ValueError as error:
         raise ValueError(f"{words} {error}") from error
@@ -225,13 +223,12 @@ def load_data_text(
 
 
 def _load(
-    lines: list[str], record: dict[str, str], max_tokens: int,
+    cleaned: str, record: dict[str, str], max_tokens: int,
     held_out_tokens: int, test_tokens: int,
     sampling: tuple[int, int, bool, int | None],
 ) -> tuple[SeqDataLoader, Vocab]:
-    end = end_of(max_tokens)
-    corpus, vocab = encode_lines(lines)
-    loader = SeqDataLoader(corpus[:end], *sampling)
+    corpus, vocab = encode_lines([cleaned])
+    loader = SeqDataLoader(corpus[: end_of(max_tokens)], *sampling)
     rest = corpus[len(loader.corpus):]
     loader.held_out, loader.test = (
         # In order and from a fixed start: each measurement reads the same.

@@ -5,12 +5,11 @@ folder and on the network; where none has it, the bundled practice text stands
 in, with a warning.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -85,7 +84,7 @@ def find_corpus(*, download: bool = True) -> Corpus:
         return practice_text()
     if isinstance(asked, Path):
         return open_time_machine(asked, "the file named by LABUTILS_TEXT")
-    cached = _cached()
+    cached = settings.data_dir() / FILE_NAME
     # os.access: a Path in a locked folder raises instead of answering.
     if os.access(cached, os.F_OK):
         try:
@@ -113,7 +112,8 @@ def read_corpus() -> Corpus:
 def open_time_machine(path: Path, source: str) -> Corpus:
     """Read and verify a copy of The Time Machine, found in `source`."""
     try:
-        return _verified(path.read_bytes(), path, source, path)
+        text = _verified(path.read_bytes(), path)
+        return Corpus(TIME_MACHINE, source, SHA256, text, path)
     except OSError as error:
         fault = _(f"Cannot read {path} ({source}): {error.strerror or error}. "
                   f"Expected a copy of {TIME_MACHINE}.")
@@ -122,9 +122,7 @@ def open_time_machine(path: Path, source: str) -> Corpus:
     raise CorpusError(f"{fault} {_(WAYS_TO_GET_IT)}")
 
 
-def _verified(
-    data: bytes, origin: Path | str, source: str, path: Path
-) -> Corpus:
+def _verified(data: bytes, origin: Path | str) -> str:
     """The Time Machine, once `data` is known to be just that."""
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
@@ -132,7 +130,7 @@ def _verified(
             f"{origin} is not {TIME_MACHINE}: {_describe(data)}. "
             f"Expected SHA-256 {SHA256} ({SIZE:,} bytes), "
             f"found {found} ({len(data):,} bytes). It will not be used."))
-    return Corpus(TIME_MACHINE, source, found, data.decode("utf-8"), path)
+    return data.decode("utf-8")
 
 
 def _describe(data: bytes) -> str:
@@ -167,9 +165,9 @@ def adopt(source: Path) -> Path:
     return store(open_time_machine(source, "the file given").text.encode())
 
 
-def store(data: bytes) -> Path:
-    """Write verified bytes into the data folder, whole or not at all."""
-    path = _cached()
+def store(data: bytes, name: str = FILE_NAME) -> Path:
+    """Write bytes into the data folder, whole or not at all."""
+    path = settings.data_dir() / name
     try:
         write_atomically(path, data)
     except OSError as error:
@@ -177,10 +175,6 @@ def store(data: bytes) -> Path:
             f"Cannot write {path}: {error.strerror or error}. Make the folder "
             "writable or set LABUTILS_DATA_DIR to another one.")) from error
     return path
-
-
-def _cached() -> Path:
-    return settings.data_dir() / FILE_NAME
 
 
 def fetch(*, again: bool = False) -> Corpus:
@@ -199,16 +193,16 @@ def fetch(*, again: bool = False) -> Corpus:
     for url in URLS:
         try:
             data = _download(url)
-            text = _verified(
-                data, url, "a download into the data folder", _cached())
+            text = _verified(data, url)
         except DownloadError as error:
             reasons.append(f"{url}: {error}.")
         except CorpusError as error:
             reasons.append(f"{error} {_keep(data)}")
         else:
             _failed = None
-            store(data)
-            return text  # as it came: another process may be writing there
+            return Corpus(  # as it came: another process may be writing there
+                TIME_MACHINE, "a download into the data folder", SHA256, text,
+                store(data))
     _failed = _(f"{TIME_MACHINE} could not be downloaded. {' '.join(reasons)}")
     raise DownloadError(_failed)
 
@@ -251,12 +245,9 @@ def _download(url: str) -> bytes:
 
 def _keep(data: bytes) -> str:
     """Keep what came in place of the text, for someone to look at."""
-    path = settings.data_dir() / f"{FILE_NAME}.part"
-    try:
-        write_atomically(path, data)
-    except OSError:
-        return ""
-    return set_aside(path)
+    with suppress(CorpusError):
+        return set_aside(store(data, f"{FILE_NAME}.part"))
+    return ""
 
 
 def practice_text() -> Corpus:

@@ -43,12 +43,11 @@ def evaluate_perplexity(model: LanguageModel, data_iter: Batches) -> float:
     """
     device = device_of(model)
     corpus = getattr(data_iter, "corpus", None)
-    largest = -1 if corpus is None else int(corpus.max())
     known = getattr(model, "vocab_size", math.inf)
-    if largest >= known:
+    if corpus is not None and corpus.max() >= known:
         raise ValueError(_(
-            f"These batches hold the index {largest}, and the model knows "
-            f"{known} tokens: they are of another text than the model."))
+            f"These batches hold the index {corpus.max()}, and the model "
+            f"knows {known} tokens: they are of another text than the model."))
     nats, tokens, state = 0.0, 0, None
     with evaluation_mode(model):
         for X, Y in data_iter:

@@ -13,13 +13,13 @@ import sys
 import tempfile
 from functools import cache, lru_cache
 from pathlib import Path
-from string import Formatter
 
 LANGUAGES = ("en", "zh")
 ENGLISH = re.compile("[a-z]+ [a-z]+")
 CATALOGUES = Path(__file__).parent / "locale"
 MOST_PARTS = 100  # of a message
-Seen = dict[str, tuple[str, int]]  # texts, how they read, English words left
+Reading = tuple[str, int]  # of a text, and the English words left in it
+Seen = dict[str, Reading]
 Templates = list[tuple[list[str], str]]
 
 
@@ -40,15 +40,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def say(*words: object, as_it_is: bool = False) -> None:
+def say(line: object, as_it_is: bool = False) -> None:
     """Print a line: a message, to be translated, or a text `as_it_is`.
 
     What the terminal cannot show (it is not UTF-8 on an older Windows, or in
     a file) is shown as its escape; one that was closed shows nothing, and
     ends no training.
     """
-    text = " ".join(map(str, words))
-    text = text if as_it_is else translated(text)
+    text = str(line) if as_it_is else translated(line)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     with contextlib.suppress(OSError, ValueError):
@@ -81,73 +80,67 @@ def translated(text: object, into: str = "") -> str:
     turn ({0!s} in the translation keeps it as it is), and so are sentences on
     several lines or with a semicolon between them.
     """
-    into = into or language()
-    return str(text) if into == "en" else _in_words(str(text), into)
+    english = (into or language()) == "en"
+    return str(text) if english else _in_chinese(str(text))
 
 
 @lru_cache(1000)
-def _in_words(text: str, into: str) -> str:
-    return _best(text, into, {})[0]
+def _in_chinese(text: str) -> str:
+    return _best(text, {})[0]
 
 
-def _best(text: str, into: str, seen: Seen) -> tuple[str, int]:
+def _best(text: str, seen: Seen) -> Reading:
     """The reading of a text that leaves the fewest English words, and how
     many; as it is where so many parts of it were `seen` that it is no message
     but something that a student has written.
     """
+    as_it_is = text, len(ENGLISH.findall(text))
     if text not in seen and len(seen) < MOST_PARTS:
-        seen[text] = text, len(ENGLISH.findall(text))
-        seen[text] = min([*_readings(text, into, seen), seen[text]],
+        seen[text] = as_it_is
+        seen[text] = min([*_readings(text, seen), as_it_is],
                          key=lambda reading: reading[1])
-    return seen.get(text) or (text, len(ENGLISH.findall(text)))
+    return seen.get(text, as_it_is)
 
 
-def _readings(text: str, into: str, seen: Seen) -> list[tuple[str, int]]:
+def _readings(text: str, seen: Seen) -> list[Reading]:
     """What a text may be. One that leaves no English ends the search; one that
     begins with a gap must be such, since almost any text has its words."""
-    exact, templates = _catalogue(into)
+    exact, templates = _catalogue()
     if text in exact:
         return [(exact[text], 0)]
-    made = _by_parts(text, into, seen, "\n", "\n")
+    made = _by_parts(text, seen, "\n", "\n")
     for literals, translation in templates:
         if made and not made[-1][1]:
             return made[-1:]
         if (values := _values(literals, text)) is not None:
-            reading = _filled(translation, values, into, seen)
+            reading = _filled(translation, values, seen)
             if literals[0] or not reading[1]:
                 made.append(reading)
-    return made + _by_parts(text, into, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
+    return made + _by_parts(text, seen, "; ", "\N{FULLWIDTH SEMICOLON}")
 
 
-def _by_parts(
-    text: str, into: str, seen: Seen, mark: str, its: str
-) -> list[tuple[str, int]]:
+def _by_parts(text: str, seen: Seen, mark: str, its: str) -> list[Reading]:
     if mark not in text:
         return []
-    parts = [_best(part, into, seen) for part in text.split(mark)]
+    parts = [_best(part, seen) for part in text.split(mark)]
     words, left = zip(*parts, strict=True)
     return [(its.join(words), sum(left))]
 
 
-def _filled(
-    translation: str, values: list[str], into: str, seen: Seen
-) -> tuple[str, int]:
+def _filled(translation: str, values: list[str], seen: Seen) -> Reading:
     """With its gaps filled: {0} is translated, {0!s} stays as it is."""
-    words, left = "", 0
-    for literal, gap, _, as_it_is in Formatter().parse(translation):
-        value, more = values[int(gap)] if gap else "", 0
-        if gap and not as_it_is:
-            value, more = _best(value, into, seen)
-        words, left = words + literal + value, left + more
-    return words, left
+    parts = [(value, 0) if f"{{{gap}!s}}" in translation
+             else _best(value, seen) for gap, value in enumerate(values)]
+    words, left = zip(*parts, strict=True)
+    return translation.format(*words), sum(left)
 
 
 @cache
-def _catalogue(into: str) -> tuple[dict[str, str], Templates]:
+def _catalogue() -> tuple[dict[str, str], Templates]:
     """The messages without gaps, and what stands between the gaps of the
     others, those that begin with a word and the longest first; each with its
     translation."""
-    found = gettext.translation("labutils", CATALOGUES, [into], fallback=True)
+    found = gettext.translation("labutils", CATALOGUES, ["zh"], fallback=True)
     exact: dict[str, str] = dict(vars(found).get("_catalog", {}))
     exact.pop("", None)  # the catalogue's own description
     templates: Templates = []

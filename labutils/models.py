@@ -6,7 +6,7 @@ of the three asks which kind it has. Shapes: B batch, T steps, V vocabulary.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -88,18 +88,16 @@ def next_state(
 def evaluation_mode(model: LanguageModel) -> Iterator[None]:
     """No gradients, no dropout, and one thread: so little work at a time is
     not worth the waiting of several."""
-    training = getattr(model, "training", False)
-    threads = torch.get_num_threads()
+    network = model if isinstance(model, nn.Module) else nn.Module()
+    training, threads = network.training, torch.get_num_threads()
+    network.eval()
     torch.set_num_threads(1)
-    if training:
-        cast(nn.Module, model).eval()
     try:
         with torch.no_grad():
             yield
     finally:
         torch.set_num_threads(threads)
-        if training:
-            cast(nn.Module, model).train()
+        network.train(training)
 
 
 def as_targets(Y: Tensor) -> Tensor:

@@ -62,8 +62,9 @@ class RNNModelScratch:
         return list(self.params)
 
 
-def _params(shapes: Sequence[tuple[int, ...]], device: torch.device) -> Params:
+def _params(gates: int, V: int, H: int, device: torch.device) -> Params:
     """Weights of standard deviation 0.01 (two dimensions), biases of zero."""
+    shapes = gates * [(V, H), (H, H), (H,)] + [(H, V), (V,)]
     params = [
         torch.randn(shape, device=device) * 0.01 if len(shape) == 2
         else torch.zeros(shape, device=device) for shape in shapes]
@@ -74,8 +75,7 @@ def get_rnn_params(
     vocab_size: int, num_hiddens: int, device: torch.device
 ) -> Params:
     """`W_xh (V, H), W_hh (H, H), b_h (H,), W_hq (H, V), b_q (V,)`."""
-    V, H = vocab_size, num_hiddens
-    return _params([(V, H), (H, H), (H,), (H, V), (V,)], device)
+    return _params(1, vocab_size, num_hiddens, device)
 
 
 def init_rnn_state(
@@ -113,8 +113,7 @@ def get_lstm_params(
 ) -> Params:
     """`W_x* (V, H), W_h* (H, H), b_* (H,)` for each of the gates i, f, o and
     the candidate c, then `W_hq (H, V), b_q (V,)`."""
-    V, H = vocab_size, num_hiddens
-    return _params(4 * [(V, H), (H, H), (H,)] + [(H, V), (V,)], device)
+    return _params(4, vocab_size, num_hiddens, device)
 
 
 def init_lstm_state(

@@ -4,8 +4,6 @@ Each function reads the environment when it is called. Importing this needs the
 standard library alone, for the doctor: only devices and seeds need torch.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import os
@@ -27,14 +25,10 @@ LARGEST = 2**32 - 1
 class SettingsError(ValueError):
     """A variable cannot be used: its name, its value, and what it takes."""
 
-    @property
-    def fault(self) -> str:
-        """The message without what to do."""
-        name, value, takes = self.args
-        return _(f"{name}={value!r} cannot be used: it takes {takes}.")
-
     def __str__(self) -> str:
-        return f"{self.fault} " + _(f"Change it or unset {self.args[0]}.")
+        name, value, takes = self.args
+        fault = _(f"{name}={value!r} cannot be used: it takes {takes}.")
+        return f"{fault} " + _(f"Change it or unset {name}.")
 
 
 def _read(name: str) -> str | None:
@@ -116,7 +110,7 @@ def seed() -> int:
     return _number("LABUTILS_SEED", 0) or 0
 
 
-def device() -> torch.device:
+def device() -> "torch.device":
     """Device to train on (LABUTILS_DEVICE, or else CUDA, or else the CPU).
 
     MPS, a Mac's GPU, must be asked for: for recurrent layers it is slower
@@ -136,10 +130,7 @@ def device() -> torch.device:
 
 
 def processors() -> int:
-    """How many processors this process may keep busy, whatever the host has.
-
-    Those that it may run on, or less where a container's quota says so.
-    """
+    """Processors that this process may keep busy, whatever the host has."""
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
     else:  # macOS and Windows
@@ -179,9 +170,7 @@ def set_seed() -> int:
     """Seed torch's global generator from the settings and return the seed."""
     import torch
 
-    value = seed()
-    torch.manual_seed(value)
-    return value
+    return torch.manual_seed(seed()).initial_seed()
 
 
 def whole_number(
