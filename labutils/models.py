@@ -6,7 +6,7 @@ of the three asks which kind it has. Shapes: B batch, T steps, V vocabulary.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -88,16 +88,18 @@ def next_state(
 def evaluation_mode(model: LanguageModel) -> Iterator[None]:
     """No gradients, no dropout, and one thread: so little work at a time is
     not worth the waiting of several."""
-    network = model if isinstance(model, nn.Module) else nn.Module()
-    training, threads = network.training, torch.get_num_threads()
-    network.eval()
+    training = getattr(model, "training", False)
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    if training:
+        cast(nn.Module, model).eval()
     try:
         with torch.no_grad():
             yield
     finally:
         torch.set_num_threads(threads)
-        network.train(training)
+        if training:
+            cast(nn.Module, model).train()
 
 
 def as_targets(Y: Tensor) -> Tensor:
