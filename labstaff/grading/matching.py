@@ -53,7 +53,7 @@ def course() -> list[CourseNotebook]:
     """Read the course's notebooks.
 
     Raises:
-        ExerciseError: a notebook's exercises do not fit together.
+        ValueError: a notebook's exercises do not fit together.
         NotebookError: a notebook cannot be read.
     """
     found = []

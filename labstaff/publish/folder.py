@@ -16,30 +16,26 @@ GIT = ".git"
 LEFTOVERS = {"__pycache__", ".ipynb_checkpoints"}
 
 
-class FolderError(RuntimeError):
-    """The folder must not be replaced; the message says why."""
-
-
 def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> Path:
     """A folder that may be replaced, as an absolute path.
 
     Raises:
-        FolderError: it is a file, part of the course, or holds something and
+        RuntimeError: it is a file, part of the course, or holds something and
             has not the `marks`, by which an earlier release is known.
     """
     out = out.expanduser().resolve()
     for name in ("notebooks", "labutils", "labkit", "labstaff"):
         own = (settings.home() / name).resolve()
         if out.is_relative_to(own):
-            raise FolderError(
+            raise RuntimeError(
                 f"{out} lies inside {own}, which is part of the course. Take "
                 "a folder outside of it.")
     if out.exists() and not out.is_dir():
-        raise FolderError(f"{out} is a file. Name a folder.")
+        raise RuntimeError(f"{out} is a file. Name a folder.")
     found = sorted(p.name for p in out.iterdir()) if out.exists() else []
     if set(marks) <= set(found) or not set(found) - {GIT}:
         return out
-    raise FolderError(
+    raise RuntimeError(
         f"{out} is not empty and no earlier release: it holds "
         f"{', '.join(found[:3])}{' and more' if len(found) > 3 else ''}. "
         "Name a new folder.")

@@ -17,7 +17,7 @@ from support import names
 from labkit import __main__ as cli
 from labstaff.publish.release import STUB, student_notebook
 from labstaff.slides import cells, decks
-from labstaff.slides.cells import SlideError, prepare
+from labstaff.slides.cells import prepare
 from labutils import settings
 
 FOLDER = settings.home() / "notebooks"
@@ -285,12 +285,12 @@ def test_what_stands_between_the_marks():
     {"slide_type": "slides"}, {"code": "skp"}, {"output": "slide"},
 ])
 def test_a_word_that_nobody_knows_is_refused(where):
-    with pytest.raises(SlideError, match=r"cell 2: \w+ is '\w+'; it takes "):
+    with pytest.raises(ValueError, match=r"cell 2: \w+ is '\w+'; it takes "):
         shown(code("1"), code("2", **where))
 
 
 def test_a_notebook_without_a_slide_is_refused():
-    with pytest.raises(SlideError, match="no cell is a slide"):
+    with pytest.raises(ValueError, match="no cell is a slide"):
         shown(code("1", slide_type="skip"), code("2", slide_type="notes"))
 
 
