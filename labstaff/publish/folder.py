@@ -1,7 +1,6 @@
 """A folder that is replaced as a whole and knows what was put into it."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -13,7 +12,7 @@ from labutils import settings
 MANIFEST = ".release"
 # Stays when the rest is replaced, so that a release can be pushed.
 GIT = ".git"
-LEFTOVERS = {"__pycache__", ".ipynb_checkpoints"}
+OTHERS = {GIT, "__pycache__", ".ipynb_checkpoints"}  # not a release's own
 
 
 def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> Path:
@@ -101,12 +100,12 @@ def changed(out: Path, manifest: str = MANIFEST) -> bool:
 
 def _lines(out: Path) -> Iterator[str]:
     """What a manifest says of each file."""
-    for place, folders, names in os.walk(out):
-        folders[:] = [f for f in folders if f not in {GIT, *LEFTOVERS}]
-        for path in (Path(place, name) for name in names if name != GIT):
+    for path in out.rglob("*"):
+        inside = path.relative_to(out)
+        if path.is_file() and OTHERS.isdisjoint(inside.parts):
             with path.open("rb") as stream:  # a wheel can be very large
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            yield f"{sha256}  {path.relative_to(out).as_posix()}"
+            yield f"{sha256}  {inside.as_posix()}"
 
 
 def _move_git(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -122,7 +122,8 @@ def export(notebook: NotebookNode, title: str) -> str:
         ModuleNotFoundError: reveal.js or the formulas' font is not installed.
         RuntimeError: the page would fetch something.
     """
-    reveal = _installed("sphinx_revealjs") / "_static" / "revealjs"
+    reveal = Path(metadata.distribution("sphinx-revealjs").locate_file(
+        "sphinx_revealjs/_static/revealjs"))
     styles = [(reveal / name).read_text("utf-8") for name in STYLES]
     styles += [
         _font("Source Sans Pro",
@@ -177,21 +178,14 @@ def fetched(html: str) -> list[str]:
     return ["".join(filter(None, m.groups())) for m in FETCHED.finditer(bare)]
 
 
-def _installed(module: str) -> Path:
-    """Where an installed package has its files; it is not imported."""
-    spec = find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(name=module.replace("_", "-"))
-    return Path(spec.submodule_search_locations[0])
-
-
 def formula_font(html: str) -> str:
     """The style that names a font with the characters of a page's formulas;
     where it has none, it needs no font."""
     formulas = " ".join(FORMULA.findall(html))
     if not formulas:
         return ""
-    file = _installed("ziamath") / "fonts/STIXTwoMath-Regular.ttf"
+    file = metadata.distribution("ziamath").locate_file(
+        "ziamath/fonts/STIXTwoMath-Regular.ttf")
     # The date of the change would make every page a new one.
     with TTFont(file, recalcTimestamp=False) as font:
         part = subset.Subsetter()  # a twentieth of the font, say
