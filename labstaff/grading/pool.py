@@ -155,8 +155,7 @@ def in_process(job: Job) -> tuple[Graded, bytes]:
         RuntimeError: its process has ended each time.
     """
     if job.text is not None and not job.text.is_file():
-        path = find_corpus().path
-        if path is None:
+        if (path := find_corpus().path) is None:
             raise GradeError(
                 "This worker has no copy of The Time Machine. Put one there "
                 "and name it in LABUTILS_TEXT.")

@@ -122,8 +122,8 @@ def export(notebook: NotebookNode, title: str) -> str:
         ModuleNotFoundError: reveal.js or the formulas' font is not installed.
         RuntimeError: the page would fetch something.
     """
-    reveal = Path(metadata.distribution("sphinx-revealjs").locate_file(
-        "sphinx_revealjs/_static/revealjs"))
+    reveal: Any = metadata.distribution("sphinx-revealjs").locate_file(
+        "sphinx_revealjs/_static/revealjs")
     styles = [(reveal / name).read_text("utf-8") for name in STYLES]
     styles += [
         _font("Source Sans Pro",
