@@ -29,15 +29,13 @@ def run(
 
     Small networks gain less from a second processor than a second notebook
     does. What is committed has the machine to itself, one after the other.
+    Returns whether every notebook ran to its end.
 
     Args:
         names: which, as for `notebook_paths`; none means all.
         epochs: cap on every training's epochs.
         out: folder for executed copies and results; None takes the settings'.
         in_place: write full runs on The Time Machine back, for committing.
-
-    Returns:
-        Whether every notebook ran to its end.
 
     Raises:
         NotebookError: there is no such notebook.

@@ -19,10 +19,6 @@ MEANT = re.compile(
 )
 
 
-class ExerciseError(ValueError):
-    """A notebook's exercises do not fit together; the message says where."""
-
-
 class Exercises(NamedTuple):
     """What a notebook asks for: exercises in code, written answers, and the
     points of all its graded cells together."""
@@ -36,7 +32,7 @@ def exercises(notebook: NotebookNode, name: str) -> Exercises:
     """Check and count the exercises of a notebook; messages give its `name`.
 
     Raises:
-        ExerciseError: a delimiter without its other half or in a cell of the
+        ValueError: a delimiter without its other half or in a cell of the
             wrong kind, a grade_id used twice, a solution without a check,
             metadata that nbgrader would refuse.
     """
@@ -45,7 +41,7 @@ def exercises(notebook: NotebookNode, name: str) -> Exercises:
         first, *_ = cell.source.strip().splitlines() or [""]
         grade_id = grader(cell).get("grade_id")
         shown = f"grade_id {grade_id!r}" if grade_id else repr(first[:40])
-        raise ExerciseError(f"{name}, cell {number} ({shown}): {fault}")
+        raise ValueError(f"{name}, cell {number} ({shown}): {fault}")
     kinds = [cell.cell_type for cell in notebook.cells
              if grader(cell).get("solution")]
     return Exercises(
@@ -61,8 +57,7 @@ def _faults(cells: Sequence[NotebookNode]) -> Iterator[tuple[int, str]]:
     places: dict[str, int] = {}  # of each grade_id
     for number, cell in enumerate(cells, start=1):
         try:
-            if "nbgrader" in cell.metadata:
-                MetadataValidator().validate_cell(cell)
+            MetadataValidator().validate_cell(cell)
         except Exception as error:  # several kinds, its own and jsonschema's
             words = str(error).splitlines()[0]
             yield number, (f"nbgrader refuses its metadata ({words}). Expected"

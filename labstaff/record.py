@@ -17,15 +17,13 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447}
 
 
 def record(folders: Sequence[Path] = ()) -> list[str]:
-    """Write the recorded runs from the results of full runs.
+    """Write the recorded runs from the results of full runs, and return the
+    names of the files and their sizes.
 
     Args:
         folders: results folders, one for each seed. The first one's histories
             are those that can be replayed; with two or more there are ranges.
             None takes the settings' results folder.
-
-    Returns:
-        The names of the files written, and their sizes.
 
     Raises:
         RuntimeError: there is no history, or one is not of a full run.

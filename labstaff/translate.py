@@ -26,26 +26,26 @@ from labkit.course import notebook_paths, read_notebook
 from labutils import settings
 from labutils.files import CATALOGUES, write_atomically
 
-# What a translation must hold exactly as often as its source.
+# What a translation must hold exactly as often as its source; a kind is looked
+# for where none of those above it stands.
 KEPT = {
     "code": re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL),
-    "formula": re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.DOTALL),
-    "link": re.compile(r"\]\(([^)\s]+)|<(https?://[^>]+)>"),
+    "link": re.compile(r"\]\([^)\s]+|<https?://[^>]+>"),
     "mark": re.compile(r"^### (?:BEGIN|END) [A-Z ]+$", re.MULTILINE),
-    "number": re.compile(r"\d[\d,.]*\d|\d"),
+    "formula": re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.DOTALL),
     "gap": re.compile(r"\{(\d+)(?:!s)?\}|%\((\w+)\)"),
+    "number": re.compile(r"\d[\d,.]*\d|\d"),
 }
 # Texts of these calls are messages though they be a single word.
 SINKS = {"_", "CheckFailed", "Control", "Finding", "header", "require"}
 # What is said in single words elsewhere, or put together, or by argparse.
 OTHERS = (
     "ok", "note", "WARN", "BAD", "Imports", "Notebooks", "Machine", "training",
-    "results", "data", "folders", "input", "forget", "output", "reset",
-    "update", "surprise", "gates", "sequential", "random", "space", "newline",
-    "setting", "passed", "failed", "error", "read", "missing: {0}",
-    "refused: {0}", "nothing written: {0}", "{0} students. Open {1}",
-    "interrupted: {0}", "timed out: {0}", "out of memory: {0}",
-    "kernel died: {0}", "late: {0} ({1})", "complete", "tried", "got",
+    "results", "data", "folders", "forget", "output", "reset", "update",
+    "surprise", "gates", "random", "space", "newline", "setting", "failed",
+    "error", "read", "refused: {0}", "nothing written: {0}",
+    "{0} students. Open {1}", "interrupted: {0}", "timed out: {0}",
+    "out of memory: {0}", "kernel died: {0}", "complete", "tried", "got",
     "expected", "likely", "where", "possible", "{0}: {1}", "{0}: {1}.",
     "cell {0}, {1}",
     "the number is nobody's on the roster; taken for {0}'s, by the name.",
@@ -55,8 +55,8 @@ OTHERS = (
     "No notebook {0} is in the last commit: expected a path or the beginning "
     "of one of {1}.", "not used: the blocks {0} and {1}",
     "not used: the blocks {0} and {1} and {2}", "as", "{0}Error: {1}",
-    "{0}: passed", "a missing bias: {0}", "the new state{0} = {1}",
-    "the result{0} = {1}", "the gradient of {0} = {1}",
+    "a missing bias: {0}", "the new state{0} = {1}", "the result{0} = {1}",
+    "the gradient of {0} = {1}",
     "{0}, in line {1} of your cell", "{0}, in line {1} of your cell: {2}",
     "usage: ", "options", "positional arguments",
     "argument %(argument_name)s: %(message)s",
@@ -230,9 +230,7 @@ def render(source: Path, entries: polib.POFile) -> str:
 
 def faults(name: str, entries: polib.POFile) -> Iterator[str]:
     """What a translator has to do, cell by cell."""
-    for entry in entries:
-        if entry.obsolete:
-            continue
+    for entry in (e for e in entries if not e.obsolete):
         cell = f"{name}, " + (
             f"cell {entry.msgctxt}" if entry.msgctxt else repr(entry.msgid))
         if not entry.msgstr:
@@ -240,21 +238,18 @@ def faults(name: str, entries: polib.POFile) -> Iterator[str]:
             continue
         if entry.fuzzy:
             yield f"{cell}: the English text has changed"
-        for kind, pattern in KEPT.items():
-            ours, theirs = (Counter(_found(kind, pattern, text))
-                            for text in (entry.msgid, entry.msgstr))
-            for what in (ours - theirs) + (theirs - ours):
-                yield (f"{cell}: the {kind} {what!r} stands {ours[what]} "
-                       f"times in English, {theirs[what]} times here")
+        ours, theirs = _kept(entry.msgid), _kept(entry.msgstr)
+        for kind, what in (ours - theirs) + (theirs - ours):
+            yield (f"{cell}: the {kind} {what!r} stands {ours[kind, what]} "
+                   f"times in English, {theirs[kind, what]} times here")
 
 
-def _found(kind: str, pattern: re.Pattern[str], text: str) -> list[str]:
-    if kind not in ("code", "link", "mark"):
-        text = KEPT["link"].sub("](", KEPT["code"].sub("`", text))
-    if kind in ("number", "gap"):
-        text = KEPT["formula"].sub("$", text)
-    if kind == "number":
-        text = re.sub(r"\{\d+(?:!s)?\}", " ", text)
-    found = [match[1] or match[2] if kind == "gap" else match[0]
-             for match in pattern.finditer(text)]
-    return [" ".join(what.split()) for what in found]
+def _kept(text: str) -> Counter[tuple[str, str]]:
+    """How often a text holds what, by its kind."""
+    found = Counter[tuple[str, str]]()
+    for kind, pattern in KEPT.items():
+        for match in pattern.finditer(text):
+            what = match[match.lastindex or 0]  # of a gap its name
+            found[kind, " ".join(what.split())] += 1
+        text = pattern.sub(" ", text)
+    return found

@@ -57,10 +57,10 @@ class Agent:
     def answer(self, request):
         """The answer to a pickled request, as JSON in bytes."""
         what, seed, arguments = pickle.loads(request)
-        recording = torch.is_grad_enabled()
         try:
             self.calling = True
-            with harness.unchanged(self.namespace):
+            with (harness.unchanged(self.namespace),
+                  torch.set_grad_enabled(torch.is_grad_enabled())):
                 harness.seed_torch(seed)
                 random.seed(seed)
                 numpy.random.seed(seed % 2**32)
@@ -71,7 +71,6 @@ class Agent:
             self.calling = False
             text = json.dumps({"error": describe(error)})
         self.calling = False
-        torch.set_grad_enabled(recording)
         return text.encode("ascii")
 
     def interrupt(self, *_):

@@ -13,19 +13,15 @@ from filelock import FileLock, Timeout
 from labkit.course import matching
 from labstaff.grading import pages, pool, sandbox
 from labstaff.grading.archives import limited
-from labstaff.grading.intake import Submission, find, read_roster
+from labstaff.grading.intake import Submission, find
 from labstaff.grading.matching import CourseNotebook, course
-from labstaff.grading.results import Graded, Job, Settings, Status
+from labstaff.grading.results import Graded, GradeError, Job, Settings, Status
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
 SETTINGS = "settings.json"
 LOCK = "lock"
 LOOK = "LOOK AT IT"  # in notes that are the grader's alone
-
-
-class GradeError(RuntimeError):
-    """The class cannot be graded so; the message says why and what to do."""
 
 
 def grade_class(submissions: Path, out: Path, settings: Settings, *,
@@ -43,7 +39,7 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
         say: shows a line of progress.
 
     Raises:
-        GradeError, IntakeError, ClusterError, NotebookError: with what to do.
+        GradeError, NotebookError: with what to do.
     """
     out = out.expanduser().resolve()
     submissions = submissions.expanduser().resolve()
@@ -80,10 +76,7 @@ def grade_class(submissions: Path, out: Path, settings: Settings, *,
             say(f"LOOK: {line}")
         jobs, others = _jobs(students, notebooks, settings, text)
         graded = [*pool.run(jobs, out, executor, say, at_once), *others]
-        # In the roster's order; two of one number stand together.
-        order = [*read_roster(roster)] if roster else []
-        names = {s.key: s.name for s in sorted(students, key=lambda s: (
-            [*order, s.key.partition("-")[0]].index(s.key.partition("-")[0])))}
+        names = {student.key: student.name for student in students}
         graded, problems = pages.enter(out, names, graded)
         told = _told(graded, students, deadline)
         problems += [f"{names[one.student]}: {doubt}" for one in told

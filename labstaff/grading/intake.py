@@ -18,6 +18,7 @@ from labkit.course import LESSONS, title
 from labstaff.grading import archives
 from labstaff.grading.archives import ARCHIVE, NOTEBOOK, Call, Found, readable
 from labstaff.grading.matching import CourseNotebook, match
+from labstaff.grading.results import GradeError
 
 # ---- names
 # Some universities begin their numbers with a letter or two.
@@ -45,10 +46,6 @@ SAME = 120  # seconds: what was downloaded together has dates so close
 COURSE = tuple(lesson.stem for lesson in LESSONS)
 
 Tree = dict[str, Any]  # what is below each name: trees again
-
-
-class IntakeError(RuntimeError):
-    """There is nothing to grade; the message says what was found."""
 
 
 @dataclass(frozen=True)
@@ -97,25 +94,25 @@ def find(
         call: calls what reads archives, as `archives.limited` does.
 
     Raises:
-        IntakeError: it is not there, or empty.
+        GradeError: it is not there, or empty.
     """
     names = read_roster(roster) if roster else {}
     if not submissions.exists():
-        raise IntakeError(
+        raise GradeError(
             f"There is no {submissions}. Name the folder, or the zip file, "
             "with what the students have handed in.")
     try:
         paths = call(archives.names, submissions)
     except Exception as error:  # archives fail in many ways
-        raise IntakeError(f"{submissions} is no folder, and no zip file that "
-                          f"can be read ({error}).") from None
+        raise GradeError(f"{submissions} is no folder, and no zip file that "
+                         f"can be read ({error}).") from None
     found = [one for one in _entries(submissions, _tree(paths), call)
              if not roster or one.place.resolve() != roster.resolve()]
     strays = [one.name for one in found if _is_stray(one.name, names)]
     entries = [one for one in found if one.name not in strays]
     if not entries:
-        raise IntakeError(f"{submissions} holds no folder, zip file or "
-                          "notebook. Expected one for each student.")
+        raise GradeError(f"{submissions} holds no folder, zip file or "
+                         "notebook. Expected one for each student.")
     students = _students(entries, names)
     for student in students:
         files: list[Found] = []
@@ -136,12 +133,12 @@ def read_roster(path: Path) -> dict[str, str]:
     """The class's names by their numbers: a line for each, number and name.
 
     Raises:
-        IntakeError: it is not there, or holds none.
+        GradeError: it is not there, or holds none.
     """
     try:
         text = archives.decoded(path.read_bytes())
     except OSError as error:
-        raise IntakeError(f"The roster cannot be read: {error}") from None
+        raise GradeError(f"The roster cannot be read: {error}") from None
     found: dict[str, str] = {}
     for line in unicodedata.normalize("NFKC", text).splitlines():
         parts = [part.strip(' "') for part in re.split(r"[,;\t]", line)]
@@ -152,8 +149,8 @@ def read_roster(path: Path) -> dict[str, str]:
         if numbers and others:
             found[numbers[0].upper()] = others[0]
     if not found:
-        raise IntakeError(f"{path} holds no line with a number and a name, "
-                          "such as 20231234,张三.")
+        raise GradeError(f"{path} holds no line with a number and a name, "
+                         "such as 20231234,张三.")
     return found
 
 
@@ -274,7 +271,8 @@ def _differ(one: str, other: str) -> bool:
 def _students(
     entries: Iterable[_Entry], roster: Mapping[str, str]
 ) -> list[Submission]:
-    """Whose each entry is; those of the roster who have none come, too."""
+    """Whose each entry is: first come those of the roster, in its order, with
+    those who have none."""
     groups: dict[str, list[_Entry]] = {number: [] for number in roster}
     doubts: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
@@ -282,9 +280,9 @@ def _students(
         groups.setdefault(key, []).append(entry)
         doubts[key] += [f"{entry.name}: {doubt}" for doubt in said]
     found = []
-    for key, some in sorted(groups.items()):
+    for key in (*roster, *sorted(groups.keys() - roster.keys())):
         known = roster.get(key, "")
-        for own, theirs in _people(known, some).items():
+        for own, theirs in _people(known, groups[key]).items():
             number, said = key, doubts[key]
             shown = f"{key} {own}" if own else min(
                 (_student(entry.name)[1] for entry in theirs),

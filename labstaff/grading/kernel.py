@@ -321,11 +321,10 @@ def wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
     psutil waits for that notice, too, which some systems take after seconds.
     """
     end = time.monotonic() + seconds
-    while not all(map(_has_ended, processes)):
-        if time.monotonic() > end:
-            return False
+    while not (ended := all(map(_has_ended, processes))) and (
+            time.monotonic() < end):
         time.sleep(0.01)
-    return True
+    return ended
 
 
 def memory(process: psutil.Process, share: bool) -> int:

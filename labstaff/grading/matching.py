@@ -50,12 +50,8 @@ class CourseNotebook:
 
 
 def course() -> list[CourseNotebook]:
-    """Read the course's notebooks.
-
-    Raises:
-        ExerciseError: a notebook's exercises do not fit together.
-        NotebookError: a notebook cannot be read.
-    """
+    """Read the course's notebooks; errors as for `exercises`, and a
+    NotebookError where one cannot be read."""
     found = []
     for path in notebooks.notebook_paths():
         sources = {

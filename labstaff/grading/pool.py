@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from labstaff.grading import forkserver, sandbox
-from labstaff.grading.proof import NotReadyError, prove
-from labstaff.grading.results import Graded, Job, Status
+from labstaff.grading.proof import prove
+from labstaff.grading.results import Graded, GradeError, Job, Status
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
 
@@ -42,10 +42,6 @@ CONTEXT.set_forkserver_preload(["labstaff.grading.notebook", __name__])
 _lock = threading.Lock()
 # Of kernels, where one runs: what is asked of it, and the process.
 _server: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
-
-
-class ClusterError(RuntimeError):
-    """The cluster cannot be used; the message says why and what to do."""
 
 
 # ---- all the jobs
@@ -72,7 +68,7 @@ def run(jobs: Sequence[Job], out: Path, executor: Executor,
         job = jobs[number]
         try:
             graded, executed = future.result()
-        except NotReadyError:
+        except GradeError:
             raise
         except Exception as error:  # a worker or its machine is gone
             graded, executed = _lost(job, error), b""
@@ -96,7 +92,7 @@ def run(jobs: Sequence[Job], out: Path, executor: Executor,
 
 def _finished(out: Path, job: Job) -> Graded | None:
     """The result of an earlier run, if it is of the same file."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(Exception):  # it is missing, or damaged
         found = Graded.load(place(out, job))
         if found.digest == job.digest and found.state != "interrupted":
             return found
@@ -123,7 +119,7 @@ def workers(processes: int | None,
             scheduler: str | None) -> Iterator[tuple[Executor, int]]:
     """What waits for a job each, and how many: threads for so many processes
     of this machine (None: as many as cores), or that scheduler's Dask cluster,
-    with a ClusterError where nobody answers."""
+    with a GradeError where nobody answers."""
     if scheduler is None:
         processes = processes or os.cpu_count() or 1
         executor = ThreadPoolExecutor(processes)
@@ -138,7 +134,7 @@ def workers(processes: int | None,
     try:
         client = Client(scheduler, timeout=SCHEDULER)
     except (OSError, ValueError, TimeoutError) as error:
-        raise ClusterError(
+        raise GradeError(
             f"No Dask scheduler answers at {scheduler} ({error}). Start one "
             "with `dask scheduler`, or check the address.") from None
     with client:
@@ -154,14 +150,13 @@ def in_process(job: Job) -> tuple[Graded, bytes]:
     """Grade in a process of its own, which is ended when it takes too long.
 
     Raises:
-        NotReadyError: this machine cannot grade.
+        GradeError: this machine cannot grade.
         TimeoutError: it took too long.
         RuntimeError: its process has ended each time.
     """
     if job.text is not None and not job.text.is_file():
-        path = find_corpus().path
-        if path is None:
-            raise NotReadyError(
+        if (path := find_corpus().path) is None:
+            raise GradeError(
                 "This worker has no copy of The Time Machine. Put one there "
                 "and name it in LABUTILS_TEXT.")
         job = replace(job, text=path)

@@ -19,16 +19,12 @@ from nbformat import v4
 from labkit.course import grader, notebook_paths, read_notebook
 from labstaff.grading import sandbox
 from labstaff.grading.matching import CourseNotebook, Exercise, needed
-from labstaff.grading.results import Job, Settings, Status
+from labstaff.grading.results import GradeError, Job, Settings, Status
 from labutils import settings as place
 from labutils.files import write_atomically
 
 KEPT = "grading-proven"  # among the results, by what it depends on
 _lock = threading.Lock()
-
-
-class NotReadyError(RuntimeError):
-    """This machine cannot grade; the message says why and what to do."""
 
 
 def prove(settings: Settings, text: Path | None,
@@ -37,12 +33,12 @@ def prove(settings: Settings, text: Path | None,
     `run`s the jobs of students.
 
     Raises:
-        NotReadyError: they do not get all their points.
+        GradeError: they do not get all their points.
     """
     with _lock:
         fault = sandbox.fault() if settings.sandbox else ""
         if fault := fault or _fault(settings, text, run):
-            raise NotReadyError(fault)
+            raise GradeError(fault)
 
 
 @functools.cache  # each notebook asks

@@ -67,7 +67,6 @@ def judge(exercise: str, request: Request, seed: int,
 
     session, origin = Session(request), ""
     check = getattr(checks, exercise).__wrapped__
-    recording = torch.is_grad_enabled()
     try:
         asked = session.ask("signature", exercise)
         if (made := str(asked.get("origin"))).split(".")[0] in PACKAGES:
@@ -75,7 +74,8 @@ def judge(exercise: str, request: Request, seed: int,
         if not asked.get("found"):
             return verdict(
                 Status.NOT_ATTEMPTED, f"There is no {exercise} to call.")
-        with harness.seeded(seed), harness.unchanged({}):
+        with (harness.seeded(seed), harness.unchanged({}),
+              torch.set_grad_enabled(torch.is_grad_enabled())):
             return verdict(
                 Status.PASSED, check(Function(session, exercise)))
     except harness.NotWritten as failed:
@@ -104,8 +104,6 @@ def judge(exercise: str, request: Request, seed: int,
         return verdict(
             Status.FAILED, "What the function gives back is not what the "
             "check can look at.", got=f"{type(error).__name__}: {error}"[:500])
-    finally:
-        torch.set_grad_enabled(recording)
 
 
 def start_agent(descriptor: int) -> str:
@@ -160,7 +158,7 @@ class Session:
             [(t.is_leaf, t.grad if t.is_leaf else None) for t in tensors],
             torch.is_grad_enabled())
         with _reading():
-            # The judge puts it back.
+            # Until the judge's `with` ends.
             torch.set_grad_enabled(bool(reply["recording"]))
             decoder = Decoder(
                 self, reply, tensors, self.parameters.get(target[0], ()))

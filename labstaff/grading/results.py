@@ -16,6 +16,10 @@ from labstaff.grading.sandbox import Limits
 from labutils.files import write_atomically
 
 
+class GradeError(RuntimeError):
+    """The class cannot be graded so; the message says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What all the results of a class have in common."""
@@ -124,11 +128,8 @@ class Graded:
 
     @classmethod
     def load(cls, path: Path) -> "Graded":
-        """Read what `save` has written; a ValueError where that is not it."""
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            verdicts = [Verdict(**v | {"status": Status(v["status"])})
-                        for v in content.pop("verdicts")]
-            return cls(verdicts=verdicts, **content)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no grading result: {error}") from None
+        """Read what `save` has written."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        verdicts = [Verdict(**v | {"status": Status(v["status"])})
+                    for v in content.pop("verdicts")]
+        return cls(verdicts=verdicts, **content)

@@ -12,7 +12,7 @@ from typing import Any
 
 from labstaff.publish import folder, release, wheels
 from labstaff.publish.stick import install
-from labstaff.publish.wheels import SYSTEMS, Target, WheelError
+from labstaff.publish.wheels import SYSTEMS, Target
 from labutils import corpus
 
 STICK = Path(__file__).parent / "stick"
@@ -28,7 +28,8 @@ def bundle(
     out: Path, systems: Sequence[str] = (), pythons: Sequence[str] = (),
     torch_index: str | None = None, languages: Sequence[str] = (),
 ) -> str:
-    """Write a bundle into a folder, whole or not at all.
+    """Write a bundle into a folder, whole or not at all. Returns what was
+    written, in lines.
 
     Args:
         systems: keys of SYSTEMS; none means this computer's.
@@ -37,14 +38,11 @@ def bundle(
             other packages are.
         languages: as for `release.edition`, with its errors.
 
-    Returns:
-        What was written, in lines.
-
     Raises:
-        WheelError: a wheel is missing, or this computer is none of SYSTEMS.
         CorpusError: LABUTILS_TEXT names something that is not the book.
-        FolderError: `out` holds something else than an earlier bundle, or is
-            part of the course.
+        RuntimeError: a wheel is missing, this computer is none of SYSTEMS, or
+            `out` holds something else than an earlier bundle, or is part of
+            the course.
     """
     out = folder.check(out, (install.SUMS, ABOUT))
     targets = _targets(systems, pythons)
@@ -91,7 +89,7 @@ def _targets(systems: Sequence[str], pythons: Sequence[str]) -> list[Target]:
     """Each system with each Python."""
     here = install.system()
     if not systems and here not in SYSTEMS:
-        raise WheelError(
+        raise RuntimeError(
             f"This computer ({here}) is none that a bundle can be made for. "
             f"Name others with --for: {', '.join(SYSTEMS)}.")
     running = ".".join(map(str, sys.version_info[:2]))

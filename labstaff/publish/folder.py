@@ -1,7 +1,6 @@
 """A folder that is replaced as a whole and knows what was put into it."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -13,33 +12,29 @@ from labutils import settings
 MANIFEST = ".release"
 # Stays when the rest is replaced, so that a release can be pushed.
 GIT = ".git"
-LEFTOVERS = {"__pycache__", ".ipynb_checkpoints"}
-
-
-class FolderError(RuntimeError):
-    """The folder must not be replaced; the message says why."""
+OTHERS = {GIT, "__pycache__", ".ipynb_checkpoints"}  # not a release's own
 
 
 def check(out: Path, marks: Collection[str] = (MANIFEST,)) -> Path:
     """A folder that may be replaced, as an absolute path.
 
     Raises:
-        FolderError: it is a file, part of the course, or holds something and
+        RuntimeError: it is a file, part of the course, or holds something and
             has not the `marks`, by which an earlier release is known.
     """
     out = out.expanduser().resolve()
     for name in ("notebooks", "labutils", "labkit", "labstaff"):
         own = (settings.home() / name).resolve()
         if out.is_relative_to(own):
-            raise FolderError(
+            raise RuntimeError(
                 f"{out} lies inside {own}, which is part of the course. Take "
                 "a folder outside of it.")
     if out.exists() and not out.is_dir():
-        raise FolderError(f"{out} is a file. Name a folder.")
+        raise RuntimeError(f"{out} is a file. Name a folder.")
     found = sorted(p.name for p in out.iterdir()) if out.exists() else []
     if set(marks) <= set(found) or not set(found) - {GIT}:
         return out
-    raise FolderError(
+    raise RuntimeError(
         f"{out} is not empty and no earlier release: it holds "
         f"{', '.join(found[:3])}{' and more' if len(found) > 3 else ''}. "
         "Name a new folder.")
@@ -105,12 +100,12 @@ def changed(out: Path, manifest: str = MANIFEST) -> bool:
 
 def _lines(out: Path) -> Iterator[str]:
     """What a manifest says of each file."""
-    for place, folders, names in os.walk(out):
-        folders[:] = [f for f in folders if f not in {GIT, *LEFTOVERS}]
-        for path in (Path(place, name) for name in names if name != GIT):
+    for path in out.rglob("*"):
+        inside = path.relative_to(out)
+        if path.is_file() and OTHERS.isdisjoint(inside.parts):
             with path.open("rb") as stream:  # a wheel can be very large
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            yield f"{sha256}  {path.relative_to(out).as_posix()}"
+            yield f"{sha256}  {inside.as_posix()}"
 
 
 def _move_git(source: Path, target: Path) -> None:

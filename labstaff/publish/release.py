@@ -39,9 +39,9 @@ def release(out: Path, languages: Sequence[str] = ()) -> str:
     same course are equal, byte for byte. Returns what was written, in lines.
 
     Raises:
-        FolderError: `out` holds something else than an earlier release, or is
+        RuntimeError: `out` holds something else than an earlier release, or is
             part of the course.
-        ValueError, NotebookError, ExerciseError: as for `edition`.
+        ValueError, NotebookError: as for `edition`.
     """
     out = folder.check(out)
     files, counts = edition(languages)
@@ -71,9 +71,9 @@ def edition(
         of each notebook.
 
     Raises:
-        ValueError: a language is asked for that the course does not have.
+        ValueError: a language is asked for that the course does not have, or
+            a notebook's exercises do not fit together.
         NotebookError: a notebook cannot be read.
-        ExerciseError: a notebook's exercises do not fit together.
     """
     counts: dict[str, Exercises] = {}
     files, there = files_of(*FILES), languages_there()

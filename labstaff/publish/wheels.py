@@ -24,10 +24,6 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 TOOLS = ("pip>=25", "editables>=0.5")
 
 
-class WheelError(RuntimeError):
-    """The wheels cannot be collected; the message says why."""
-
-
 # torch's wheels need glibc 2.28. Wheels for an older one work as well, but pip
 # counts few of them in unless it is told so.
 LINUX = [*(f"manylinux_2_{n}_" for n in range(28, 4, -1)), "manylinux2014_"]
@@ -89,7 +85,7 @@ def collect(
         torch_index: where torch for Linux is taken from.
 
     Raises:
-        WheelError: pip finds no such wheel, or two requirements differ.
+        RuntimeError: pip finds no such wheel, or two requirements differ.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if torch_index and target.system.startswith("linux"):
@@ -103,7 +99,7 @@ def collect(
             name = canonicalize_name(need.name)
             version = parse_wheel_filename(there[name].name)[1]
             if not need.specifier.contains(version, prereleases=True):
-                raise WheelError(
+                raise RuntimeError(
                     f"{there[name].name} was fetched, but a package needs "
                     f"{need}. Write a version of {need.name} that suits both "
                     "into constraints.txt.")
@@ -150,7 +146,7 @@ def _download(
         first = next((line.removeprefix("ERROR:")
                       for line in done.stderr.splitlines()
                       if line.startswith("ERROR:")), done.stderr[-300:])
-        raise WheelError(
+        raise RuntimeError(
             f"pip could not fetch a wheel for {target}. It says: "
             f"{' '.join(first.split())} Is the network there, and has the "
             "version of constraints.txt a wheel for this system?")

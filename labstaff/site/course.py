@@ -41,8 +41,8 @@ def write(out: Path, kept: Mapping[str, Any], solutions: bool = True) -> Path:
     an earlier one, and return its first page.
 
     Raises:
-        RuntimeError: a page has a fault, such as a link to nowhere.
-        FolderError: `out` holds something else.
+        RuntimeError: a page has a fault, such as a link to nowhere, or `out`
+            holds something else.
     """
     folder.check(out, [MANIFEST])
     logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -69,8 +69,7 @@ def _build(language: str, out: Path, solutions: bool, both: bool) -> None:
                         source / "images")
         for path in notebook_paths(language=language):
             shown = cells.for_reading(read_notebook(path), solutions)
-            text = nbformat.writes(shown).replace("](../images/", "](images/")
-            (source / path.name).write_text(text, encoding="utf-8")
+            nbformat.write(shown, source / path.name)
         index = (source / "index.md").read_text(encoding="utf-8")
         name = index.partition("\n")[0].removeprefix("# ")
         config = tomllib.loads((HERE / "sphinx.toml").read_text("utf-8")) | {

@@ -27,27 +27,23 @@ PICTURE = "image/png"
 LIVE = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
 
 
-class SlideError(ValueError):
-    """A notebook cannot be made into slides; the message says why."""
-
-
 def prepare(notebook: NotebookNode, solutions: bool = True) -> NotebookNode:
     """The cells as they come onto slides: a copy, in which code and output
     stand where the metadata wants them; without `solutions` it has the stubs
     that students get.
 
     Raises:
-        SlideError: metadata that nobody knows, or no slide at all.
+        ValueError: metadata that nobody knows, or no slide at all.
     """
     for number, cell in enumerate(notebook.cells, start=1):
         for key, value in cell.metadata.get("slideshow", {}).items():
             if key in VALUES and value not in VALUES[key]:
-                raise SlideError(
+                raise ValueError(
                     f"cell {number}: {key} is {value!r}; it takes "
                     f"{', '.join(VALUES[key])}. Correct it in the cell's "
                     "metadata, under slideshow.")
     if all(_type(cell) in ("skip", "notes") for cell in notebook.cells):
-        raise SlideError(
+        raise ValueError(
             "no cell is a slide. Give the cells a slide type in JupyterLab: "
             "the gears on the right, Common Tools.")
     shown = for_reading(notebook, solutions)
@@ -67,7 +63,8 @@ def for_reading(notebook: NotebookNode, solutions: bool) -> NotebookNode:
     stubs = notebook if solutions else student_notebook(
         notebook, language_of(notebook))
     for cell, stub in zip(shown.cells, stubs.cells, strict=True):
-        cell.source = MARKS.sub("", stub.source).rstrip("\n")
+        cell.source = MARKS.sub("", stub.source).rstrip("\n").replace(
+            "](../images/", "](images/")  # from another language's folder
         if cell.cell_type == "code":
             cell.outputs = _still(cell.outputs)
     return shown

@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -74,16 +74,14 @@ def write(
 ) -> list[str]:
     """Write the slides of the notebooks, of all unless some are named as for
     `notebook_paths`, into `out`, or None for slides/ among the results.
-
-    Returns:
-        A line about each file.
+    Returns a line about each file.
 
     Raises:
         NotebookError: there is no such notebook, or it cannot be read.
-        SlideError: a notebook cannot be made into slides.
+        ValueError: a notebook cannot be made into slides.
     """
     out = settings.results_dir() / "slides" if out is None else out
-    lines, links = [], []
+    lines = []
     for path in notebook_paths(names, language=language):
         made = deck(path, solutions)
         data = made.page.encode("utf-8")
@@ -95,10 +93,10 @@ def write(
                      f"{', '.join(made.left_out[:3])}{more}")
         lines.append(line)
     index = out / "index.html"
-    for path in sorted(out.glob("*.html")):  # those of earlier runs as well
-        found = TITLE.search(path.read_text(encoding="utf-8"))
-        if found and path != index:
-            links.append(f'<li><a href="{quote(path.name)}">{found[1]}</a>')
+    links = [f'<li><a href="{quote(path.name)}">{found[1]}</a>'
+             for path in sorted(out.glob("*.html"))  # of earlier runs as well
+             if (found := TITLE.search(path.read_text(encoding="utf-8")))
+             and path != index]
     page = (HERE / "deck/contents.html").read_text(encoding="utf-8")
     page = page.replace("{links}", "\n".join(links))
     write_atomically(index, page.encode("utf-8"))
@@ -110,8 +108,8 @@ def deck(path: Path, solutions: bool = True) -> Deck:
     notebook = read_notebook(path)
     try:
         shown = cells.prepare(notebook, solutions)
-    except cells.SlideError as error:
-        raise cells.SlideError(f"{path.name}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
     return Deck(
         export(shown, title(notebook) or path.stem), cells.count(shown),
         [c.id for c in notebook.cells if "slideshow" not in c.metadata])
@@ -124,7 +122,8 @@ def export(notebook: NotebookNode, title: str) -> str:
         ModuleNotFoundError: reveal.js or the formulas' font is not installed.
         RuntimeError: the page would fetch something.
     """
-    reveal = _installed("sphinx_revealjs") / "_static" / "revealjs"
+    reveal: Any = metadata.distribution("sphinx-revealjs").locate_file(
+        "sphinx_revealjs/_static/revealjs")
     styles = [(reveal / name).read_text("utf-8") for name in STYLES]
     styles += [
         _font("Source Sans Pro",
@@ -166,7 +165,6 @@ def _markdown(context: Any, source: str) -> str:
         f"images/{path.name}": base64.b64encode(path.read_bytes()).decode()
         for path in (settings.home() / "notebooks/images").glob("*.svg")
     }
-    source = source.replace("](../images/", "](images/")  # in another language
     html = markdown_to_html(source, attached)
     return PROMPT.sub(
         lambda m: f'<blockquote class="{BOXES.get(m[1], m[1])}">', html)
@@ -180,21 +178,14 @@ def fetched(html: str) -> list[str]:
     return ["".join(filter(None, m.groups())) for m in FETCHED.finditer(bare)]
 
 
-def _installed(module: str) -> Path:
-    """Where an installed package has its files; it is not imported."""
-    spec = find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(name=module.replace("_", "-"))
-    return Path(spec.submodule_search_locations[0])
-
-
 def formula_font(html: str) -> str:
     """The style that names a font with the characters of a page's formulas;
     where it has none, it needs no font."""
     formulas = " ".join(FORMULA.findall(html))
     if not formulas:
         return ""
-    file = _installed("ziamath") / "fonts/STIXTwoMath-Regular.ttf"
+    file = metadata.distribution("ziamath").locate_file(
+        "ziamath/fonts/STIXTwoMath-Regular.ttf")
     # The date of the change would make every page a new one.
     with TTFont(file, recalcTimestamp=False) as font:
         part = subset.Subsetter()  # a twentieth of the font, say

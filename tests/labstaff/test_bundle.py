@@ -20,9 +20,8 @@ from test_release import content
 from labkit import __main__ as cli
 from labstaff import commands
 from labstaff.publish import bundle, wheels
-from labstaff.publish.folder import FolderError
 from labstaff.publish.stick import install
-from labstaff.publish.wheels import SYSTEMS, Requirement, Target, WheelError
+from labstaff.publish.wheels import SYSTEMS, Requirement, Target
 from labutils import corpus, settings
 
 RUNNING = "{}.{}".format(*sys.version_info)
@@ -390,7 +389,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
 ):
     usage = shutil.disk_usage(tmp_path)._replace(free=10**8)
     monkeypatch.setattr(install.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(install.InstallError, match=r"1\.5 GB .* 0\.1 GB"):
+    with pytest.raises(RuntimeError, match=r"1\.5 GB .* 0\.1 GB"):
         install.install(
             tmp_path / "a" / "b", {"unpacked": 15 * 10**8})
     assert names(tmp_path) == []
@@ -421,13 +420,13 @@ def test_a_bundle_that_was_changed_is_kept(course, out):
 @pytest.mark.parametrize("name", ["thesis.tex", "SHA256SUMS", ".release"])
 def test_another_folder_is_refused(course, out, name):
     lesson.write(out / name, "years of work")
-    with pytest.raises(FolderError, match="Name a new folder"):
+    with pytest.raises(RuntimeError, match="Name a new folder"):
         bundle.bundle(out)
     assert names(out) == [name]
 
 
 def test_the_courses_own_folders_are_refused(course):
-    with pytest.raises(FolderError, match="part of the course"):
+    with pytest.raises(RuntimeError, match="part of the course"):
         bundle.bundle(course / "notebooks" / "stick")
 
 
@@ -436,10 +435,10 @@ def test_a_failure_leaves_the_earlier_bundle(course, out, monkeypatch):
     before = content(out)
 
     def fails(*_, **__):
-        raise WheelError("the network is gone")
+        raise RuntimeError("the network is gone")
 
     monkeypatch.setattr(wheels, "collect", fails)
-    with pytest.raises(WheelError):
+    with pytest.raises(RuntimeError, match="the network is gone"):
         bundle.bundle(out)
     assert content(out) == before
     assert names(out.parent) == ["book.txt", "course", "stick"]
@@ -540,7 +539,7 @@ def test_an_extra_that_is_asked_for_later_counts(registry, tmp_path):
 
 def test_what_no_wheel_is_there_for_is_named(registry, tmp_path):
     wheel(registry, "base", "1.6")
-    with pytest.raises(WheelError) as caught:
+    with pytest.raises(RuntimeError) as caught:
         collected(tmp_path, ["base"])
     message = str(caught.value)
     assert "\n" not in message and "base" in message
@@ -551,7 +550,7 @@ def test_what_no_wheel_is_there_for_is_named(registry, tmp_path):
 def test_requirements_that_do_not_fit_are_named(registry, tmp_path):
     wheel(registry, "base", "1.5")
     wheel(registry, "top", "1", "Requires-Dist: base>=2")
-    with pytest.raises(WheelError, match=r"base-1\.5.* needs base>=2"):
+    with pytest.raises(RuntimeError, match=r"base-1\.5.* needs base>=2"):
         collected(tmp_path, ["top", "base"])
 
 

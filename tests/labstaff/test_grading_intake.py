@@ -25,8 +25,7 @@ from hypothesis import strategies as st
 from labkit.course import NotebookError
 from labstaff.grading import archives, intake, matching
 from labstaff.grading.classroom import _told
-from labstaff.grading.intake import IntakeError
-from labstaff.grading.results import Graded, Status
+from labstaff.grading.results import Graded, GradeError, Status
 
 COURSE = [notebook.stem for notebook in ASKED]
 NAME = classroom.NOTEBOOK
@@ -304,12 +303,12 @@ def test_links_and_pipes(tmp_path):
 
 def test_nothing_there(tmp_path):
     (tmp_path / "in").mkdir()
-    with pytest.raises(IntakeError, match="holds no folder"):
+    with pytest.raises(GradeError, match="holds no folder"):
         found(tmp_path / "in")
-    with pytest.raises(IntakeError, match="There is no"):
+    with pytest.raises(GradeError, match="There is no"):
         found(tmp_path / "nowhere")
     path = write(tmp_path / "x.zip", b"no zip")
-    with pytest.raises(IntakeError, match="no zip file that can be read"):
+    with pytest.raises(GradeError, match="no zip file that can be read"):
         found(path)
 
 
@@ -419,16 +418,16 @@ def test_two_students_with_one_number_stay_two(tmp_path):
     students, said = intake.find(place, ASKED, roster)
     assert not any("roster.csv" in line for line in said)
     assert [(s.name, len(s.files)) for s in students] == [
-        ("20230001 李雷", 1), ("20230002 Li Lei", 1), ("20230003 韩梅梅", 1),
-        ("20230009 王五", 0)]
-    assert "not on the roster" in students[1].doubts[0]
-    assert "by the name" in students[2].doubts[0]
+        ("20230001 李雷", 1), ("20230003 韩梅梅", 1), ("20230009 王五", 0),
+        ("20230002 Li Lei", 1)]
+    assert "by the name" in students[1].doubts[0]
+    assert "not on the roster" in students[3].doubts[0]
 
 
 def test_a_roster_that_holds_nothing(tmp_path):
-    with pytest.raises(IntakeError, match="no line with a number and a name"):
+    with pytest.raises(GradeError, match="no line with a number and a name"):
         intake.read_roster(write(tmp_path / "r.csv", b"name\nA\n"))
-    with pytest.raises(IntakeError, match="cannot be read"):
+    with pytest.raises(GradeError, match="cannot be read"):
         intake.read_roster(tmp_path / "none.csv")
 
 

@@ -18,11 +18,17 @@ from nbformat import v4
 
 from labstaff.grading import classroom as grading
 from labstaff.grading import pool, proof, sandbox
-from labstaff.grading.classroom import GradeError, grade_class
+from labstaff.grading.classroom import grade_class
 from labstaff.grading.kernel import wait_for_end
 from labstaff.grading.matching import CourseNotebook, Exercise
-from labstaff.grading.proof import NotReadyError
-from labstaff.grading.results import Graded, Job, Settings, Status, Verdict
+from labstaff.grading.results import (
+    Graded,
+    GradeError,
+    Job,
+    Settings,
+    Status,
+    Verdict,
+)
 from labutils import settings
 from labutils.corpus import find_corpus
 from labutils.files import write_atomically
@@ -139,8 +145,8 @@ def test_a_process_that_is_killed_is_begun_once_more(monkeypatch):
 
 
 def test_a_machine_that_cannot_grade_ends_the_run(tmp_path):
-    with pytest.raises(NotReadyError, match="no torch"):
-        run(tmp_path, Workers({"s1": NotReadyError("no torch")}))
+    with pytest.raises(GradeError, match="no torch"):
+        run(tmp_path, Workers({"s1": GradeError("no torch")}))
     assert not pool.place(tmp_path, JOBS[1]).exists()
 
 
@@ -163,7 +169,7 @@ def test_the_course_s_own_solutions_come_first(tmp_path, monkeypatch):
         (graded(Status.PASSED, RuntimeError("OSError: libtorch")), "libtorch"),
     ):
         proof._fault.cache_clear()
-        with pytest.raises(NotReadyError, match=words):
+        with pytest.raises(GradeError, match=words):
             proof.prove(settings, None, run)
     for _ in range(2):  # what passed is kept for the next process
         proof._fault.cache_clear()

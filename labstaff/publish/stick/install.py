@@ -22,10 +22,6 @@ SUMS = "SHA256SUMS"
 START = "--LabApp.default_url=/lab/tree/notebooks"
 
 
-class InstallError(RuntimeError):
-    """The course cannot be installed; the message says why."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     # A folder's name may be Chinese, and an old terminal know no Chinese.
     for stream in (sys.stdout, sys.stderr):
@@ -51,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             target = fitting(about["targets"])
             verify(HERE, "1 of 3: ")
             install(options.folder.expanduser().absolute(), target)
-    except (InstallError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         print(f"install: {error}", file=sys.stderr)
         return 1
     return 0
@@ -70,22 +66,22 @@ def system() -> str:
 
 
 def fitting(targets: list[dict[str, Any]]) -> dict[str, Any]:
-    """The target that this computer and Python are, or an InstallError."""
+    """The target that this computer and Python are, or a RuntimeError."""
     major, minor, micro = sys.version_info[:3]
     for target in targets:
         if (target["python"] == f"{major}.{minor}"
                 and target["system"] == system()):
             return target
     served = "; ".join(target["title"] for target in targets)
-    raise InstallError(
+    raise RuntimeError(
         f"this is Python {major}.{minor}.{micro} on {system()}, and the "
         f"bundle is for: {served}. Install such a Python, or have a bundle "
         "made for this one (labutils bundle --help).")
 
 
 def verify(folder: Path, step: str = "") -> None:
-    """Compare every file of a bundle with its list of SHA-256 sums; an
-    InstallError names what is missing or damaged."""
+    """Compare every file of a bundle with its list of SHA-256 sums; a
+    RuntimeError names what is missing or damaged."""
     listed = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     print(f"{step}reading and verifying {len(listed)} files ...", flush=True)
     bad = []
@@ -102,7 +98,7 @@ def verify(folder: Path, step: str = "") -> None:
             bad.append(f"{name} cannot be read ({error.strerror})")
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise InstallError(
+        raise RuntimeError(
             f"this copy of the bundle is not whole: {', '.join(bad[:3])}"
             f"{more}. Nothing was installed. Copy the bundle again.")
 
@@ -111,7 +107,7 @@ def install(out: Path, target: dict[str, Any]) -> None:
     """Copy the course into a folder and give it a Python environment.
 
     Run again it repairs: the environment is made anew, files of the course
-    are brought back, notebooks that are there stay. An InstallError says that
+    are brought back, notebooks that are there stay. A RuntimeError says that
     the folder holds something else, that the disk is too full, or which step
     fails.
     """
@@ -141,7 +137,7 @@ def install(out: Path, target: dict[str, Any]) -> None:
     ):
         done = subprocess.run(command, cwd=out, env=environment)
         if done.returncode:
-            raise InstallError("this step failed, and its message stands "
+            raise RuntimeError("this step failed, and its message stands "
                                f"above: {shlex.join(command)}")
     # For make in that folder: nothing is left to install.
     for name in ("made", "ready-lab"):
@@ -173,15 +169,15 @@ def copy_course(course: Path, out: Path) -> int:
 def _check_folder(out: Path, needed: int) -> None:
     """Whether the course may go there, and has room."""
     if out.exists() and not out.is_dir():
-        raise InstallError(f"{out} is a file. Name a folder.")
+        raise RuntimeError(f"{out} is a file. Name a folder.")
     found = {path.name for path in out.iterdir()} if out.exists() else set()
     if found and not {"labutils", "notebooks", "pyproject.toml"} <= found:
-        raise InstallError(
+        raise RuntimeError(
             f"{out} holds something else than this course. Name a new folder.")
     place = next(p for p in (out, *out.parents) if p.exists())
     free = shutil.disk_usage(place).free
     if free < needed and ".venv" not in found:  # which is replaced
-        raise InstallError(
+        raise RuntimeError(
             f"{out} needs {needed / 1e9:.1f} GB on its disk; "
             f"{free / 1e9:.1f} GB are free. Make room, or name a folder on "
             "another disk.")
