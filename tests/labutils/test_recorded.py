@@ -65,7 +65,7 @@ def three(tmp_path):
 
 
 def close(a, b):
-    return a == pytest.approx(b, rel=1e-4)
+    return a == pytest.approx(b, rel=1e-6)
 
 
 def test_a_recorded_run_is_the_first_folders(three):
@@ -82,7 +82,7 @@ def test_a_recorded_run_is_the_first_folders(three):
 
 
 def test_a_recorded_run_is_small(three, folder):
-    """Five digits a number, one line an attribute."""
+    """Seven digits a number, one line an attribute."""
     text = (folder / "small.json").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 20
     assert len(text) < 3000
