@@ -21,6 +21,10 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 LAB_ARGS ?=
 
+# PyTorch's threads on Linux soon sleep while they wait for one another: a loop
+# beside a busy process can take ten times as long otherwise, or more.
+export GOMP_SPINCOUNT ?= 20000
+
 # The files in conftest.py's order: what takes longest goes first.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 

@@ -6,8 +6,8 @@ Writes results/benchmarks/threads.txt.
 A step on one thread, on all that the machine allows, and as `train` takes it,
 trials included; first alone, then beside processes that do nothing but keep a
 processor busy. How long threads wait for one another before they sleep is
-fixed when PyTorch is loaded: GOMP_SPINCOUNT=0 or OMP_WAIT_POLICY=PASSIVE
-before the command shows what that changes.
+fixed when PyTorch is loaded: GOMP_SPINCOUNT=20000, which `make lab` sets, or
+OMP_WAIT_POLICY=PASSIVE before the command shows what that changes.
 """
 
 import argparse
