@@ -49,7 +49,7 @@ def test_the_nine_are_trained_anew_for_who_asks(monkeypatch, tmp_path):
     monkeypatch.setenv("LABUTILS_RESULTS_DIR", str(tmp_path))
     notebook = whole_book.notebook()
     cells = whole_book.sources()
-    notebook["num_hiddens"] = 4
+    notebook["book_hiddens"] = 4
     exec(cells["nb06-13"], notebook)
     notebook["networks"] = {"LSTM": (nn.LSTM, 4), "GRU": (nn.GRU, 5)}
     notebook["adam"] = notebook["histories"]["LSTM"]
@@ -83,7 +83,7 @@ def test_the_book_is_trained_with_another_cell(monkeypatch, tmp_path):
     monkeypatch.setattr(batches, "read_corpus", Book)
     monkeypatch.setenv("LABUTILS_RESULTS_DIR", str(tmp_path))
     notebook = whole_book.notebook()
-    notebook["num_hiddens"] = 4
+    notebook["book_hiddens"] = 4
     model, history = notebook["train_on_the_book"](
         5, layer=nn.GRU, num_epochs=2)
     [path] = tmp_path.glob("*/whole_book_5.json")
