@@ -180,6 +180,8 @@ def tables(corpus: torch.Tensor, device: torch.device, rounds: int) -> str:
             f"TF32 {'on' if tf32 else 'off'}; {SIZE} x {SIZE} matrices: "
             f"{measured_rate(found)}\n\n{table(found)}"
         )
+    # As PyTorch sets it: what comes after this is trained as in a notebook.
+    torch.backends.cuda.matmul.allow_tf32 = False
     return "\n".join(parts)
 
 

@@ -11,6 +11,7 @@ Source: PyTorch's notes on CUDA semantics, "CUDA Graphs".
 """
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -189,17 +190,18 @@ class RecordedStep(OneByOne):
         try:
             # What waits for the device, as `.item()` does, is found here: it
             # would spoil the recording.
-            torch.cuda.set_sync_debug_mode("error")
+            with warnings.catch_warnings(action="ignore"):  # a prototype
+                torch.cuda.set_sync_debug_mode("error")
+            # Around the recording, too: one that fails may not leave it.
             with torch.cuda.stream(stream):
                 for _ in range(3):  # libraries set themselves up
                     self.take_step(*args)
-            torch.cuda.set_sync_debug_mode(waiting)
-            # Without gradients the recorded step makes them itself, where
-            # each replay writes them anew.
-            optimizer.zero_grad()
-            with torch.cuda.graph(graph, stream=stream):
-                self.loss, new = self.take_step(*args)
-                _copy(self.state, new)
+                torch.cuda.set_sync_debug_mode(waiting)
+                # Without gradients it makes them itself, each replay anew.
+                optimizer.zero_grad()
+                with torch.cuda.graph(graph, stream=stream):
+                    self.loss, new = self.take_step(*args)
+                    _copy(self.state, new)
         except RuntimeError as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
@@ -225,7 +227,9 @@ def obstacle(model: LanguageModel, optimizer: Optimizer) -> str:
     kind = type(optimizer)
     if kind is not SGD and "capturable" not in optimizer.defaults:
         return f"{kind.__name__} is not made for it"
-    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
+    modules = [*model.modules()] if isinstance(model, torch.nn.Module) else []
+    if any(isinstance(m, torch.nn.RNNBase) and m.dropout for m in modules):
+        return "cuDNN draws its dropout from a state of its own"
     hooks = [
         optimizer._optimizer_step_pre_hooks,
         optimizer._optimizer_step_post_hooks,

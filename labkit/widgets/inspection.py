@@ -8,7 +8,8 @@ that says why. Shapes: T characters, V vocabulary, L layers, H hidden units.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch.nn import functional as F
@@ -100,11 +101,7 @@ def gradient_norms(
     left alone.
     """
     X = encode(text, model, vocab, least=3)
-    # cuDNN can go back only through a layer in training mode.
-    with (
-        evaluation_mode(model), torch.enable_grad(),
-        torch.backends.cudnn.flags(enabled=False),
-    ):
+    with evaluation_mode(model), torch.enable_grad(), _without_cudnn():
         logits, states = _walk(model, X[:, :-1])
         loss = F.cross_entropy(logits, X[0, -1:])
         return {
@@ -112,6 +109,21 @@ def gradient_norms(
                 loss, tensors[1:-1], retain_graph=True)).norm(dim=-1).cpu()
             for name, tensors in zip(
                 ("hidden state", "memory cell"), states, strict=False)}
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """It can go back only through a layer in training mode.
+
+    Its own `flags` fail where the precision of its recurrent layers alone was
+    set, as notebooks do.
+    """
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
 def _begin(model: LanguageModel) -> State:

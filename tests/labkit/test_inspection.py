@@ -332,6 +332,18 @@ def test_gradients_of_the_two_lstms_agree():
         assert_close(look(PREFIX, ours, VOCAB), look(PREFIX, theirs, VOCAB))
 
 
+def test_gradients_where_a_notebook_has_set_the_layers_precision():
+    model, layers = MODELS["deep GRU"](), torch.backends.cudnn.rnn
+    expected, before = gradient_norms(PREFIX, model, VOCAB), (
+        layers.fp32_precision, torch.backends.cudnn.enabled)
+    try:
+        layers.fp32_precision = "ieee"
+        assert_close(gradient_norms(PREFIX, model, VOCAB), expected)
+    finally:
+        layers.fp32_precision = before[0]
+    assert torch.backends.cudnn.enabled == before[1]
+
+
 def test_frozen_parameters_have_gradients_by_state_too():
     for name in ("LSTM from scratch", "deep GRU"):
         model = MODELS[name]()

@@ -454,6 +454,11 @@ def with_gradient_hook(model):
     return torch.optim.SGD(model.parameters(), 1.0)
 
 
+def with_dropout_of_its_own(model):
+    model.rnn = nn.GRU(V, 16, 2, dropout=0.5)
+    return torch.optim.SGD(model.parameters(), 1.0)
+
+
 def scheduled(model):
     optimizer = torch.optim.SGD(model.parameters(), 1.0)
     optimizer.register_step_post_hook(lambda *_: None)
@@ -463,6 +468,7 @@ def scheduled(model):
 @pytest.mark.parametrize(("make", "words"), [
     (hooked, "there are hooks"), (with_gradient_hook, "there are hooks"),
     (scheduled, "there are hooks"),
+    (with_dropout_of_its_own, "cuDNN draws its dropout"),
     (lambda model: torch.optim.Adagrad(model.parameters(), 0.1),
      "Adagrad is not made for it"),
 ])
@@ -584,7 +590,7 @@ def test_a_model_that_waits_for_the_device_is_trained_as_ever(capsys):
             return super().forward(X, state)
 
     torch.manual_seed(0)
-    model = Waits(nn.GRU(V, 16, 2, dropout=0.5), V).to(CUDA)
+    model = Waits(nn.GRU(V, 16), V).to(CUDA)
     history = train(model, make_data(), VOCAB, 1.0, 2)
     assert "No CUDA graph" in capsys.readouterr().out
     assert history.full and history.steps == {"one by one": 2 * BATCHES}
