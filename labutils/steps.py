@@ -64,9 +64,8 @@ class PacedStep(OneByOne):
     """A step on as many threads as are the fastest now, `most` at most.
 
     The weights do not depend on it: only numbers of threads that lead to the
-    very bits of one thread are used. Where no other does, which happens with
-    odd sizes, a training keeps the one that is the fastest at its start, and
-    keeps it in its later parts.
+    very bits of one thread are used. Where no other does, a training and its
+    later parts keep the most that are not held up at its start.
     """
 
     def __init__(self, take_step: Step, most: int) -> None:
@@ -104,7 +103,8 @@ class PacedStep(OneByOne):
         if len(same) > 1:
             return same
         kept = max(self.numbers, key=lambda n: (
-            self.taken[f"threads: {n}"], -seconds[n]))
+            self.taken[f"threads: {n}"],
+            seconds[n] < 2 * min(seconds.values()), n))
         return {kept: 0.0}
 
 
