@@ -33,6 +33,7 @@ from labstaff.grading.results import Job
 
 START = 60.0  # seconds for a kernel to begin
 GRACE = 3.0  # seconds for a kernel that was told to stop
+END = 60.0  # seconds for killed processes to be gone, on a busy machine
 WATCH = 0.1  # seconds between two looks at what it uses
 LARGEST_MESSAGE = 16 * 2**20  # bytes of one of Jupyter's
 
@@ -237,7 +238,7 @@ class StudentKernel:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         # The sandbox's first process is gone after all the others.
-        wait_for_end(found, GRACE)
+        wait_for_end(found, END)
         for process in self._begun:
             with contextlib.suppress(psutil.Error):
                 process.wait(0)
