@@ -25,6 +25,10 @@ LAB_ARGS ?=
 # beside a busy process can take ten times as long otherwise, or more.
 export GOMP_SPINCOUNT ?= 20000
 
+# Intel's MKL computes the same, to the last bit, on any number of threads, so
+# that a training can change theirs on the way.
+export MKL_CBWR ?= AUTO,STRICT
+
 # The files in conftest.py's order: what takes longest goes first.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 

@@ -7,7 +7,9 @@ A step on one thread, on all that the machine allows, and as `train` takes it,
 trials included; first alone, then beside processes that do nothing but keep a
 processor busy. How long threads wait for one another before they sleep is
 fixed when PyTorch is loaded: GOMP_SPINCOUNT=20000, which `make lab` sets, or
-OMP_WAIT_POLICY=PASSIVE before the command shows what that changes.
+OMP_WAIT_POLICY=PASSIVE before the command shows what that changes. Without
+MKL_CBWR=AUTO,STRICT, which it sets as well, `train` has no choice on some
+processors: what they compute depends on the number of threads.
 """
 
 import argparse
@@ -40,7 +42,8 @@ from labutils.results import save_text
 from labutils.steps import OneByOne, PacedStep
 from labutils.training import train_step
 
-VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+VARIABLES = (
+    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MKL_CBWR")
 
 
 @contextmanager

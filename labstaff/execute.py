@@ -62,7 +62,9 @@ def run(
         processors = settings.processors()
         at_once = 1 if in_place else min(2, processors, len(paths))
         os.environ.setdefault("OMP_NUM_THREADS", str(processors // at_once))
-        os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as in the Makefile
+        # As in the Makefile.
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+        os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
         # With zmq, Windows' usual loop would warn.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             problems = runner.run(_execute_all(paths, targets, at_once))

@@ -63,9 +63,9 @@ class OneByOne:
 class PacedStep(OneByOne):
     """A step on as many threads as are the fastest now, `most` at most.
 
-    The weights do not depend on it: only numbers of threads that lead to the
-    very bits of one thread are used. Where no other does, a training and its
-    later parts keep the most that are not held up at its start.
+    Only numbers of threads that lead to the very bits of one thread are used.
+    Where no other does, a training and its later parts keep the most that are
+    not held up at its start.
     """
 
     def __init__(self, take_step: Step, most: int) -> None:
@@ -111,26 +111,26 @@ class PacedStep(OneByOne):
 def fastest_number(known: Mapping[int, float]) -> Generator[int, float, None]:
     """The number of threads for each step; it is sent the step's seconds.
 
-    Each is tried for two steps, for as long as more are faster. All are
-    tried again when steps suddenly take twice as long, and when the last
-    trials are but a fiftieth of the time: that a busy machine is free again
-    shows in no other way. `known` has the numbers, in ascending order, and
-    what a step has taken on each just before, or 0.
+    Each is tried for two steps, for as long as more are faster; again when
+    steps suddenly take twice as long, and when the last trials have lost but
+    a fiftieth of the time: how else could it see a busy machine free again?
+    `known`: seconds of a step just before, or 0, by ascending numbers.
     """
     numbers, known = [*known], dict(known)
     while True:
-        pace: dict[int, float] = {}
-        begin = time.perf_counter() - sum(known.values())
+        pace, tried = dict[int, float](), list[float]()
         for number in numbers:
-            pace[number] = known.pop(number, 0) or (yield number)
+            times = [known.pop(number, 0) or (yield number)]
             # Several threads can take a hundred times as long as one.
-            if pace[number] <= 3 * min(pace.values()):
-                pace[number] = min(pace[number], (yield number))
+            if times[0] <= 3 * min(pace.values(), default=times[0]):
+                times.append((yield number))
+            pace[number] = min(times)
+            tried += times
             best = min(pace, key=pace.__getitem__)
             if best != number:
                 break
-        now = time.perf_counter()
-        again, slow = now + 50 * (now - begin), 0
+        lost = max(sum(tried) - len(tried) * pace[best], pace[best])
+        again, slow = time.perf_counter() + 50 * lost, 0
         while len(numbers) > 1 and slow < 3 and time.perf_counter() < again:
             slow = slow + 1 if (yield best) > 2 * pace[best] else 0
 

@@ -51,6 +51,31 @@ def test_trainings_are_timed_and_drawn(tmp_path):
     assert picture.startswith(b"\x89PNG")
 
 
+def test_threads_are_chosen_freely_where_mkl_is_told_so():
+    flags = Path("/proc/cpuinfo")
+    if not (torch.backends.mkl.is_available() and flags.exists()
+            and {"GenuineIntel", "avx2"} <= set(flags.read_text().split())):
+        pytest.skip("needs an Intel processor with AVX2")
+    process = python("-c", f"import sys; sys.path[:0] = [{str(BENCHMARKS)!r}]"
+                     + CHOICES, MKL_CBWR="AUTO,STRICT")
+    assert finish(process)[1] == 7 * "[1, 2, 4]\n"
+
+
+CHOICES = """
+from variants import *
+from labutils import training
+from labutils.steps import PacedStep
+for own in TRAININGS.values():
+    model = trainable(kit_model(own, new_weights(own)))
+    corpus = torch.arange(TOKENS) % VOCAB_SIZE
+    X, Y = next(iter(new_loader(own, corpus)))
+    step = PacedStep(training.train_step, 4)
+    print([*step.usable(
+        model, X, as_targets(Y), model.begin_state(BATCH_SIZE),
+        torch.optim.SGD(model.parameters(), own.lr), GRAD_CLIP)])
+"""
+
+
 def test_threads_are_timed_quiet_and_busy(tmp_path):
     run("threads.py", "--quick", "--busy", "1", results=tmp_path)
     text = (tmp_path / "benchmarks" / "threads.txt").read_text("utf-8")

@@ -314,7 +314,7 @@ def outputs(path: Path) -> list[tuple[int | None, str]]:
 LOOK_AROUND = """
 import os
 names = ("LABUTILS_EPOCHS", "LABUTILS_RESULTS_DIR", "LABUTILS_TEXT",
-         "OMP_NUM_THREADS", "GOMP_SPINCOUNT")
+         "OMP_NUM_THREADS", "GOMP_SPINCOUNT", "MKL_CBWR")
 print(*[os.environ[name] for name in names], os.getcwd(), sep="\\n")
 """
 
@@ -371,7 +371,8 @@ def test_the_rest_runs_after_a_failure(batch):
     half = max(1, settings.processors() // 2)
     threads = os.environ.get("OMP_NUM_THREADS", half)
     seen = "\n".join(
-        ["3", str(folder / "out"), text, str(threads), "20000", str(folder)])
+        ["3", str(folder / "out"), text, str(threads), "20000",
+         "AUTO,STRICT", str(folder)])
     assert outputs(folder / "out" / "good.ipynb") == [
         (1, f"{seen}\n"), (2, "42\n")
     ]

@@ -125,13 +125,16 @@ def test_a_machine_that_is_free_again_is_noticed_in_time():
         return 1.0 / n if now > 500 else 1.0 * n
 
     taken = numbers_taken([1, 2], seconds, 1500)
-    assert set(taken[-500:]) == {1, 2}
-    assert Counter(taken[-500:])[2] > 480
+    # On one thread a step takes a second, on two that are held up two.
+    assert Counter(taken[:500])[2] < 500 / 25
+    assert Counter(taken[560:])[1] < 940 / 25
 
 
-def test_trials_take_little_of_the_time():
-    taken = numbers_taken([1, 2], lambda n, _: 1.0 + (n == 1), 5000)
-    assert 2 * taken.count(1) < 5000 / 25
+@pytest.mark.parametrize("one", [1.02, 2.0, 20.0])
+def test_trials_lose_little_of_the_time(one):
+    taken = numbers_taken([1, 2], lambda n, _: one if n == 1 else 1.0, 5000)
+    assert taken.count(1) > 5
+    assert (one - 1) * taken.count(1) < 5000 / 25
 
 
 class Model:
