@@ -232,6 +232,8 @@ def _grade(job: Job, grader: Connection, forks: socket.socket) -> None:
 
         from labstaff.grading.notebook import grade
 
+        # A student's kernel has no GPU to be asked about.
+        os.environ["LABUTILS_DEVICE"] = "cpu"
         # Whatever a kernel answers.
         sandbox.bound(RLIMIT_DATA=MEMORY)
         torch.set_num_threads(1)  # the others need the cores

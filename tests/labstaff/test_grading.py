@@ -23,8 +23,11 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("class")
     submissions = classroom.hand_in(folder / "submissions", CLASS)
     said = []
-    grade_class(submissions, folder / "out", SETTINGS, processes=2,
-                say=said.append)
+    with pytest.MonkeyPatch.context() as patch:
+        # In the kernels there is none, whatever the grader is told.
+        patch.setenv("LABUTILS_DEVICE", "cuda")
+        grade_class(submissions, folder / "out", SETTINGS, processes=2,
+                    say=said.append)
     assert any(line.startswith(f"{len(CLASS)}/{len(CLASS)}  ")
                for line in said)
     return folder / "out"
