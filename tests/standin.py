@@ -77,14 +77,16 @@ def _compute(func, *args: Any, **kwargs: Any) -> Any:
     return tree.tree_map(back, func(*args, **kwargs))
 
 
-# Now, since autograd counts the devices of a process only once.
-backend_registration._setup_privateuseone_for_python_backend(NAME)
-# What torch asks every device for; the CPU's random numbers are this one's.
-_module = getattr(torch, NAME)
-_module.get_rng_state = lambda device=None: torch.get_rng_state()
-_module.set_rng_state = lambda state, device=None: None
-_library = torch.library.Library("_", "IMPL")
-_library.fallback(_compute, "PrivateUse1")
+# Beside this one, torch would find no streams of a real one any more.
+REAL = torch.accelerator.current_accelerator(check_available=True)
+if not REAL:  # now, since autograd counts a process's devices only once
+    backend_registration._setup_privateuseone_for_python_backend(NAME)
+    # What it asks each for; the CPU's random numbers are this one's.
+    _module = getattr(torch, NAME)
+    _module.get_rng_state = lambda device=None: torch.get_rng_state()
+    _module.set_rng_state = lambda state, device=None: None
+    _library = torch.library.Library("_", "IMPL")
+    _library.fallback(_compute, "PrivateUse1")
 
 
 def _rounded(x: torch.Tensor) -> torch.Tensor:
@@ -122,6 +124,8 @@ def _made_by(function) -> Any:
 @pytest.fixture(name="second_device")
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> torch.device:
     """The device, which LABUTILS_DEVICE seems to name."""
+    if REAL:
+        pytest.skip(f"stands in for a device, and here is one: {REAL}")
     for name in ("tensor", "as_tensor"):
         monkeypatch.setattr(torch, name, _made_by(getattr(torch, name)))
     layers = {name: _on_cpu(getattr(_VF, name))
