@@ -312,9 +312,9 @@ def _by_torch(layer: nn.RNNBase, inputs, start, params):
     order = (0, 1, 3, 2) if isinstance(layer, nn.LSTM) else (0,)  # i, f, c, o
     W_x, W_h, b = ([blocks[3 * k + i] for k in order] for i in range(3))
     weights = {
-        # cuDNN wants its weights in one piece.
-        "weight_ih_l0": torch.cat(W_x, 1).T.contiguous(),
-        "weight_hh_l0": torch.cat(W_h, 1).T.contiguous(),
+        # Copies, in one piece: cuDNN wants them so, and moves what it gets.
+        "weight_ih_l0": torch.cat([W.T for W in W_x]),
+        "weight_hh_l0": torch.cat([W.T for W in W_h]),
         "bias_ih_l0": torch.cat(b),
         "bias_hh_l0": torch.zeros_like(torch.cat(b)),
     }
