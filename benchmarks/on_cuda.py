@@ -104,12 +104,14 @@ def clock() -> float:
 
 
 def whole_trainings(device: torch.device, epochs: int) -> str:
-    """`train` from its call to its end, and a bare loop of torch.nn."""
-    lines = [f"{epochs} epochs: `train`, a bare loop of torch.nn; seconds"]
+    """`train` from its call to its end, and a bare loop of such a model."""
+    lines = [f"{epochs} epochs: `train`, then the same layer in a bare loop: "
+             "the kit's where it is from scratch, else torch.nn's; seconds"]
     for name, training in TRAININGS.items():
         loader, vocab = labutils.load_data_time_machine(
             BATCH_SIZE, NUM_STEPS, training.use_random_iter)
-        bare = epoch_of(training, "torch.nn", loader, device)
+        variant = "kit" if training.from_tensors else "torch.nn"
+        bare = epoch_of(training, variant, loader, device)
         model = kit_on(training, device)
         start = clock()
         labutils.train(model, loader, vocab, training.lr, epochs,
