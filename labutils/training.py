@@ -53,11 +53,10 @@ def grad_clipping(model: LanguageModel, theta: float) -> Tensor:
     Source: Dive into Deep Learning, 8.5.
     """
     grads = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in grads]))
-    # No `if norm > theta`: a GPU would have to wait for the answer.
-    scale = (theta / norm).clamp(max=1.0)
-    for grad in grads:
-        grad.mul_(scale)
+    norm = torch.nn.utils.get_total_norm(grads)
+    # No `if norm > theta`: a GPU would have to wait for the answer; nor a
+    # loop, which would give it as many kernels as there are gradients.
+    torch._foreach_mul_(grads, (theta / norm).clamp(max=1.0))
     return norm
 
 
