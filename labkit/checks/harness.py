@@ -27,7 +27,8 @@ from labutils import settings
 from labutils.files import language, say
 from labutils.files import translated as _
 
-# For one check. The slowest takes a tenth of it; what runs longer hangs.
+# For a check, on each device. The slowest takes a tenth of it; what runs
+# longer hangs.
 SECONDS = 1.7
 PATIENCE = 30  # times as long, on a machine that is busy with other things
 IMPORTING = 60.0  # seconds for the imports of a solution; none is cut short
@@ -207,8 +208,9 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
 
     thread = threading.Thread(target=work, daemon=True, name="solution")
     thread.start()
+    seconds = SECONDS * len(devices())
     try:
-        _wait(thread)
+        _wait(thread, seconds)
     finally:  # also after the stop button
         # A bare `except` can catch what is thrown; a call that waits sees
         # nothing and is left, and so is an import.
@@ -220,7 +222,7 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
             thread.join(0.02)
     error = outcome.exception() if outcome.done() else _OutOfTime()
     if isinstance(error, _OutOfTime):
-        raise CheckFailed(f"no end after {SECONDS} s", "a result in a "
+        raise CheckFailed(f"no end after {seconds} s", "a result in a "
                           "fraction of that", "a loop that never ends: look "
                           "for a `while`, or for a list that grows while it "
                           "is read (on a very busy machine, try again)")
@@ -230,7 +232,7 @@ def _in_time(function: Callable[[Any], str], solution: Any) -> str:
     return outcome.result()
 
 
-def _wait(thread: threading.Thread) -> None:
+def _wait(thread: threading.Thread, seconds: float) -> None:
     """Wait for a thread as long as a solution may take.
 
     Seconds for imports do not count: the first optimizer of a process alone
@@ -245,10 +247,10 @@ def _wait(thread: threading.Thread) -> None:
         passed = now - begin
         used = passed if had is None or before is None else had - before
         # Even a busy machine gives a fiftieth: with less, it sleeps.
-        asleep = passed > SECONDS and used < passed / 50
-        if used >= SECONDS or asleep or passed > PATIENCE * SECONDS:
+        asleep = passed > seconds and used < passed / 50
+        if used >= seconds or asleep or passed > PATIENCE * seconds:
             return
-        thread.join(max(0.02, SECONDS - used))
+        thread.join(max(0.02, seconds - used))
 
 
 def _computed(thread: threading.Thread) -> float | None:

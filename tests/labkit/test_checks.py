@@ -397,7 +397,7 @@ def swallows(*arguments):
 
 
 def sleeps(*arguments):
-    time.sleep(SECONDS + 1.5)
+    time.sleep(2 * SECONDS + 1.5)
 
 
 def yields(*arguments):
